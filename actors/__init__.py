@@ -1,0 +1,1 @@
+"""Thin Ray shells around plain classes. `wiring.py` is the only place that makes them actors."""

@@ -1,0 +1,130 @@
+"""What happened, in the past tense. Each carries the order's id and the time in UTC nanoseconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from mts1b.foundation.fill import Fill
+from mts1b.foundation.ids import OrderId, VenueOrderId
+from mts1b.foundation.order import Order
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReceived:
+    """The OMS has taken the order in; nothing has left the house."""
+
+    order: Order
+    ts_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderDenied:
+    """A risk gate refused. `numbers` are what decided it, as text pairs."""
+
+    order_id: OrderId
+    gate: int
+    reason: str
+    numbers: tuple[tuple[str, str], ...]
+    ts_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderAccepted:
+    """Every gate accepted; the order may be sent."""
+
+    order_id: OrderId
+    ts_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSubmitting:
+    """The order is about to be sent. Journalled before it is."""
+
+    order_id: OrderId
+    ts_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderWorking:
+    """The venue holds the order."""
+
+    order_id: OrderId
+    venue_order_id: VenueOrderId
+    ts_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFilled:
+    """The venue executed some or all of it."""
+
+    order_id: OrderId
+    fill: Fill
+    ts_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    order_id: OrderId
+    reason: str
+    ts_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCancelled:
+    order_id: OrderId
+    reason: str
+    ts_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRejected:
+    """The venue refused it."""
+
+    order_id: OrderId
+    reason: str
+    ts_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderExpired:
+    """Its time in force ended before it was filled whole."""
+
+    order_id: OrderId
+    reason: str
+    ts_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderInDoubt:
+    """We sent it and heard nothing: ask the venue by client order id before anything else."""
+
+    order_id: OrderId
+    reason: str
+    ts_ns: int
+
+
+OrderEvent = (
+    OrderReceived
+    | OrderDenied
+    | OrderAccepted
+    | OrderSubmitting
+    | OrderWorking
+    | OrderFilled
+    | CancelRequested
+    | OrderCancelled
+    | OrderRejected
+    | OrderExpired
+    | OrderInDoubt
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NavMarked:
+    """A fund valued at the given prices: cash plus the worth of its shares."""
+
+    fund_id: str
+    nav: Decimal
+    cash: Decimal
+    gross: Decimal
+    ts_ns: int

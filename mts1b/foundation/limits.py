@@ -1,0 +1,54 @@
+"""Every bound of the platform, with its unit and why it is that. Relations between them are asserted below."""
+
+from __future__ import annotations
+
+COMBINATIONS_MAX = 100_000_000
+"""Grid points of one sweep. Beyond it a typo in a range is likelier than a wish."""
+
+CHUNK_COMBINATIONS_MAX = 4_096
+"""Combinations of one sweep chunk: about a second of work, and what one lost node costs."""
+
+CHUNKS_IN_FLIGHT_PER_CPU = 3
+"""Tasks handed to Ray ahead of the results: enough to keep a core busy, few enough to stop early."""
+
+TOP_K_MAX = 1_000
+"""Best combinations that a sweep keeps with their full curves."""
+
+TICK = "0.0001"
+"""Smallest price step of the sample's instruments; the lake quantises prices to it."""
+
+DB_POOL_SIZE_DEFAULT = 20
+"""Postgres connections of one process, as the source says."""
+
+ORDERS_IN_FLIGHT_MAX = 8
+"""Orders of one strategy between hand-over and the venue's acknowledgement; the rest wait their turn."""
+
+QUEUE_DEPTH_MAX = 10_000
+"""Items any in-process queue may hold before its producer waits."""
+
+DEDUP_WINDOW_S = 86_400
+"""How long an idempotency key bars a second order: longer than any retry, a day."""
+
+BROKER_TIMEOUT_S = 5.0
+"""How long one request to a venue may take before the order is in doubt."""
+
+LEASE_S = 15.0
+"""How long a writer may write without renewing."""
+
+VETO_TIMEOUT_S = 5.0
+"""How long gate 7 may think, as the source says."""
+
+CONNECT_TIMEOUT_S = 10.0
+"""How long a client waits for a server of the stack."""
+
+START_TIMEOUT_S = 60.0
+"""How long one part of the stack may take to come up; Ray needs 7 s on two quiet cores."""
+
+STOP_TIMEOUT_S = 30.0
+"""How long one part may take to go down before it is killed by pid."""
+
+SQL_MEMORY_BYTES_MAX = 4 << 30
+"""Memory of one DuckDB session."""
+
+assert BROKER_TIMEOUT_S < LEASE_S, "a send must end inside the lease it began under"
+assert CHUNK_COMBINATIONS_MAX < COMBINATIONS_MAX

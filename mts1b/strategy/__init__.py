@@ -1,0 +1,1 @@
+"""The language: one definition of a strategy for every use."""
