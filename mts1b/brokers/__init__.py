@@ -1,0 +1,1 @@
+"""Venues: the port that the OMS speaks to, and one adapter a venue."""
