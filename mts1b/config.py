@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
@@ -120,6 +121,9 @@ def load_settings(**given: Any) -> Settings:
         field = ".".join(str(part) for part in first["loc"])
         shown = "***" if {"dsn", "url"} & set(first["loc"]) else first.get("input")
         raise InputError(field, shown, first["msg"], "see `mts1b.config` for the settings") from None
+    except yaml.YAMLError as error:
+        problem = str(error).replace("\n", " ")
+        raise InputError("settings file", environment_value("MTS_CONFIG") or "mts1b.yaml", problem, "mend it") from None
 
 
 def child_environment(**extra: str) -> dict[str, str]:
