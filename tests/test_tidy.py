@@ -84,7 +84,7 @@ def tracked() -> list[Path]:
 BANNED_TEXT = {
     "ray " + "stop": "it matches processes by name and kills every Ray on the machine; end the head by pid",
     "/wo" + "rk/": "a path of one machine; derive it or hand it in",
-    "index-" + "url": "a registry address; leave it to the installer's configuration",
+    "--index-" + "url": "a registry address; leave it to the installer's configuration",
 }
 
 
