@@ -1,0 +1,1 @@
+"""What every service stands on: database, event bus, cache, telemetry. One third-party client in each module."""
