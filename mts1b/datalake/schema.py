@@ -1,0 +1,157 @@
+"""What a stored bar is: columns, intervals, the adjustment rule and the checks a row must pass.
+
+The one rule for adjusted prices, `total-return`: factor = adj_close / close of the same bar; open, high, low and close
+are each multiplied by it and rounded to the tick. Rounding never reverses an order, so a bar that is well formed stays
+so. Volume stays in split-adjusted shares.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from mts1b.foundation.errors import DataError, unknown_name
+from mts1b.foundation.limits import TICK
+
+TICKS_PER_UNIT = round(1 / float(TICK))
+PRICE_MAX = 1e9
+"""Above this a float64 no longer tells ticks apart with room to spare."""
+
+ADJUSTMENT = "total-return: open, high, low and close times adj_close / close, rounded to 1e-4"
+PRICES = ("open", "high", "low", "close")
+TIMESTAMP = pl.Datetime("us", "UTC")
+
+BARS = pl.Schema(
+    {
+        "symbol": pl.String(),
+        "ts": TIMESTAMP,
+        "open": pl.Float64(),
+        "high": pl.Float64(),
+        "low": pl.Float64(),
+        "close": pl.Float64(),
+        "volume": pl.Float64(),
+        "close_raw": pl.Float64(),
+        "factor": pl.Float64(),
+    }
+)
+"""A stored bar. Adjusted prices on the tick; `close_raw` as delivered, on the tick; `factor` = adj_close / close."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """How bars of one length are stored. `by_month`: one file a month, else a year. `level`: of the compression."""
+
+    name: str
+    by_month: bool
+    compression: str
+    level: int | None
+
+
+INTERVALS = {
+    item.name: item
+    for item in (
+        Interval("daily", by_month=False, compression="snappy", level=None),
+        Interval("1h", by_month=True, compression="zstd", level=3),
+        Interval("15m", by_month=True, compression="zstd", level=3),
+        Interval("5m", by_month=True, compression="zstd", level=3),
+        Interval("1m", by_month=True, compression="zstd", level=3),
+    )
+}
+"""Daily bars: snappy, a file a year. Intraday: zstd level 3, a file a month."""
+
+
+def interval_of(name: str) -> Interval:
+    """The interval called `name`. UnknownNameError when there is none."""
+    if name not in INTERVALS:
+        raise unknown_name("interval", name, INTERVALS)
+    return INTERVALS[name]
+
+
+def on_tick(prices: pl.Series) -> pl.Series:
+    """Each price rounded to the tick, as the float64 nearest to it: it prints with at most four decimals."""
+    # in numpy: polars may turn the division into a product with 1e-4, which misses the nearest float64
+    return pl.Series(prices.name, np.rint(prices.to_numpy() * TICKS_PER_UNIT) / TICKS_PER_UNIT)
+
+
+def normalise(frame: pl.DataFrame, source: str) -> pl.DataFrame:
+    """Delivered bars as stored bars, sorted by symbol and time.
+
+    Needs symbol, ts (or date), open, high, low, close, volume; `adj_close` is optional (factor 1 without it).
+    DataError names the missing column, or the first row that breaks a rule.
+    """
+    frame = _columns(frame, source)
+    _check_delivered(frame, source)
+    ordered = frame.with_columns(factor=pl.col("adj_close") / pl.col("close")).sort("symbol", "ts")
+    adjusted = [on_tick(ordered[name] * ordered["factor"]) for name in PRICES]
+    raw = on_tick(ordered["close"]).alias("close_raw")
+    stored = ordered.select("symbol", "ts", *adjusted, "volume", raw, "factor")
+    _refuse(stored, pl.col("low") <= 0, "an adjusted price is below one tick", source)
+    return stored
+
+
+def _columns(frame: pl.DataFrame, source: str) -> pl.DataFrame:
+    if "ts" not in frame.columns and "date" in frame.columns:
+        frame = frame.rename({"date": "ts"})
+    if "adj_close" not in frame.columns and "close" in frame.columns:
+        frame = frame.with_columns(adj_close=pl.col("close"))
+    for name in ("symbol", "ts", *PRICES, "volume"):
+        if name not in frame.columns:
+            raise DataError("file", source, f"has no column {name!r}", f"it holds: {', '.join(frame.columns)}")
+    numbers = (*PRICES, "adj_close", "volume")
+    try:
+        return frame.select(
+            pl.col("symbol").cast(pl.String), _instants(frame), *(pl.col(name).cast(pl.Float64) for name in numbers)
+        )
+    except pl.exceptions.PolarsError as error:
+        raise DataError("file", source, f"columns of the wrong type: {first_line(error)}") from None
+
+
+def _instants(frame: pl.DataFrame) -> pl.Expr:
+    ts = pl.col("ts")
+    kind = frame.schema["ts"]
+    if isinstance(kind, pl.String):
+        ts = ts.str.to_datetime(time_unit="us", time_zone="UTC")
+    elif isinstance(kind, pl.Datetime) and kind.time_zone is not None:
+        ts = ts.dt.convert_time_zone("UTC")
+    elif isinstance(kind, pl.Date | pl.Datetime):
+        ts = ts.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    return ts.cast(TIMESTAMP)
+
+
+def _check_delivered(frame: pl.DataFrame, source: str) -> None:
+    open_, high, low, close = (pl.col(name) for name in PRICES)
+    needed = ("symbol", "ts", *PRICES, "adj_close", "volume")
+    rules = [
+        (pl.any_horizontal(pl.col(name).is_null() for name in needed), "a value is missing"),
+        (~pl.col("symbol").str.contains(r"^[A-Z0-9^][A-Z0-9.^=/-]{0,31}$"), "the symbol is not a ticker"),
+    ]
+    for name in (*PRICES, "adj_close"):
+        price = pl.col(name)
+        rules.append((~price.is_finite() | (price <= 0) | (price > PRICE_MAX), f"{name} is not a positive price"))
+    rules += [
+        (high < low, "high is below low"),
+        ((high < open_) | (high < close), "high is below open or close"),
+        ((low > open_) | (low > close), "low is above open or close"),
+        (~pl.col("volume").is_finite() | (pl.col("volume") < 0), "volume is negative or not a number"),
+        (pl.struct("symbol", "ts").is_duplicated(), "the symbol has two bars at this time"),
+    ]
+    for broken, problem in rules:
+        _refuse(frame, broken, problem, source)
+
+
+def _refuse(frame: pl.DataFrame, broken: pl.Expr, problem: str, source: str) -> None:
+    """DataError naming the first row (counted from 1) for which `broken` holds."""
+    rows = frame.with_row_index("row", offset=1).filter(broken)
+    if rows.height:
+        first = rows.row(0, named=True)
+        shown = ", ".join(f"{key}={value}" for key, value in first.items() if key != "row")
+        more = f" (and {rows.height - 1} more rows)" if rows.height > 1 else ""
+        raise DataError("row", first["row"], f"{problem}{more}: {shown}", f"correct {source} and ingest again")
+
+
+def first_line(error: Exception) -> str:
+    """The first line of a library's message: one line is all a user is shown."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
