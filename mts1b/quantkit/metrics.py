@@ -23,8 +23,7 @@ SPREAD_MIN = 1e-12
 
 def equity(returns: Floats) -> Floats:
     """Worth of 1.0 invested at the start, after each bar: shape [..., T]."""
-    worth: Floats = np.cumprod(1.0 + np.nan_to_num(returns, nan=0.0), axis=-1)
-    return worth
+    return np.asarray(np.cumprod(1.0 + np.nan_to_num(returns, nan=0.0), axis=-1), dtype=np.float64)
 
 
 def total_return(returns: Floats) -> Floats:
