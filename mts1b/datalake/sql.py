@@ -1,4 +1,4 @@
-"""Ad-hoc questions in SQL: DuckDB over the lake's Parquet files, which it cannot change. Only this module knows duckdb."""
+"""Ad-hoc questions in SQL: DuckDB over the lake's Parquet files, read only. The only module that imports duckdb."""
 
 from __future__ import annotations
 

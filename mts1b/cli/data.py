@@ -1,0 +1,103 @@
+"""`mts data`: put bars into the lake, and see what it holds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from mts1b.config import load_settings
+from mts1b.foundation.clock import from_ns
+
+if TYPE_CHECKING:
+    from mts1b.datalake import Lake
+    from mts1b.datalake.manifest import Manifest
+
+SAMPLE = "sample"
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where everything lies; default ~/.mts1b.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add `mts data`."""
+    data = typer.Typer(no_args_is_help=True, help="The data lake: ingest bars, see what is there.")
+    data.command("ingest")(ingest)
+    data.command("status")(status)
+    app.add_typer(data, name="data")
+
+
+def ingest(
+    file: Annotated[str, typer.Argument(help="A .parquet or .csv file, or `sample`.")] = SAMPLE,
+    interval: Annotated[str, typer.Option(help="Length of its bars.")] = "daily",
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put the bars of a file into the lake. Columns: symbol, ts, open, high, low, close, volume, adj_close (optional)."""
+    from mts1b.datalake import sample_path
+
+    lake = _lake(data_dir)
+    source = sample_path() if file == SAMPLE else Path(file)
+    with Progress(console=Console(stderr=True), transient=True, disable=as_json) as progress:
+        task = progress.add_task(f"ingesting {source.name}")
+        held = lake.equities.bars.ingest(
+            source, interval, lambda done, total: progress.update(task, completed=done, total=total)
+        )
+    _show(lake, [held], as_json)
+
+
+def status(
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Read every bar and check its digest.")] = False,
+) -> None:
+    """What the lake holds."""
+    lake = _lake(data_dir)
+    held = lake.equities.bars.manifests()
+    if verify:
+        for dataset in held:
+            lake.equities.bars.verify(dataset.interval)
+    _show(lake, held, as_json)
+
+
+def _lake(data_dir: Path | None) -> Lake:
+    from mts1b.datalake import open_lake  # polars is heavy: load it for these commands only
+
+    return open_lake(load_settings(data_dir=data_dir).lake_root)
+
+
+def _facts(held: Manifest) -> dict[str, Any]:
+    first, last = (from_ns(ts_ns).date().isoformat() for ts_ns in (held.first_ns, held.last_ns))
+    return {
+        "dataset": "equities.bars",
+        "interval": held.interval,
+        "symbols": len(held.symbols),
+        "rows": held.rows,
+        "first": first,
+        "last": last,
+        "bytes": sum(part.bytes for part in held.parts),
+        "files": len(held.parts),
+        "version": held.version,
+        "sources": list(held.sources),
+    }
+
+
+def _show(lake: Lake, datasets: list[Manifest], as_json: bool) -> None:
+    facts = [_facts(held) for held in datasets]
+    if as_json:
+        print(json.dumps({"lake": str(lake.root), "datasets": facts}))
+        return
+    console = Console()
+    if not facts:
+        console.print(f"{lake.root}: empty; `mts data ingest sample` fills it", highlight=False, soft_wrap=True)
+        return
+    table = Table("dataset", "interval", "symbols", "rows", "first", "last", "size", "version")
+    for row in facts:
+        size = f"{row['bytes'] / 1e6:.1f} MB"
+        counts = (f"{row['symbols']:,}", f"{row['rows']:,}")
+        table.add_row(row["dataset"], row["interval"], *counts, row["first"], row["last"], size, row["version"][:12])
+    console.print(table)

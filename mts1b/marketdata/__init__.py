@@ -1,0 +1,1 @@
+"""Market data as it is delivered: from a provider, or replayed from the lake."""
