@@ -8,6 +8,13 @@ COMBINATIONS_MAX = 100_000_000
 CHUNK_COMBINATIONS_MAX = 4_096
 """Combinations of one sweep chunk: about a second of work, and what one lost node costs."""
 
+CHUNK_COMBINATIONS_MIN = 128
+"""Combinations of one sweep chunk at least: fewer would spend their time on shared indicator tables."""
+
+CHUNK_BAR_STEPS = 250_000_000
+"""Bars x names x combinations one chunk aims at, between the two bounds above: a fraction of a second of work, many
+times what handing out a task costs."""
+
 CHUNKS_IN_FLIGHT_PER_CPU = 3
 """Tasks handed to Ray ahead of the results: enough to keep a core busy, few enough to stop early."""
 
@@ -51,4 +58,4 @@ SQL_MEMORY_BYTES_MAX = 4 << 30
 """Memory of one DuckDB session."""
 
 assert BROKER_TIMEOUT_S < LEASE_S, "a send must end inside the lease it began under"
-assert CHUNK_COMBINATIONS_MAX < COMBINATIONS_MAX
+assert CHUNK_COMBINATIONS_MIN < CHUNK_COMBINATIONS_MAX < COMBINATIONS_MAX
