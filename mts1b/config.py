@@ -26,8 +26,8 @@ class Database(Section):
     """One Postgres. `dsn` unset: the embedded server. Sizes in connections."""
 
     dsn: SecretStr | None = None
-    pool_size: int = Field(DB_POOL_SIZE_DEFAULT, ge=1)
-    max_overflow: int = Field(0, ge=0)
+    pool_size: int = Field(default=DB_POOL_SIZE_DEFAULT, ge=1)
+    max_overflow: int = Field(default=0, ge=0)
 
 
 class Databases(Section):
@@ -50,10 +50,10 @@ class RayCluster(Section):
     """The Ray cluster. `address` unset: the stack's own head. Ports: 0 picks a free one."""
 
     address: str | None = None
-    dashboard_port: int = Field(0, ge=0, le=65535)
-    gcs_port: int = Field(0, ge=0, le=65535)
-    num_cpus: int | None = Field(None, ge=1)
-    object_store_bytes: int = Field(512 << 20, ge=80 << 20)
+    dashboard_port: int = Field(default=0, ge=0, le=65535)
+    gcs_port: int = Field(default=0, ge=0, le=65535)
+    num_cpus: int | None = Field(default=None, ge=1)
+    object_store_bytes: int = Field(default=512 << 20, ge=80 << 20)
 
 
 class DataLake(Section):

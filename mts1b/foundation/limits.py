@@ -48,8 +48,8 @@ VETO_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 10.0
 """How long a client waits for a server of the stack."""
 
-START_TIMEOUT_S = 60.0
-"""How long one part of the stack may take to come up; Ray needs 7 s on two quiet cores."""
+START_TIMEOUT_S = 120.0
+"""How long one part of the stack may take to come up; Ray needs 7 s on two quiet cores, far longer on busy ones."""
 
 STOP_TIMEOUT_S = 30.0
 """How long one part may take to go down before it is killed by pid."""
