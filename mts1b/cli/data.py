@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 from mts1b.config import load_settings
 from mts1b.foundation.clock import from_ns
@@ -37,7 +36,7 @@ def ingest(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put the bars of a file into the lake. Columns: symbol, ts, open, high, low, close, volume, adj_close (optional)."""
+    """Put a file's bars into the lake. Columns: symbol, ts, open, high, low, close, volume and, if known, adj_close."""
     from mts1b.datalake import sample_path
 
     lake = _lake(data_dir)
@@ -91,13 +90,11 @@ def _show(lake: Lake, datasets: list[Manifest], as_json: bool) -> None:
     if as_json:
         print(json.dumps({"lake": str(lake.root), "datasets": facts}))
         return
-    console = Console()
+    console = Console(highlight=False)
     if not facts:
-        console.print(f"{lake.root}: empty; `mts data ingest sample` fills it", highlight=False, soft_wrap=True)
+        console.print(f"{lake.root}: empty; `mts data ingest sample` fills it", soft_wrap=True)
         return
-    table = Table("dataset", "interval", "symbols", "rows", "first", "last", "size", "version")
     for row in facts:
-        size = f"{row['bytes'] / 1e6:.1f} MB"
-        counts = (f"{row['symbols']:,}", f"{row['rows']:,}")
-        table.add_row(row["dataset"], row["interval"], *counts, row["first"], row["last"], size, row["version"][:12])
-    console.print(table)
+        console.print(f"[bold]{row['dataset']}[/] {row['interval']}: {row['symbols']:,} symbols, {row['rows']:,} rows")
+        console.print(f"  {row['first']} to {row['last']}, {row['bytes'] / 1e6:.1f} MB in {row['files']} files")
+        console.print(f"  from {', '.join(row['sources'])}, version {row['version']}", soft_wrap=True)

@@ -13,7 +13,7 @@ import polars as pl
 
 from mts1b.datalake import manifest, parts
 from mts1b.datalake.manifest import Manifest, Part
-from mts1b.datalake.schema import BARS, INTERVALS, TIMESTAMP, first_line, interval_of, normalise
+from mts1b.datalake.schema import BARS, INTERVALS, STORED, TIMESTAMP, first_line, interval_of, normalise
 from mts1b.datalake.times import When, span_us
 from mts1b.foundation.errors import DataError, InputError, StackError, UnknownNameError, unknown_name
 from mts1b.foundation.ids import DIGEST_BYTES
@@ -50,7 +50,7 @@ class Bars:
         files = [self._folder(interval) / part.file for part in held.parts if _overlaps(part, first, last)]
         if not files:
             return BARS.to_frame()
-        scan = pl.scan_parquet(files, hive_partitioning=False, schema=BARS)
+        scan = pl.scan_parquet(files, hive_partitioning=False, schema=STORED)
         if first is not None:
             scan = scan.filter(pl.col("ts") >= pl.lit(first).cast(TIMESTAMP))
         if last is not None:
@@ -58,7 +58,7 @@ class Bars:
         if chosen is not None:
             scan = scan.filter(pl.col("symbol").is_in(chosen))
         try:
-            return scan.sort("symbol", "ts").collect()
+            return scan.sort("symbol", "ts").cast(BARS).collect()
         except (OSError, pl.exceptions.PolarsError) as error:
             raise self._damaged(held, error) from None
 

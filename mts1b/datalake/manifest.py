@@ -14,6 +14,7 @@ from mts1b.foundation.ids import digest
 
 FILE = "manifest.json"
 FORMAT = 1
+"""Of the files and of this list. A reader refuses any other."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,13 @@ from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from mts1b.datalake.manifest import Part, sync_directory
-from mts1b.datalake.schema import BARS, Interval, first_line
+from mts1b.datalake.schema import BARS, DECIMALS, PRICE, STORED, TICKS_PER_UNIT, Interval, first_line
 from mts1b.foundation.errors import DataError
 from mts1b.foundation.ids import DIGEST_BYTES
 
@@ -51,13 +54,7 @@ def write(directory: Path, key: str, bars: pl.DataFrame, interval: Interval) -> 
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         temporary = folder / f".{path.name}.{os.getpid()}"
-        bars.write_parquet(
-            temporary,
-            compression=interval.compression,  # type: ignore[arg-type]  # the table of intervals holds valid names
-            compression_level=interval.level,
-            statistics=True,
-            row_group_size=ROWS_PER_GROUP,
-        )
+        _write_file(temporary, bars, interval)
         with temporary.open("rb+") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
@@ -69,6 +66,30 @@ def write(directory: Path, key: str, bars: pl.DataFrame, interval: Interval) -> 
     )
 
 
+def _write_file(path: Path, bars: pl.DataFrame, interval: Interval) -> None:
+    deltas = dict.fromkeys([name for name in STORED.names() if name != "symbol"], "DELTA_BINARY_PACKED")
+    columns = [_column(bars[name]) for name in STORED.names()]
+    pq.write_table(
+        pa.Table.from_arrays(columns, names=STORED.names()),
+        path,
+        compression=interval.compression,
+        compression_level=interval.level,
+        row_group_size=ROWS_PER_GROUP,
+        use_dictionary=["symbol"],
+        column_encoding=deltas,
+        store_decimal_as_integer=True,
+        write_statistics=True,
+    )
+
+
+def _column(values: pl.Series) -> pa.Array:
+    """A column as it is stored. Prices: their whole ticks, seen as decimals without a copy."""
+    if values.name not in DECIMALS:
+        return values.cast(STORED[values.name]).to_arrow()
+    ticks = np.rint(values.to_numpy() * TICKS_PER_UNIT).astype(np.int64)
+    return pa.Array.from_buffers(pa.decimal64(PRICE.precision, PRICE.scale), len(ticks), [None, pa.py_buffer(ticks)])
+
+
 def read_whole(directory: Path, part: Part) -> pl.DataFrame:
     """Every bar of one part. DataError when the file is missing, damaged or holds other columns."""
     path = directory / part.file
@@ -76,9 +97,9 @@ def read_whole(directory: Path, part: Part) -> pl.DataFrame:
         bars = pl.read_parquet(path, hive_partitioning=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise DataError("file", str(path), f"cannot be read: {first_line(error)}", "ingest the data again") from None
-    if bars.schema != BARS:
+    if bars.schema != STORED:
         raise DataError("file", str(path), "columns are not those of a stored bar", "ingest the data again")
-    return bars
+    return bars.cast(BARS)
 
 
 def remove_unlisted(directory: Path, keep: Iterable[Part]) -> None:

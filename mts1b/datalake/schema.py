@@ -2,7 +2,10 @@
 
 The one rule for adjusted prices, `total-return`: factor = adj_close / close of the same bar; open, high, low and close
 are each multiplied by it and rounded to the tick. Rounding never reverses an order, so a bar that is well formed stays
-so. Volume stays in split-adjusted shares.
+so. Volume stays in split-adjusted shares, rounded to whole ones.
+
+Files hold prices as DECIMAL(18, 4), exact and, as differences of integers, a fifth of their size in CSV. Readers get
+float64, each the nearest to its decimal.
 """
 
 from __future__ import annotations
@@ -17,7 +20,9 @@ from mts1b.foundation.limits import TICK
 
 TICKS_PER_UNIT = round(1 / float(TICK))
 PRICE_MAX = 1e9
-"""Above this a float64 no longer tells ticks apart with room to spare."""
+"""Above this a float64 no longer tells ticks apart with room to spare, and DECIMAL(18, 4) is soon full."""
+VOLUME_MAX = 2**53
+"""Shares of one bar; above this a float64 skips numbers."""
 
 ADJUSTMENT = "total-return: open, high, low and close times adj_close / close, rounded to 1e-4"
 PRICES = ("open", "high", "low", "close")
@@ -33,10 +38,14 @@ BARS = pl.Schema(
         "close": pl.Float64(),
         "volume": pl.Float64(),
         "close_raw": pl.Float64(),
-        "factor": pl.Float64(),
     }
 )
-"""A stored bar. Adjusted prices on the tick; `close_raw` as delivered, on the tick; `factor` = adj_close / close."""
+"""A bar as it is read. Prices on the tick, adjusted but for `close_raw`, the close as delivered; volume in shares."""
+
+DECIMALS = ("open", "high", "low", "close", "close_raw")
+PRICE = pl.Decimal(18, 4)
+STORED = pl.Schema({**BARS, **dict.fromkeys(DECIMALS, PRICE), "volume": pl.Int64()})
+"""The same bar in a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +95,7 @@ def normalise(frame: pl.DataFrame, source: str) -> pl.DataFrame:
     ordered = frame.with_columns(factor=pl.col("adj_close") / pl.col("close")).sort("symbol", "ts")
     adjusted = [on_tick(ordered[name] * ordered["factor"]) for name in PRICES]
     raw = on_tick(ordered["close"]).alias("close_raw")
-    stored = ordered.select("symbol", "ts", *adjusted, "volume", raw, "factor")
+    stored = ordered.select("symbol", "ts", *adjusted, pl.col("volume").round(), raw)
     _refuse(stored, pl.col("low") <= 0, "an adjusted price is below one tick", source)
     return stored
 
@@ -134,7 +143,7 @@ def _check_delivered(frame: pl.DataFrame, source: str) -> None:
         (high < low, "high is below low"),
         ((high < open_) | (high < close), "high is below open or close"),
         ((low > open_) | (low > close), "low is above open or close"),
-        (~pl.col("volume").is_finite() | (pl.col("volume") < 0), "volume is negative or not a number"),
+        (~pl.col("volume").is_between(0, VOLUME_MAX), "volume is negative or no count of shares"),
         (pl.struct("symbol", "ts").is_duplicated(), "the symbol has two bars at this time"),
     ]
     for broken, problem in rules:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -11,7 +11,7 @@ from typing import Any, cast
 import duckdb
 import polars as pl
 
-from mts1b.datalake.schema import BARS, first_line
+from mts1b.datalake.schema import BARS, TIMESTAMP, first_line
 from mts1b.foundation.errors import DataError, InputError
 from mts1b.foundation.limits import SQL_MEMORY_BYTES_MAX
 
@@ -21,7 +21,8 @@ READING = frozenset({"SELECT", "EXPLAIN", "PRAGMA", "CALL", "MULTI"})
 SCRATCH = frozenset({"CREATE", "INSERT", "UPDATE", "DELETE", "DROP", "TRANSACTION"})
 """Statements that change the session's own memory only: temporary tables and views."""
 
-SQL_TYPES = {pl.String(): "VARCHAR", pl.Float64(): "DOUBLE"}
+SQL_TYPES = {pl.String(): "VARCHAR", pl.Float64(): "DOUBLE", TIMESTAMP: "TIMESTAMPTZ"}
+_COLUMNS = ", ".join(f"{name}::{SQL_TYPES[kind]} AS {name}" for name, kind in BARS.items())
 
 
 class Answer:
@@ -97,18 +98,22 @@ def open_session(bars: Mapping[str, Sequence[Path]]) -> Iterator[Session]:
 
 def _bars_view(bars: Mapping[str, Sequence[Path]]) -> str:
     selects = [
-        f"SELECT *, '{interval}' AS interval FROM read_parquet({_listed(map(str, files))}, hive_partitioning = false)"  # noqa: S608
+        f"SELECT {_COLUMNS}, '{interval}' AS interval FROM {_parquet(files)}"  # noqa: S608 - names are our own
         for interval, files in bars.items()
         if files
     ]
     return " UNION ALL ".join(selects) or _nothing()
 
 
+def _parquet(files: Iterable[Path]) -> str:
+    return f"read_parquet({_listed(map(str, files))}, hive_partitioning = false)"
+
+
 def _nothing() -> str:
-    columns = [f"NULL::{SQL_TYPES.get(kind, 'TIMESTAMPTZ')} AS {name}" for name, kind in BARS.items()]
+    columns = [f"NULL::{SQL_TYPES[kind]} AS {name}" for name, kind in BARS.items()]
     return f"SELECT {', '.join(columns)}, NULL::VARCHAR AS interval WHERE false"
 
 
-def _listed(values: Any) -> str:
+def _listed(values: Iterable[str]) -> str:
     quoted = ", ".join("'" + value.replace("'", "''") + "'" for value in values)
     return f"[{quoted}]"

@@ -1,4 +1,4 @@
-"""Stored bars replayed as market sessions, one after another: exact prices for the order path, floats for the kernels."""
+"""Stored bars replayed as market sessions, one by one: exact prices for the order path, floats for the kernels."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Replay:
         return len(self.rows)
 
     def sessions(self) -> Iterator[SessionBars]:
-        """Each session once, oldest first. DataError for a price that is off the tick, not positive, or half missing."""
+        """Each session once, oldest first. DataError for a price that is off the tick, not positive or half missing."""
         symbols = tuple(Symbol(name) for name in self.panel.symbols)
         for index in self.rows:
             yield self._session(index, symbols)
