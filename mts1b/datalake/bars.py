@@ -182,7 +182,7 @@ def read_file(path: Path) -> pl.DataFrame:
 @contextmanager
 def _writer(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
+    with (folder / ".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -192,6 +192,8 @@ def _known(symbols: Sequence[str], held: Manifest) -> list[str]:
         raise InputError("symbols", symbols, "a list of symbols is wanted", f"write [{symbols!r}]")
     if not symbols:
         raise InputError("symbols", list(symbols), "no symbol given", "name one, or leave it out for all")
+    if len(set(symbols)) != len(symbols):
+        raise InputError("symbols", list(symbols), "a symbol is repeated", "name each once")
     known = frozenset(held.symbols)
     for symbol in symbols:
         if symbol not in known and symbol.upper() in known:
