@@ -1,0 +1,78 @@
+"""One function for every backend: a strategy, many combinations, one panel, their metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mts1b.backtester import reference
+from mts1b.backtester.evaluation import Evaluation, Periods, check_periods
+from mts1b.backtester.execution import Execution, check_prices
+from mts1b.foundation.errors import InputError, unknown_name
+from mts1b.strategy.definition import Strategy, Values
+from mts1b.strategy.panel import Panel
+from mts1b.strategy.program import program_of
+
+Floats = NDArray[np.float64]
+
+BACKENDS: Mapping[str, Any] = {"reference": reference.evaluate, "cpu": reference.evaluate}
+
+
+def targets(strategy: Strategy, values: Values, panel: Panel) -> Floats:
+    """Targets [T, S] of one set of parameter values: row t is decided on the close of bar t, not known is 0.
+
+    InputError for an unknown or out-of-range parameter or a window longer than the history; DataError for bad prices.
+    """
+    chosen = strategy.resolve(values)
+    _check_panel(panel)
+    strategy.check_history(chosen, len(panel.ts_ns))
+    return program_of(strategy.root).targets(chosen, panel)
+
+
+def evaluate(
+    strategy: Strategy,
+    combos: Values,
+    panel: Panel,
+    execution: Execution,
+    backend: str = "cpu",
+    periods: Periods | None = None,
+    keep_returns: bool = False,
+) -> Evaluation:
+    """Backtest every combination over the panel, names in equal shares of NAV (`mts1b.backtester.execution`).
+
+    `combos`: parameter name -> array [C]; names left out take their default. Row-major grids (the last parameter
+    fastest) are fastest. `periods`: row ranges (start, stop) to take metrics over, from the one pass; metrics are then
+    [P, C], else [C] over the whole history. `keep_returns`: also the returns by bar, [C, T].
+    One thread, no memory beyond a fixed multiple of the combinations and the panel. InputError for unknown or
+    out-of-range parameters, windows longer than the history, weights that are not finite; DataError for bad prices.
+    """
+    if backend not in BACKENDS:
+        raise unknown_name("backend", backend, BACKENDS)
+    columns = strategy.check_combos(combos)
+    _check_panel(panel)
+    strategy.check_history(columns, len(panel.ts_ns))
+    chosen = check_periods(periods, len(panel.ts_ns))
+    result: Evaluation = BACKENDS[backend](strategy, columns, panel, execution, chosen, keep_returns)
+    _check_finite(strategy, columns, result)
+    if periods is None:
+        result = Evaluation({name: table[0] for name, table in result.metrics.items()}, result.returns)
+    return result
+
+
+def _check_panel(panel: Panel) -> None:
+    if not len(panel.ts_ns) or not panel.symbols:
+        raise InputError(
+            "panel", (len(panel.ts_ns), len(panel.symbols)), "holds no bars", "choose names and dates with bars"
+        )
+    check_prices(panel)
+
+
+def _check_finite(strategy: Strategy, columns: Mapping[str, Floats], result: Evaluation) -> None:
+    wrong = ~np.isfinite(result.metrics["exposure"]) | ~np.isfinite(result.metrics["volatility"])
+    if bool(wrong.any()):
+        c = int(np.argwhere(wrong)[0][-1])
+        values = {name: float(column[c]) for name, column in columns.items()}
+        raise InputError(strategy.name, values, "gives weights that are not finite", "guard the division, or clip()")

@@ -1,0 +1,222 @@
+"""Indicators: each one update of a small state by one bar. Looped over time it fills a table, called once it follows
+the market, so the two cannot differ.
+
+`state` is float64, zero before the first bar. An update is called only with inputs that are known: a missing bar is
+not an observation, so windows count the name's own bars. NaN is returned until the window is full. Running sums are
+compensated (Kahan) and spreads refreshed once a turn of the ring, so rounding does not grow with the history.
+"""
+
+from __future__ import annotations
+
+import math
+from math import nan
+from typing import Any
+
+from mts1b.strategy.ops import Kind, Op, register
+
+
+def push(state: Any, base: int, x: float, n: int) -> float:
+    """Put `x` into the ring of `n` values at `base` (count, place, values); the value it replaces, NaN at first."""
+    place = int(state[base + 1])
+    old = state[base + 2 + place] if state[base] >= n else nan
+    state[base + 2 + place] = x
+    state[base + 1] = place + 1 if place + 1 < n else 0
+    if state[base] < n:
+        state[base] += 1.0
+    return old
+
+
+def rolling_sum(state: Any, x: float, window: float) -> float:
+    """Sum of the last `window` values. State: total, compensation, ring."""
+    n = int(window)
+    old = push(state, 2, x, n)
+    total = state[0]
+    lost = state[1]
+    if old == old:
+        change = -old - lost
+        moved = total + change
+        lost = (moved - total) - change
+        total = moved
+    change = x - lost
+    moved = total + change
+    state[1] = (moved - total) - change
+    state[0] = moved
+    return moved if state[2] >= n else nan
+
+
+def sma(state: Any, x: float, window: float) -> float:
+    """Simple moving average: the mean of the last `window` values."""
+    return rolling_sum(state, x, window) / window
+
+
+def ema(state: Any, x: float, window: float) -> float:
+    """Exponential average with alpha 2 / (window + 1), begun with the mean of the first `window` values."""
+    state[0] += 1.0
+    if state[0] <= window:
+        state[1] += x
+        if state[0] < window:
+            return nan
+        state[1] = state[1] / window
+        return state[1]
+    state[1] += (x - state[1]) * (2.0 / (window + 1.0))
+    return state[1]
+
+
+def wma(state: Any, x: float, window: float) -> float:
+    """Linearly weighted average: the newest of `window` values weighs `window`, the oldest 1. State: the ring."""
+    n = int(window)
+    push(state, 0, x, n)
+    if state[0] < n:
+        return nan
+    place = int(state[1])
+    total = 0.0
+    for i in range(n):
+        total += (i + 1.0) * state[2 + (place + i) % n]
+    return total / (0.5 * window * (window + 1.0))
+
+
+def squares_about_mean(state: Any, x: float, n: int) -> float:
+    """Sum of squared distances from the mean of the last `n` values. State: mean, sum of squares, ring."""
+    count = state[2]
+    old = push(state, 2, x, n)
+    if count < n:
+        distance = x - state[0]
+        state[0] += distance / (count + 1.0)
+        state[1] += distance * (x - state[0])
+    else:
+        mean = state[0] + (x - old) / n
+        state[1] += (x - old) * (x - mean + old - state[0])
+        state[0] = mean
+    if state[2] >= n and state[3] == 0.0:
+        mean = 0.0
+        for i in range(n):
+            mean += state[4 + i]
+        mean /= n
+        squares = 0.0
+        for i in range(n):
+            squares += (state[4 + i] - mean) * (state[4 + i] - mean)
+        state[0] = mean
+        state[1] = squares
+    return max(state[1], 0.0) if state[2] >= n else nan
+
+
+def rolling_var(state: Any, x: float, window: float, ddof: float) -> float:
+    """Variance of the last `window` values, divided by `window - ddof`."""
+    return squares_about_mean(state, x, int(window)) / (window - ddof)
+
+
+def rolling_std(state: Any, x: float, window: float, ddof: float) -> float:
+    """Standard deviation of the last `window` values; ddof 0 population, 1 sample."""
+    return math.sqrt(squares_about_mean(state, x, int(window)) / (window - ddof))
+
+
+def highest(state: Any, x: float, window: float) -> float:
+    """Largest of the last `window` values. State: the best, bars since it, ring; searched anew when it leaves."""
+    n = int(window)
+    push(state, 2, x, n)
+    state[1] += 1.0
+    if state[2] <= 1.0 or x >= state[0]:
+        state[0] = x
+        state[1] = 0.0
+    elif state[1] >= n:
+        place = int(state[3])
+        state[0] = state[4 + place]
+        for i in range(n):
+            value = state[4 + (place + i) % n]
+            if value >= state[0]:
+                state[0] = value
+                state[1] = n - 1.0 - i
+    return state[0] if state[2] >= n else nan
+
+
+def lowest(state: Any, x: float, window: float) -> float:
+    """Smallest of the last `window` values."""
+    return -highest(state, -x, window)
+
+
+def lag(state: Any, x: float, bars: float) -> float:
+    """The value `bars` bars of the name ago; 0 is the present one. State: the ring."""
+    n = int(bars)
+    return x if n == 0 else push(state, 0, x, n)
+
+
+def rsi(state: Any, x: float, window: float) -> float:
+    """Wilder's relative strength index, 0 to 100; 50 when nothing has moved. State: count, last, gain, loss."""
+    change = x - state[1]
+    state[1] = x
+    state[0] += 1.0
+    if state[0] == 1.0:
+        return nan
+    gain = change if change > 0.0 else 0.0
+    loss = -change if change < 0.0 else 0.0
+    if state[0] <= window + 1.0:
+        state[2] += gain / window
+        state[3] += loss / window
+        if state[0] < window + 1.0:
+            return nan
+    else:
+        state[2] = (state[2] * (window - 1.0) + gain) / window
+        state[3] = (state[3] * (window - 1.0) + loss) / window
+    moved = state[2] + state[3]
+    return 100.0 * state[2] / moved if moved > 0.0 else 50.0
+
+
+def atr(state: Any, high: float, low: float, close: float, window: float) -> float:
+    """Wilder's average true range, in price; begun with a mean of `window` ranges. State: count, last close, range."""
+    last = state[1]
+    state[1] = close
+    state[0] += 1.0
+    if state[0] == 1.0:
+        return nan
+    reach = max(high, last) - min(low, last)
+    if state[0] <= window + 1.0:
+        state[2] += reach / window
+        return state[2] if state[0] > window else nan
+    state[2] = (state[2] * (window - 1.0) + reach) / window
+    return state[2]
+
+
+def one_less(window: Any, *_rest: Any) -> Any:
+    return window - 1
+
+
+def same(window: Any, *_rest: Any) -> Any:
+    return window
+
+
+def ring_after(floats: int) -> Any:
+    """State of `floats` numbers and a ring of `window` values."""
+
+    def size(window: Any, *_rest: Any) -> int:
+        return floats + 2 + int(window)
+
+    return size
+
+
+for _function, _inputs, _scalars, _size, _warm, _window_min, _helpers in (
+    (rolling_sum, 1, 1, ring_after(2), one_less, 1, (push,)),
+    (sma, 1, 1, ring_after(2), one_less, 1, (push, rolling_sum)),
+    (ema, 1, 1, lambda *_: 2, one_less, 1, ()),
+    (wma, 1, 1, ring_after(0), one_less, 1, (push,)),
+    (rolling_var, 1, 2, ring_after(2), one_less, 2, (push, squares_about_mean)),
+    (rolling_std, 1, 2, ring_after(2), one_less, 2, (push, squares_about_mean)),
+    (highest, 1, 1, ring_after(2), one_less, 1, (push,)),
+    (lowest, 1, 1, ring_after(2), one_less, 1, (push, highest)),
+    (lag, 1, 1, ring_after(0), same, 0, (push,)),
+    (rsi, 1, 1, lambda *_: 4, same, 1, ()),
+    (atr, 3, 1, lambda *_: 3, same, 1, ()),
+):
+    register(
+        Op(
+            _function.__name__,
+            Kind.SERIES,
+            _function,
+            inputs=_inputs,
+            scalars=_scalars,
+            size=_size,
+            warm=_warm,
+            window=0,
+            window_min=_window_min,
+            helpers=_helpers,
+        )
+    )
