@@ -28,6 +28,9 @@ from mts1b.foundation.order import OrderType, Side, TimeInForce
 Json = dict[str, Any]
 T = TypeVar("T")
 
+DIGITS_MAX, PLACES_MAX = 15, 12
+"""Bounds of a decimal on the wire: more than any price or quantity needs, little enough for exact products."""
+
 
 def read(data: object, name: str, kind: Callable[[Any], T]) -> T:
     """The field `name` of a JSON object, through `kind`."""
@@ -42,12 +45,14 @@ def read(data: object, name: str, kind: Callable[[Any], T]) -> T:
 
 
 def decimal(value: object) -> Decimal:
-    """A finite Decimal from its text; a JSON number is refused, since it has been a float somewhere."""
+    """A Decimal below 1e15 with at most 12 places, from its text; a JSON number has been a float somewhere."""
     if not isinstance(value, str):
         raise ValueError("decimals travel as text")
     number = Decimal(value)
     if not number.is_finite():
         raise ValueError("not finite")
+    if number.adjusted() >= DIGITS_MAX or int(number.as_tuple().exponent) < -PLACES_MAX:
+        raise ValueError("too large or too fine")
     return number
 
 

@@ -280,7 +280,7 @@ def after(state: VenueOrderState, report: VenueReport) -> VenueOrderState:
     if state.status in ENDED:
         raise InvariantBroken("client_order_id", state.client_order_id, f"{report.kind} after {state.status}")
     filled = state.filled_quantity + report.quantity
-    if filled > state.quantity:
+    if report.kind is ReportKind.FILL and filled > state.quantity:
         raise InvariantBroken("filled_quantity", filled, f"more than the {state.quantity} ordered")
     if report.kind is ReportKind.FILL:
         status = VenueStatus.FILLED if filled == state.quantity else VenueStatus.PARTIALLY_FILLED
