@@ -36,6 +36,15 @@ QUEUE_DEPTH_MAX = 10_000
 DEDUP_WINDOW_S = 86_400
 """How long an idempotency key bars a second order: longer than any retry, a day."""
 
+DEDUP_KEYS_IN_MEMORY_MAX = 100_000
+"""Keys an OMS answers repeats from without a look into the journal: about 30 MB. The journal bars the older ones."""
+
+ORDERS_ENDED_IN_MEMORY_MAX = 10_000
+"""Ended orders an OMS keeps at hand for late reports; older ones are read from the journal."""
+
+JOURNAL_BATCH_MAX = 256
+"""Steps committed together when they come faster than commits: one transaction stays under a few ms."""
+
 BROKER_TIMEOUT_S = 5.0
 """How long one request to a venue may take before the order is in doubt."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from mts1b.foundation.ids import ClientOrderId, FundId, IdempotencyKey, OrderId, StrategyId, Symbol, VenueOrderId
+from mts1b.foundation.ids import ClientOrderId, FillId, FundId, IdempotencyKey, OrderId, StrategyId, Symbol, VenueOrderId
 
 
 class Side(StrEnum):
@@ -62,7 +62,8 @@ class Order:
     """One order as the OMS knows it. A new value replaces it at each step.
 
     `quantity` and `filled_quantity` are unsigned shares. `reference_price` is the price the decision was sized with;
-    risk values a market order by it. `fees` are in the fund's currency, positive when paid.
+    risk values a market order by it. `fees` are in the fund's currency, positive when paid. `fill_ids` are the
+    fills already counted, so that a report that comes twice changes nothing.
     """
 
     order_id: OrderId
@@ -85,6 +86,7 @@ class Order:
     fees: Decimal = Decimal(0)
     venue_order_id: VenueOrderId | None = None
     reason: str = ""
+    fill_ids: tuple[FillId, ...] = ()
 
     @property
     def open_quantity(self) -> Decimal:

@@ -1,0 +1,128 @@
+"""Orders, fills and events as plain rows and back: for the journal, the audit chain and the bus."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+from mts1b.audit.chain import canonical
+from mts1b.foundation.events import OrderEvent, OrderFilled, OrderReceived
+from mts1b.foundation.fill import Fill
+from mts1b.foundation.ids import (
+    ClientOrderId,
+    FillId,
+    FundId,
+    IdempotencyKey,
+    OrderId,
+    StrategyId,
+    Symbol,
+    VenueOrderId,
+)
+from mts1b.foundation.order import Order, OrderStatus, OrderType, Side, TimeInForce
+from mts1b.foundation.position import Position
+from mts1b.oms.ports import OutboxMessage
+
+FILLS_CREATED = "mts.v1.oms.fills.created"
+
+
+@cache
+def _field_names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
+@cache
+def event_kind(kind: type) -> str:
+    """`OrderFilled` as `order_filled`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
+
+
+def row(value: object) -> dict[str, Any]:
+    """A dataclass as a dict of plain values, one level; nested dataclasses become dicts, tuples lists."""
+    return {name: _plain(getattr(value, name)) for name in _field_names(type(value))}
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return row(value)
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def event_content(event: OrderEvent) -> str:
+    """The canonical JSON of an event, as journalled and audited."""
+    return canonical(row(event))
+
+
+def order_id_of(event: OrderEvent) -> OrderId:
+    return event.order.order_id if isinstance(event, OrderReceived) else event.order_id
+
+
+def order_row(order: Order) -> dict[str, Any]:
+    """The columns of `orders`."""
+    found = row(order)
+    found["created_at"], found["updated_at"] = found.pop("created_ns"), found.pop("updated_ns")
+    del found["fill_ids"]
+    return found
+
+
+def order_from(record: Mapping[str, Any]) -> Order:
+    """An order from its columns, with `fill_ids` as an array."""
+    venue_order_id = record["venue_order_id"]
+    return Order(
+        order_id=OrderId(record["order_id"]),
+        client_order_id=ClientOrderId(record["client_order_id"]),
+        idempotency_key=IdempotencyKey(record["idempotency_key"]),
+        fund_id=FundId(record["fund_id"]),
+        strategy_id=StrategyId(record["strategy_id"]),
+        symbol=Symbol(record["symbol"]),
+        side=Side(record["side"]),
+        order_type=OrderType(record["order_type"]),
+        time_in_force=TimeInForce(record["time_in_force"]),
+        quantity=record["quantity"],
+        reference_price=record["reference_price"],
+        created_ns=record["created_at"],
+        updated_ns=record["updated_at"],
+        limit_price=record["limit_price"],
+        status=OrderStatus(record["status"]),
+        filled_quantity=record["filled_quantity"],
+        average_price=record["average_price"],
+        fees=record["fees"],
+        venue_order_id=None if venue_order_id is None else VenueOrderId(venue_order_id),
+        reason=record["reason"],
+        fill_ids=tuple(FillId(name) for name in record["fill_ids"]),
+    )
+
+
+def fill_row(fill: Fill) -> dict[str, Any]:
+    """The columns of `fills`."""
+    found = row(fill)
+    found["timestamp"] = found.pop("ts_ns")
+    return found
+
+
+def position_row(position: Position, ts_ns: int) -> dict[str, Any]:
+    """The columns of `positions`."""
+    return {**row(position), "updated_at": ts_ns}
+
+
+def position_from(record: Mapping[str, Any]) -> Position:
+    return Position(
+        FundId(record["fund_id"]),
+        Symbol(record["symbol"]),
+        record["quantity"],
+        record["average_price"],
+        record["realised_pnl"],
+        record["fees"],
+    )
+
+
+def fill_message(event: OrderFilled) -> OutboxMessage:
+    """What the bus is told of a fill; the fill's id makes a repeat harmless."""
+    return OutboxMessage(FILLS_CREATED, event.fill.fill_id, canonical(row(event.fill)))

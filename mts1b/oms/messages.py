@@ -1,0 +1,104 @@
+"""What can happen to an order: everything `mts1b.oms.machine.step` takes in besides commands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mts1b.foundation.commands import CancelOrder, SubmitOrder
+from mts1b.foundation.fill import Fill
+from mts1b.foundation.ids import VenueOrderId
+from mts1b.riskengine.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A new command and what the risk chain says to it."""
+
+    command: SubmitOrder
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The venue holds the order."""
+
+    venue_order_id: VenueOrderId
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """The venue reports a fill."""
+
+    fill: Fill
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The venue has taken the order back."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The venue will not take the order."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """Time in force ended at the venue."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRefused:
+    """The venue will not take the order back: it knows none such, or the order has ended."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """We sent something about the order and heard nothing in time."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownAtVenue:
+    """Asked by client order id, the venue has never heard of the order."""
+
+
+Message = (
+    Admission
+    | CancelOrder
+    | Acknowledged
+    | Executed
+    | Cancelled
+    | Rejected
+    | Expired
+    | CancelRefused
+    | NoAnswer
+    | UnknownAtVenue
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SendOrder:
+    """Hand the order to the venue, under its client order id."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendCancel:
+    """Ask the venue to take it back."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueryVenue:
+    """Ask the venue what it knows of the order."""
+
+
+Effect = SendOrder | SendCancel | QueryVenue

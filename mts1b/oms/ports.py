@@ -1,0 +1,145 @@
+"""What the OMS needs from outside, as protocols. The venue's is `mts1b.brokers.port.Broker`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+from mts1b.foundation.commands import CancelOrder, SubmitOrder
+from mts1b.foundation.errors import DataError
+from mts1b.foundation.events import NavMarked, OrderEvent
+from mts1b.foundation.ids import ClientOrderId, FundId, IdempotencyKey, OrderId
+from mts1b.foundation.order import Order
+from mts1b.foundation.position import Position
+from mts1b.riskengine.state import RiskSnapshot
+from mts1b.riskengine.verdict import Decision
+
+
+class RiskPort(Protocol):
+    """The fund's risk engine. `tell` and `release` do not wait, and arrive in the order they were called."""
+
+    async def check(self, command: SubmitOrder | CancelOrder) -> Decision:
+        """Decide; an accepted order counts as working at once."""
+        ...
+
+    def tell(self, events: Sequence[OrderEvent]) -> None:
+        """Pass on journalled events."""
+        ...
+
+    def release(self, key: IdempotencyKey) -> None:
+        """The order accepted under this key did not come to be."""
+        ...
+
+    async def restore(self, snapshot: RiskSnapshot) -> None:
+        """Start from the journal's view."""
+        ...
+
+
+class BusPort(Protocol):
+    """The event bus. A message id makes a repeat harmless."""
+
+    async def publish(self, subject: str, payload: bytes, message_id: str) -> None:
+        """Returns once the bus has it safe. StackError when it does not answer."""
+        ...
+
+
+class Recorder(Protocol):
+    """Takes the duration of one step of the hot path."""
+
+    def record(self, step: str, ns: int) -> None: ...
+
+
+class NoRecorder:
+    """Records nothing."""
+
+    def record(self, step: str, ns: int) -> None:
+        return
+
+
+class DuplicateOrder(DataError):
+    """The journal holds an order of this key already, from another writer: read that one."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxMessage:
+    """One message for the bus, in the journal until the bus has it."""
+
+    subject: str
+    message_id: str
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One step to make durable whole or not at all: events, what they change, what they say to the world.
+
+    `order` is the order afterwards, `is_new` when the step made it. `position`, `cash` and `report_sequence` are the
+    new values where they changed. `opening_cash` opens the fund.
+    """
+
+    fund_id: FundId
+    ts_ns: int
+    order: Order | None = None
+    is_new: bool = False
+    events: tuple[OrderEvent, ...] = ()
+    position: Position | None = None
+    cash: Decimal | None = None
+    report_sequence: int | None = None
+    outbox: tuple[OutboxMessage, ...] = ()
+    nav: NavMarked | None = None
+    opening_cash: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JournalState:
+    """What a start needs: the fund (`cash` None: never opened), its open orders, its recent keys, its NAV history."""
+
+    cash: Decimal | None = None
+    report_sequence: int = 0
+    open_orders: tuple[Order, ...] = ()
+    positions: tuple[Position, ...] = ()
+    keys: tuple[tuple[IdempotencyKey, OrderId, int], ...] = ()
+    last_nav: Decimal | None = None
+    marked_ns: int = 0
+    peak_nav: Decimal | None = None
+    day_start_nav: Decimal | None = None
+
+
+class JournalPort(Protocol):
+    """Where the OMS writes before it acts."""
+
+    async def open(self) -> None:
+        """Become the fund's one writer. LeaseLost when another is."""
+        ...
+
+    async def load(self, keys_after_ns: int) -> JournalState:
+        """Read the fund; of its keys, those of orders created after `keys_after_ns`."""
+        ...
+
+    def append(self, entry: Entry) -> Awaitable[None]:
+        """Queue a step behind those before it; resolves once it is durable.
+
+        DuplicateOrder: refused, and nothing else is affected. Any other error: this and all later steps are lost to
+        memory, what is durable is not known, and the journal takes no more until it is opened again.
+        """
+        ...
+
+    async def order(self, order_id: OrderId) -> Order | None: ...
+
+    async def order_by_client_id(self, client_order_id: ClientOrderId) -> Order | None: ...
+
+    async def order_by_key(self, key: IdempotencyKey) -> Order | None:
+        """The newest order of this key."""
+        ...
+
+    async def unpublished(self, limit: int) -> Sequence[tuple[int, OutboxMessage]]:
+        """The oldest outbox rows that the bus has not confirmed, with their ids."""
+        ...
+
+    async def mark_published(self, ids: Sequence[int], ts_ns: int) -> None: ...
+
+    async def close(self) -> None:
+        """Make durable what is queued and stop being the writer."""
+        ...

@@ -1,0 +1,65 @@
+"""Gate 2: the command is well formed. Pydantic checks types and ranges, strictly: no text passes for a number."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from mts1b.foundation.commands import SubmitOrder
+from mts1b.foundation.order import OrderType, Side, TimeInForce
+from mts1b.riskengine.context import GateContext
+from mts1b.riskengine.verdict import ACCEPTED, Verdict, refused, unset
+
+GATE = 2
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[!-~]+$")]
+Amount = Annotated[Decimal, Field(gt=0, lt=Decimal(10) ** 15, max_digits=24, decimal_places=9, allow_inf_nan=False)]
+YEAR_2262_NS = 2**63 - 1
+
+
+class OrderSchema(BaseModel):
+    """What a SubmitOrder must look like: printable ids up to 64 characters, amounts above 0 with at most 9 places."""
+
+    model_config = ConfigDict(strict=True, frozen=True, from_attributes=True, hide_input_in_errors=True)
+
+    idempotency_key: Text
+    fund_id: Text
+    strategy_id: Text
+    symbol: Text
+    side: Side
+    quantity: Amount
+    reference_price: Amount
+    decided_ns: Annotated[int, Field(ge=0, le=YEAR_2262_NS)]
+    order_type: OrderType
+    time_in_force: TimeInForce
+    limit_price: Amount | None
+
+
+def gate(command: SubmitOrder, context: GateContext) -> Verdict:
+    """Refuse `malformed`, `wrong_fund`, `limit_price`, `off_tick` or `off_lot`."""
+    try:
+        OrderSchema.model_validate(command)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        return refused(GATE, "malformed", field=".".join(map(str, first["loc"])), problem=first["msg"])
+    if command.fund_id != context.state.fund_id:
+        return refused(GATE, "wrong_fund", fund_id=command.fund_id, expected=context.state.fund_id)
+    if (command.limit_price is not None) != (command.order_type is OrderType.LIMIT):
+        return refused(GATE, "limit_price", order_type=command.order_type, limit_price=command.limit_price)
+    return _on_grid(command, context)
+
+
+def _on_grid(command: SubmitOrder, context: GateContext) -> Verdict:
+    tick, lot = context.limits.price_tick, context.limits.quantity_lot
+    if tick is None:
+        return unset(GATE, "price_tick")
+    if lot is None:
+        return unset(GATE, "quantity_lot")
+    if command.quantity % lot:
+        return refused(GATE, "off_lot", quantity=command.quantity, quantity_lot=lot)
+    for price in (command.reference_price, command.limit_price):
+        if price is not None and price % tick:
+            return refused(GATE, "off_tick", price=price, price_tick=tick)
+    return ACCEPTED
