@@ -207,7 +207,8 @@ async def ensure_database(admin_dsn: str, role: str, password: str, database: st
     """Make sure that `role` exists with `password`, without superuser rights, and owns `database`."""
     if not (role.isidentifier() and database.isidentifier() and password.isalnum()):
         raise InputError("role", role, "names must be identifiers, the password letters and digits", "change them")
-    connection = await asyncpg.connect(admin_dsn, timeout=CONNECT_TIMEOUT_S)
+    with translated("postgres"):
+        connection = await asyncpg.connect(admin_dsn, timeout=CONNECT_TIMEOUT_S)
     try:
         exists = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role)
         verb = "ALTER" if exists else "CREATE"

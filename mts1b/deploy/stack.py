@@ -1,0 +1,297 @@
+"""Bring the stack up and down, and say how it is. `mts up|down|status` and `mts1b-deploy` are these functions."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mts1b.config import Settings, child_environment
+from mts1b.deploy import processes
+from mts1b.deploy.endpoints import (
+    FIELD_OF,
+    PARTS,
+    Endpoints,
+    ProcessMark,
+    embedded_parts,
+    endpoints,
+    endpoints_path,
+    given,
+    read_running,
+)
+from mts1b.deploy.plan import Plan, prepare_directories, require_free
+from mts1b.deploy.ray_head import head_answers, remove_link
+from mts1b.foundation.clock import NS_PER_S, Clock
+from mts1b.foundation.errors import MtsError, StackError
+from mts1b.foundation.limits import START_TIMEOUT_S, STOP_TIMEOUT_S
+from mts1b.platform import cache, db, eventbus
+
+__all__ = ["Endpoints", "PartStatus", "down", "endpoints", "status", "up"]
+
+Progress = Callable[[str, str], None]
+"""Called with a part's name and its state each time that changes."""
+
+POLL_S = 0.05
+STATUS_TIMEOUT_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class PartStatus:
+    """One part as seen now. `state`: up, down, starting, restarting or failed; `address` has no credentials."""
+
+    name: str
+    state: str
+    address: str
+    embedded: bool
+    pid: int = 0
+    restarts: int = 0
+    detail: str = ""
+
+
+def up(settings: Settings, clock: Clock, progress: Progress | None = None, parts: Sequence[str] = PARTS) -> Endpoints:
+    """Start those of `parts` that are neither up nor replaced by a setting, wait until each answers.
+
+    Harmless when they are up. Adds to a running stack the parts it lacks. StackError when a part cannot be started
+    (naming its port, directory or the last line of its log) or when one named by a setting does not answer.
+    """
+    tell = progress or (lambda _part, _state: None)
+    wanted = embedded_parts(settings, tuple(parts))
+    if wanted:
+        prepare_directories(settings.data_dir)
+        with _alone(settings, clock):
+            _bring_up(settings, clock, wanted, tell)
+    found = endpoints(settings)
+    for part in parts:
+        if part not in wanted:
+            asyncio.run(ask(part, found))
+            tell(part, "up")
+    return found
+
+
+def down(settings: Settings, clock: Clock) -> None:
+    """Stop every process of the embedded stack and remove what only a running one needs; the data stay.
+
+    Harmless when nothing runs. Returns once the processes are gone.
+    """
+    if not settings.run_dir.is_dir():
+        return
+    with _alone(settings, clock):
+        _take_down(settings, clock)
+
+
+def status(settings: Settings) -> list[PartStatus]:
+    """How each part is: what the supervisor knows, and whether the part answers now."""
+    running = read_running(settings)
+    states = _states(settings) if running is not None else {}
+    replaced = given(settings)
+    found = []
+    for part in PARTS:
+        embedded = FIELD_OF[part] not in replaced
+        known = states.get(part, {})
+        if embedded and (running is None or part not in states):
+            found.append(PartStatus(part, "down", "", embedded))
+            continue
+        reached = endpoints(settings)
+        state, detail = str(known.get("state", "up")), str(known.get("problem", ""))
+        try:
+            if state == "up":
+                detail = asyncio.run(ask(part, reached, STATUS_TIMEOUT_S))
+        except MtsError as error:
+            state, detail = "down", error.problem
+        pid, restarts = int(str(known.get("pid", 0))), int(str(known.get("restarts", 0)))
+        found.append(PartStatus(part, state, shown(part, reached), embedded, pid, restarts, detail))
+    return found
+
+
+def shown(part: str, found: Endpoints) -> str:
+    """Where a part answers, without credentials; Ray by its dashboard if it is ours."""
+    address = found.address(part)
+    hide = {"postgres": db.server_of, "nats": eventbus.server_of, "valkey": cache.server_of}
+    if not address:
+        return ""
+    return hide[part](address) if part in hide else found.dashboard_url or address
+
+
+async def ask(part: str, found: Endpoints, timeout_s: float = 10.0) -> str:
+    """Ask one part whether it works; returns its version where it tells. StackError when it does not answer."""
+    if part == "postgres":
+        return await db.ping(found.postgres_dsn, timeout_s)
+    if part == "nats":
+        return await eventbus.ping(found.nats_url, timeout_s)
+    if part == "valkey":
+        return await cache.ping(found.valkey_url, timeout_s)
+    if found.dashboard_url:
+        token = await asyncio.to_thread(Path(found.ray_token_path).read_text)
+        if await head_answers(found.dashboard_url, token, timeout_s):
+            return found.ray_address
+        raise StackError("ray", found.dashboard_url, "does not answer", "see its log")
+    host, _, port = found.ray_address.removeprefix("ray://").rpartition(":")
+    try:
+        async with asyncio.timeout(timeout_s):
+            _, writer = await asyncio.open_connection(host, int(port))
+        writer.close()
+    except (OSError, TimeoutError, ValueError) as error:
+        raise StackError("ray.address", found.ray_address, str(error) or "no answer", "correct the setting") from None
+    return found.ray_address
+
+
+def _bring_up(settings: Settings, clock: Clock, wanted: tuple[str, ...], tell: Progress) -> None:
+    running = read_running(settings)
+    ports = {"ray.gcs_port": settings.ray.gcs_port, "ray.dashboard_port": settings.ray.dashboard_port}
+    ports = {name: port for name, port in ports.items() if port}
+    if running is None:
+        _take_down(settings, clock)  # what a killed supervisor left
+        require_free(ports if "ray" in wanted else {})
+        _write_plan(settings, wanted, ports)
+        supervisor = _launch(settings)
+    else:
+        before = Plan.load(settings.data_dir)
+        _same_ports(before, running, ports)
+        _write_plan(settings, tuple(dict.fromkeys((*before.parts, *wanted))), before.ports | ports)
+        supervisor = ProcessMark(running.supervisor_pid, running.supervisor_created)
+        os.kill(supervisor.pid, signal.SIGHUP)
+    try:
+        _wait_until_up(settings, clock, supervisor, wanted, tell)
+    except BaseException:
+        if running is None:
+            _take_down(settings, clock)
+        raise
+
+
+def _same_ports(before: Plan, running: Endpoints, ports: dict[str, int]) -> None:
+    if "ray" in before.parts and running.ray_address:
+        used = {"ray.gcs_port": running.ray_address, "ray.dashboard_port": running.dashboard_url}
+        for name, port in ports.items():
+            if not used[name].endswith(f":{port}"):
+                raise StackError(name, port, f"the running stack uses {used[name]}", "run `mts down` first")
+    else:
+        require_free(ports)
+
+
+def _write_plan(settings: Settings, parts: tuple[str, ...], ports: dict[str, int]) -> None:
+    Plan(
+        data_dir=str(settings.data_dir),
+        parts=parts,
+        ports=ports,
+        ray_num_cpus=settings.ray.num_cpus,
+        ray_object_store_bytes=settings.ray.object_store_bytes,
+    ).save()
+
+
+def _launch(settings: Settings) -> ProcessMark:
+    """Start the supervisor in a session of its own: no terminal's signals reach it."""
+    log = os.open(settings.data_dir / "logs" / "supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-m", "mts1b.deploy.supervisor", str(settings.data_dir)],
+            env=child_environment(),
+            cwd=settings.data_dir,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    finally:
+        os.close(log)
+    threading.Thread(target=child.wait, daemon=True).start()  # no zombie is left when it ends before we do
+    mark = ProcessMark.of(child.pid)
+    if mark is None:
+        raise StackError("supervisor", child.pid, "ended at once", f"see {settings.data_dir / 'logs'}")
+    return mark
+
+
+def _wait_until_up(
+    settings: Settings, clock: Clock, supervisor: ProcessMark, wanted: tuple[str, ...], tell: Progress
+) -> None:
+    deadline_ns = clock.monotonic_ns() + int((2 * START_TIMEOUT_S) * NS_PER_S)
+    told: dict[str, str] = {}
+    while True:
+        states = _states(settings) if read_running(settings) is not None else {}
+        for part in wanted:
+            state = str(states.get(part, {}).get("state", "starting"))
+            if told.get(part) != state:
+                told[part] = state
+                tell(part, state)
+            if state == "failed":
+                seen = states[part]
+                raise StackError(str(seen["field"]), seen["value"], str(seen["problem"]), "see `mts status`")
+        if all(told[part] == "up" for part in wanted):
+            return
+        if supervisor.process() is None:
+            log = settings.data_dir / "logs" / "supervisor.log"
+            raise StackError("supervisor", supervisor.pid, "ended unexpectedly", f"see {log}")
+        if clock.monotonic_ns() > deadline_ns:
+            late = [part for part in wanted if told[part] != "up"]
+            raise StackError("stack", ",".join(late), "not up in time", f"see {settings.data_dir / 'logs'}")
+        _pause()
+
+
+def _take_down(settings: Settings, clock: Clock) -> None:
+    path = endpoints_path(settings)
+    leader = None
+    if path.exists():
+        found = Endpoints.from_json(path.read_text())
+        leader = ProcessMark(found.supervisor_pid, found.supervisor_created)
+        supervisor = leader.process()
+        if supervisor is not None:
+            family = processes.family(supervisor.pid)
+            processes.send([supervisor], signal.SIGTERM)
+            processes.end_when_gone(supervisor, family, 3 * STOP_TIMEOUT_S)
+        _end_left_behind(settings, clock, leader)
+    for name in ("stack.json", "state.json", "plan.json"):
+        (settings.run_dir / name).unlink(missing_ok=True)
+    remove_link(settings.run_dir)
+
+
+def _end_left_behind(settings: Settings, clock: Clock, leader: ProcessMark) -> None:
+    """Servers end by themselves when their supervisor is killed; wait for that, then end those that did not."""
+    deadline_ns = clock.monotonic_ns() + int(STOP_TIMEOUT_S * NS_PER_S)
+    while left := processes.left_behind(leader, settings.data_dir):
+        if clock.monotonic_ns() > deadline_ns:
+            processes.end(left, signal.SIGKILL, 5.0)
+            return
+        _pause()
+
+
+def _states(settings: Settings) -> dict[str, dict[str, object]]:
+    try:
+        found: dict[str, dict[str, object]] = json.loads((settings.run_dir / "state.json").read_text())
+    except FileNotFoundError:
+        return {}
+    return found
+
+
+@contextlib.contextmanager
+def _alone(settings: Settings, clock: Clock) -> Iterator[None]:
+    """One `up` or `down` of a data directory at a time; the others wait for it."""
+    deadline_ns = clock.monotonic_ns() + int((2 * START_TIMEOUT_S + STOP_TIMEOUT_S) * NS_PER_S)
+    try:
+        descriptor = os.open(settings.run_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except PermissionError:
+        raise StackError("data_dir", str(settings.data_dir), "belongs to another user", "give --data-dir") from None
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if clock.monotonic_ns() > deadline_ns:
+                    problem = "another `mts up` or `mts down` holds it"
+                    raise StackError("data_dir", str(settings.data_dir), problem, "wait for it to end") from None
+                _pause()
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _pause() -> None:
+    threading.Event().wait(POLL_S)
