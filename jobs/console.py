@@ -1,0 +1,96 @@
+"""What the command-line ends of the jobs share: options in, tables out, errors as one line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from mts1b.config import Settings, load_settings
+from mts1b.foundation.errors import InputError, MtsError
+from mts1b.research.summary import SweepSummary, WalkForwardSummary
+
+
+def run_as_program(command: Callable[..., object]) -> None:
+    """Run one typer command as this process; a known error becomes one line on stderr and its exit code."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(command)
+    try:
+        app()
+    except MtsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def settings_of(data_dir: Path | None) -> Settings:
+    """The settings, under another data directory if one is given."""
+    return load_settings(data_dir=data_dir)
+
+
+def symbols_of(text: str) -> tuple[str, ...]:
+    """`AAPL,MSFT` as a tuple; `all` as an empty one."""
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise InputError("symbols", text, "names no symbol", "write A,B,C or all")
+    return () if names == ("all",) else names
+
+
+def write_json(target: str | None, text: str) -> None:
+    """Write a result to a file, or to standard output for `-`. InputError when the file cannot be written."""
+    if target == "-":
+        print(text)
+    elif target is not None:
+        try:
+            Path(target).write_text(text + "\n")
+        except OSError as error:
+            raise InputError("json", target, f"cannot be written: {error.strerror}", "give another file") from None
+
+
+def print_sweep(summary: SweepSummary, rows: int = 5) -> None:
+    """The result of a sweep for a reader."""
+    console = Console()
+    console.print(
+        f"{summary.strategy}: {summary.trials:,} combinations x {summary.symbols} symbols x {summary.bars:,} bars "
+        f"in {summary.seconds:.1f} s ({summary.chunks_computed} chunks computed, {summary.chunks_skipped} found)"
+    )
+    table = Table("rank", *summary.best, "Sharpe", "CAGR", "max drawdown", "turnover")
+    for place, row in enumerate(summary.top[:rows], start=1):
+        measured = (
+            f"{row['sharpe']:.3f}",
+            f"{row['cagr']:.2%}",
+            f"{row['max_drawdown']:.2%}",
+            f"{row['turnover']:.1f}",
+        )
+        table.add_row(str(place), *(f"{row[name]:g}" for name in summary.best), *measured)
+    console.print(table)
+    console.print(
+        f"best Sharpe {summary.sharpe:.3f}; {summary.trials:,} worthless trials would show "
+        f"{summary.sharpe_by_luck:.3f}; deflated Sharpe ratio {summary.deflated_sharpe:.3f}"
+    )
+    if summary.walk_forward is not None:
+        print_walk_forward(console, summary.walk_forward)
+    console.print(f"table: {summary.table}", soft_wrap=True)
+
+
+def print_walk_forward(console: Console, found: WalkForwardSummary) -> None:
+    """The folds, and the joined out-of-sample result."""
+    table = Table("fold", "chosen on", "judged on", "parameters", "Sharpe in", "Sharpe out", "return out")
+    for place, fold in enumerate(found.folds, start=1):
+        table.add_row(
+            str(place),
+            " to ".join(fold.train_dates),
+            " to ".join(fold.test_dates),
+            " ".join(f"{name}={value:g}" for name, value in fold.params.items()),
+            f"{fold.train['sharpe']:.3f}",
+            f"{fold.test['sharpe']:.3f}",
+            f"{fold.test['total_return']:.2%}",
+        )
+    console.print(table)
+    console.print(
+        f"out of sample: Sharpe {found.sharpe:.3f}, return {found.total_return:.2%}, max drawdown "
+        f"{found.max_drawdown:.2%}, probability that the true Sharpe is above 0: {found.probabilistic_sharpe:.3f}"
+    )

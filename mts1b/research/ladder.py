@@ -1,0 +1,138 @@
+"""The ladder: every combination of a grid over the same bars, streamed, reduced on the way, resumable."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mts1b.foundation.clock import NS_PER_S, Clock
+from mts1b.foundation.errors import InputError
+from mts1b.foundation.limits import TOP_K_MAX
+from mts1b.quantkit.metrics import BARS_PER_YEAR
+from mts1b.quantkit.overfitting import deflated_sharpe, expected_maximum_sharpe
+from mts1b.research.chunks import SweepWork, evaluate_chunk
+from mts1b.research.plan import SweepPlan, SweepSpec, plan_sweep
+from mts1b.research.reduction import Reduction, Row
+from mts1b.research.runner import Runner
+from mts1b.research.store import SweepStore
+from mts1b.research.summary import SweepSummary
+from mts1b.research.walk_forward import judge_folds
+from mts1b.strategy.panel import Panel
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a sweep is. What was found stored counts as done; `elapsed_ns` is wall time so far."""
+
+    chunks_done: int
+    chunks_total: int
+    combinations_done: int
+    combinations_total: int
+    elapsed_ns: int
+
+
+ProgressListener = Callable[[Progress], None]
+
+
+def run_sweep(
+    spec: SweepSpec,
+    panel: Panel,
+    runner: Runner,
+    results_root: Path,
+    clock: Clock,
+    on_progress: ProgressListener | None = None,
+) -> SweepSummary:
+    """Compute what is not stored yet, store it, and sum up the whole.
+
+    Memory does not grow with the number of combinations. The same sweep again computes nothing; one that was killed
+    computes what is missing. InputError when the strategy needs more bars than the panel has; StackError when results
+    cannot be written; DataError when stored ones are damaged.
+    """
+    check_spec(spec, panel)
+    started = clock.monotonic_ns()
+    plan = plan_sweep(spec, panel)
+    store = SweepStore(results_root, plan)
+    reduction = Reduction(spec.top_k, len(spec.folds))
+    finished = store.finished()
+    done = 0
+
+    def tell() -> None:
+        if on_progress is not None:
+            elapsed = clock.monotonic_ns() - started
+            on_progress(Progress(done, len(plan.chunks), reduction.combinations, plan.combinations, elapsed))
+
+    for chunk in plan.chunks:
+        if chunk in finished:
+            reduction.add(chunk, store.read(chunk))
+            done += 1
+    tell()
+    missing = (chunk for chunk in plan.chunks if chunk not in finished)
+    for chunk, rows in runner.run(evaluate_chunk, SweepWork(spec, panel), missing):
+        store.write(chunk, rows)
+        reduction.add(chunk, rows)
+        done += 1
+        tell()
+    elapsed_s = (clock.monotonic_ns() - started) / NS_PER_S
+    summary = _sum_up(spec, panel, plan, store, reduction, len(finished), elapsed_s)
+    store.write_json("summary.json", summary.to_dict())
+    return summary
+
+
+def check_spec(spec: SweepSpec, panel: Panel) -> None:
+    """InputError, before anything is computed, for a sweep that cannot give a result."""
+    if not 1 <= spec.top_k <= TOP_K_MAX:
+        raise InputError("top", spec.top_k, "out of range", f"ask for 1 to {TOP_K_MAX}")
+    bars = len(panel.ts_ns)
+    # A window is longest at one end of its axis, so the corners of the grid bound every combination.
+    for place in (0, -1):
+        corner = {axis.name: axis.values[place] for axis in spec.grid.axes}
+        spec.strategy.check_history(corner, bars)
+
+
+def _sum_up(
+    spec: SweepSpec,
+    panel: Panel,
+    plan: SweepPlan,
+    store: SweepStore,
+    reduction: Reduction,
+    skipped: int,
+    elapsed_s: float,
+) -> SweepSummary:
+    bars, names = panel.close.shape
+    top = reduction.top()
+    if not top:
+        raise InputError("grid", spec.grid.text, "no combination has a Sharpe ratio", "check the bars and the grid")
+    best = top[0]
+    trials = reduction.sharpe_moments()
+    per_bar = trials.variance / BARS_PER_YEAR
+    return SweepSummary(
+        key=plan.key,
+        strategy=spec.strategy.name,
+        grid=spec.grid.text,
+        bars=bars,
+        symbols=names,
+        trials=trials.count,
+        best={name: best[name] for name in spec.strategy.params},
+        sharpe=best["sharpe"],
+        deflated_sharpe=deflated_sharpe(
+            best["sharpe"] / math.sqrt(BARS_PER_YEAR), trials.count, per_bar, bars, best["skew"], best["kurtosis"]
+        ),
+        sharpe_by_luck=expected_maximum_sharpe(trials.count, trials.variance),
+        sharpe_mean=trials.mean,
+        sharpe_deviation=math.sqrt(trials.variance),
+        top=tuple(_shown(row) for row in top),
+        chunks_computed=len(plan.chunks) - skipped,
+        chunks_skipped=skipped,
+        seconds=elapsed_s,
+        table=store.table,
+        folder=str(store.folder),
+        data_version=panel.data_version,
+        code_version=plan.manifest["code"],
+        walk_forward=judge_folds(spec, panel, reduction.choices()) if spec.folds else None,
+    )
+
+
+def _shown(row: Row) -> Row:
+    return {name: value for name, value in row.items() if not name.startswith("fold")}

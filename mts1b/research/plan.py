@@ -1,0 +1,140 @@
+"""The plan of a sweep: what it is, by content; where its chunks begin and end; what each is stored as.
+
+Nothing here depends on the machine. The same strategy, bars, costs, grid and code give the same keys and the same
+chunks everywhere, so a killed sweep resumes, another machine's results fit, and every run adds up in the same order.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cache
+from hashlib import blake2b
+from importlib.metadata import version
+from importlib.resources import files
+from typing import Any
+
+from mts1b.backtester import Execution
+from mts1b.foundation.ids import DIGEST_BYTES, digest
+from mts1b.foundation.limits import CHUNK_BAR_STEPS, CHUNK_COMBINATIONS_MAX, CHUNK_COMBINATIONS_MIN
+from mts1b.research.folds import Fold
+from mts1b.research.grid import Grid
+from mts1b.strategy import Strategy
+from mts1b.strategy.panel import FIELDS, Panel
+
+DECIDING_PACKAGES = ("mts1b.quantkit", "mts1b.strategy", "mts1b.backtester", "mts1b.research")
+"""Whose source decides the numbers of a sweep."""
+
+DECIDING_LIBRARIES = ("numpy", "numba")
+
+
+@dataclass(frozen=True, slots=True)
+class SweepSpec:
+    """What is to be computed. `folds` empty: the whole range only. `top_k` is how many of the best are reported."""
+
+    strategy: Strategy
+    grid: Grid
+    execution: Execution
+    backend: str = "cpu"
+    folds: tuple[Fold, ...] = ()
+    top_k: int = 10
+
+    def periods(self, bars: int) -> list[tuple[int, int]]:
+        """Bar ranges [start, stop) in the order of an evaluation: the whole, then train and test of each fold."""
+        spans = [(0, bars)]
+        for fold in self.folds:
+            spans += [fold.train, fold.test]
+        return spans
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Part of a grid: the combinations with numbers in [start, stop). `key` names its result by content."""
+
+    index: int
+    start: int
+    stop: int
+    combinations: int
+    key: str
+
+    @property
+    def file_name(self) -> str:
+        """Sorts in the order of the plan."""
+        return f"{self.index:06d}-{self.key}.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPlan:
+    """A sweep named by its content. `manifest` says in full what made every row of its table."""
+
+    key: str
+    manifest: dict[str, Any]
+    chunks: tuple[Chunk, ...]
+
+    @property
+    def combinations(self) -> int:
+        return sum(chunk.combinations for chunk in self.chunks)
+
+
+def plan_sweep(spec: SweepSpec, panel: Panel) -> SweepPlan:
+    """Fix the sweep's key and chunks. Reads the panel's bars once, for their digest."""
+    bars, names = panel.close.shape
+    manifest = {
+        "strategy": {"name": spec.strategy.name, "hash": spec.strategy.hash},
+        "grid": spec.grid.text,
+        "combinations": spec.grid.size(),
+        "data": {
+            "version": panel.data_version,
+            "digest": panel_digest(panel),
+            "symbols": list(panel.symbols),
+            "bars": bars,
+            "first_ns": int(panel.ts_ns[0]),
+            "last_ns": int(panel.ts_ns[-1]),
+        },
+        "execution": asdict(spec.execution),
+        "backend": spec.backend,
+        "code": code_version(),
+        "periods": spec.periods(bars),
+    }
+    key = digest("sweep", json.dumps(manifest, sort_keys=True))
+    return SweepPlan(key, manifest, tuple(_chunks(spec.grid, chunk_size(spec.grid, bars, names), key)))
+
+
+def chunk_size(grid: Grid, bars: int, names: int) -> int:
+    """Combinations of a chunk: whole runs of the grid's last axis where they fit, since those share the most."""
+    wanted = CHUNK_BAR_STEPS // max(bars * names, 1)
+    size = min(max(wanted, CHUNK_COMBINATIONS_MIN), CHUNK_COMBINATIONS_MAX)
+    inner = grid.inner
+    return size if inner > size else size // inner * inner
+
+
+def _chunks(grid: Grid, size: int, key: str) -> Iterator[Chunk]:
+    inner = grid.inner
+    stretch = inner if inner > size else grid.full_size  # a chunk never crosses the end of a stretch
+    index = 0
+    for begin in range(0, grid.full_size, stretch):
+        for start in range(begin, begin + stretch, size):
+            stop = min(start + size, begin + stretch)
+            combinations = stop - start if grid.condition is None else len(grid.numbers(start, stop))
+            if combinations:
+                yield Chunk(index, start, stop, combinations, digest("chunk", key, start, stop))
+                index += 1
+
+
+def panel_digest(panel: Panel) -> str:
+    """Digest of every bar, name and time of the panel: a part of a dataset is not the dataset."""
+    hashed = blake2b(digest(*panel.symbols).encode(), digest_size=DIGEST_BYTES)
+    for array in (panel.ts_ns, *(getattr(panel, name) for name in FIELDS)):
+        hashed.update(array.data if array.flags.c_contiguous else array.tobytes())
+    return hashed.hexdigest()
+
+
+@cache
+def code_version() -> str:
+    """Digest of the source that decides a sweep's numbers, and of the libraries that compute them."""
+    sources: list[object] = [f"{name}={version(name)}" for name in DECIDING_LIBRARIES]
+    for package in DECIDING_PACKAGES:
+        modules = (entry for entry in files(package).iterdir() if entry.name.endswith(".py"))
+        sources += [package + entry.name + entry.read_text() for entry in sorted(modules, key=lambda entry: entry.name)]
+    return digest(*sources)

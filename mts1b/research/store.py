@@ -1,0 +1,98 @@
+"""Where a sweep's results are kept: a folder named by its content, a Parquet file for each chunk, a manifest.
+
+A file is complete when it has its name: it is written under another one and moved. So whoever dies and whenever, the
+next run finds whole chunks or none, and two runs of the same sweep at once write the same bytes' worth of rows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import polars as pl
+
+from mts1b.foundation.errors import DataError, StackError
+from mts1b.research.plan import Chunk, SweepPlan
+
+
+class SweepStore:
+    """The folder of one sweep under `root`. StackError when it cannot be written."""
+
+    def __init__(self, root: Path, plan: SweepPlan) -> None:
+        self.plan = plan
+        self.folder = root / plan.key
+        self.chunks_folder = self.folder / "chunks"
+        try:
+            self.chunks_folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritable(self.folder, error) from None
+        self.write_json("manifest.json", plan.manifest)
+
+    @property
+    def table(self) -> str:
+        """The result table as a path pattern that polars, pandas and DuckDB read as one table."""
+        return str(self.chunks_folder / "*.parquet")
+
+    def finished(self) -> set[Chunk]:
+        """Chunks of the plan that are stored already."""
+        present = {entry.name for entry in os.scandir(self.chunks_folder)}
+        return {chunk for chunk in self.plan.chunks if chunk.file_name in present}
+
+    def write(self, chunk: Chunk, rows: pl.DataFrame) -> None:
+        """Store a chunk's rows. Each row says which data, code and costs made it."""
+        manifest = self.plan.manifest
+        made_by = {
+            "data_version": manifest["data"]["version"] or manifest["data"]["digest"],
+            "code_version": manifest["code"],
+            "execution": json.dumps(manifest["execution"], sort_keys=True),
+        }
+        told = rows.with_columns(pl.lit(text, pl.Categorical).alias(name) for name, text in made_by.items())
+        self._replace(self.chunks_folder / chunk.file_name, lambda file: told.write_parquet(file, compression="snappy"))
+
+    def read(self, chunk: Chunk) -> pl.DataFrame:
+        """A stored chunk's rows. DataError when the file is damaged."""
+        path = self.chunks_folder / chunk.file_name
+        try:
+            rows = pl.read_parquet(path)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise DataError(
+                "chunk", str(path), str(error).splitlines()[0], "delete the file, run the sweep again"
+            ) from None
+        if rows.height != chunk.combinations:
+            raise DataError(
+                "chunk", str(path), f"holds {rows.height} rows, not {chunk.combinations}", "delete the file"
+            )
+        return rows
+
+    def write_json(self, name: str, content: dict[str, Any]) -> Path:
+        """Store a small document beside the table."""
+        path = self.folder / name
+        text = json.dumps(content, indent=1, sort_keys=True) + "\n"
+        self._replace(path, lambda file: file.write(text.encode()))
+        return path
+
+    def _replace(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
+        fresh = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            with fresh.open("wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(path)
+        except OSError as error:
+            raise _unwritable(path, error) from None
+        finally:
+            fresh.unlink(missing_ok=True)
+
+
+def read_table(pattern: str, sort_by: str = "combination") -> pl.DataFrame:
+    """The result table behind `SweepSummary.table`, one row for each combination, sorted by its number."""
+    return pl.read_parquet(pattern).sort(sort_by)
+
+
+def _unwritable(path: Path, error: OSError) -> StackError:
+    problem = f"cannot be written: {error.strerror or error}"
+    return StackError("data_dir", str(path), problem, "give a directory you may write, with --data-dir")
