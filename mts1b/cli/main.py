@@ -10,7 +10,7 @@ import typer
 
 from mts1b.foundation.errors import MtsError
 
-COMMAND_MODULES: Sequence[str] = ("data",)
+COMMAND_MODULES: Sequence[str] = ("data", "sweep")
 """Modules of this package, in the order `mts --help` lists them. Each has `register(app)`."""
 
 
