@@ -24,6 +24,9 @@ SUPERUSER, ROLE, DATABASE = "mts_admin", "mts", "mts"
 NOBODY = 65534
 """The unprivileged user that Postgres runs as where root may not make user namespaces."""
 
+ORPHANS_LEAVE_S = 10.0
+"""How long the processes of a killed Postgres may take to notice."""
+
 USER_NAMESPACE = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
 AS_NOBODY = (
     "setpriv",
@@ -96,16 +99,25 @@ def initialise(home: Path, wrapper: tuple[str, ...], password: str) -> None:
     fresh.rename(home / "data")
 
 
+def servers_in(data: Path) -> list[psutil.Process]:
+    """Live Postgres processes of this wheel that work in `data`."""
+    program, inside = programs() / "postgres", data.resolve()
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if Path(process.cwd()) == inside and Path(process.exe()).samefile(program):
+                found.append(process)
+    return found
+
+
 def clear_stale_lock(data: Path) -> None:
-    """Remove the lock of a server that was killed. Postgres keeps it when another process has its pid by now."""
-    lock = data / "postmaster.pid"
-    with contextlib.suppress(FileNotFoundError, ValueError, IndexError):
-        pid = int(lock.read_text().splitlines()[0])
-        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            owner = psutil.Process(pid)
-            if owner.status() != psutil.STATUS_ZOMBIE and Path(owner.cwd()) == data.resolve():
-                return
-        lock.unlink()
+    """Remove the lock of a server that was killed, once its last process has seen that it is alone and left.
+
+    Postgres itself keeps such a lock when another process has that pid by now.
+    """
+    _, left = psutil.wait_procs(servers_in(data), timeout=ORPHANS_LEAVE_S)
+    if not left:
+        (data / "postmaster.pid").unlink(missing_ok=True)
 
 
 def postgres_part(plan: Plan, credentials: dict[str, str], fresh_ports: bool = False) -> Part:

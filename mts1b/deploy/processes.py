@@ -61,16 +61,29 @@ def end(processes: list[psutil.Process], what: signal.Signals, timeout_s: float)
     psutil.wait_procs(left, timeout=5)
 
 
+MARK = "MTS1B_SUPERVISOR"
+"""Every process of a stack inherits this; its value is `mark_of` its supervisor."""
+
+
+def mark_of(leader: ProcessMark) -> str:
+    return f"{leader.pid}-{leader.created}"
+
+
 def left_behind(leader: ProcessMark, data_dir: Path) -> list[psutil.Process]:
-    """Processes that a dead supervisor's session left: in its session, working below its data directory."""
-    inside = data_dir.resolve()
+    """Live processes of a dead supervisor: those that carry its mark, and those of its session in its directory.
+
+    One of the two is not enough: a process may leave the session, and one that writes itself a title loses the mark.
+    """
+    inside, mark = data_dir.resolve(), mark_of(leader)
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(*GONE, psutil.AccessDenied, OSError):
-            if process.pid == os.getpid() or os.getsid(process.pid) != leader.pid:
+            if process.pid == os.getpid() or process.create_time() < leader.created - 1:
                 continue
-            alive = process.status() != psutil.STATUS_ZOMBIE and process.create_time() >= leader.created - 1
-            if alive and Path(process.cwd()).is_relative_to(inside):
+            if process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            in_session = os.getsid(process.pid) == leader.pid and Path(process.cwd()).is_relative_to(inside)
+            if in_session or process.environ().get(MARK) == mark:
                 found.append(process)
     return found
 

@@ -25,11 +25,12 @@ SETTINGS_OF_A_CLIENT = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS", "RAY_AUTH_TOKEN
 
 
 def short_link(plan: Plan) -> Path:
-    """A directory for Ray with a short enough path: `ray/` in the data directory, through a link where it is long.
+    """A directory for Ray with a short enough path: `ray/head/` in the data directory, through a link where it is long.
 
     The link's name is written down in the run directory, so that `down` can remove it and a later start reuse it.
     """
-    home = plan.root / "ray"
+    home = plan.root / "ray" / "head"  # Ray opens it to everybody; the directory around it stays closed
+    home.parent.mkdir(mode=0o700, exist_ok=True)
     home.mkdir(mode=0o700, exist_ok=True)
     if len(str(home)) <= TEMP_DIR_CHARS_MAX:
         return home
@@ -104,7 +105,7 @@ def ray_part(plan: Plan, credentials: dict[str, str], fresh_ports: bool = False)
 
     def prepare() -> None:
         write_private(token_path, credentials["ray"])
-        prune_sessions(plan.root / "ray")
+        prune_sessions(plan.root / "ray" / "head")
 
     return Part(
         name="ray",

@@ -74,6 +74,7 @@ class Supervisor:
         self.zombies: set[int] = set()
         mark = ProcessMark.of(os.getpid())
         assert mark is not None
+        self.mark = mark
         self.found = Endpoints(data_dir=plan.data_dir, supervisor_pid=mark.pid, supervisor_created=mark.created)
 
     async def run(self) -> None:
@@ -184,7 +185,7 @@ class Supervisor:
         try:
             process = await asyncio.create_subprocess_exec(
                 *part.command,
-                env=part.environment,
+                env={**part.environment, processes.MARK: processes.mark_of(self.mark)},
                 cwd=part.work_dir,
                 stdin=asyncio.subprocess.PIPE if part.stdin else asyncio.subprocess.DEVNULL,
                 stdout=log,

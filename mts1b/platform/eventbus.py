@@ -156,8 +156,9 @@ async def connect(url: str, timeout_s: float = CONNECT_TIMEOUT_S) -> EventBus:
 
 async def ping(url: str, timeout_s: float = CONNECT_TIMEOUT_S) -> str:
     """The server's version. StackError when it does not answer in time."""
-    client = await _connect(url, timeout_s, allow_reconnect=False, max_reconnect_attempts=0)
+    client = await _connect(url, timeout_s, allow_reconnect=False, max_reconnect_attempts=0, reconnect_time_wait=0)
     try:
-        return str(client.connected_server_version)
+        version = client.connected_server_version
+        return f"{version.major}.{version.minor}.{version.patch}"
     finally:
         await client.close()

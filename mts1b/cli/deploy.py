@@ -1,0 +1,12 @@
+"""`mts1b-deploy`: the stack's commands under the name that the performance notes use."""
+
+from __future__ import annotations
+
+import sys
+
+from mts1b.cli.main import build_app, guarded
+
+
+def run() -> None:
+    """Console entry point."""
+    sys.exit(guarded(build_app(("stack",)), "--debug" in sys.argv[1:]))
