@@ -1,0 +1,84 @@
+"""The plan of a sweep: its key holds all that decides its numbers, its chunks cover the grid once."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mts1b.backtester import Execution
+from mts1b.foundation.limits import CHUNK_COMBINATIONS_MAX, CHUNK_COMBINATIONS_MIN
+from mts1b.research.folds import rolling_folds
+from mts1b.research.grid import Axis, Condition, Grid
+from mts1b.research.plan import SweepSpec, _chunks, chunk_size, code_version, plan_sweep
+from mts1b.strategy import get_strategy
+from tests.unit.research.made_panels import random_panel
+
+STRATEGY = get_strategy("sma_cross")
+PANEL = random_panel()
+SPEC = SweepSpec(STRATEGY, Grid.parse({"fast": "5:15:1", "slow": "20:60:10"}, STRATEGY.params), Execution())
+
+
+def test_the_same_sweep_has_the_same_plan() -> None:
+    first, again = plan_sweep(SPEC, PANEL), plan_sweep(SPEC, random_panel())
+    assert first == again and first.combinations == 40
+
+
+OTHERS = {
+    "strategy": (dataclasses.replace(SPEC, strategy=get_strategy("vol_target_cross")), PANEL),
+    "grid": (dataclasses.replace(SPEC, grid=Grid.parse({"fast": "5:16:1"}, STRATEGY.params)), PANEL),
+    "condition": (
+        dataclasses.replace(
+            SPEC, grid=Grid.parse({"fast": "5:15:1", "slow": "20:60:10"}, STRATEGY.params, "fast < slow")
+        ),
+        PANEL,
+    ),
+    "costs": (dataclasses.replace(SPEC, execution=Execution(commission_bps=9.0)), PANEL),
+    "backend": (dataclasses.replace(SPEC, backend="reference"), PANEL),
+    "folds": (dataclasses.replace(SPEC, folds=rolling_folds(120, 60, 20)), PANEL),
+    "bars": (SPEC, PANEL.rows(0, 119)),
+    "values": (SPEC, random_panel(seed=1)),
+    "one price": (SPEC, dataclasses.replace(PANEL, open=PANEL.open * 1.0000001)),
+    "names": (SPEC, dataclasses.replace(PANEL, symbols=("N0", "N1", "N9"))),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_whatever_decides_the_numbers_changes_the_key(name) -> None:
+    assert plan_sweep(*OTHERS[name]).key != plan_sweep(SPEC, PANEL).key
+
+
+def test_how_many_are_reported_does_not_change_the_key() -> None:
+    assert plan_sweep(dataclasses.replace(SPEC, top_k=3), PANEL).key == plan_sweep(SPEC, PANEL).key
+
+
+SIZES = st.integers(1, 40)
+
+
+@given(SIZES, SIZES, st.booleans(), st.integers(1, 50))
+def test_chunks_cover_the_grid_once(outer, inner, filtered, size) -> None:
+    axes = (Axis("a", tuple(map(float, range(outer)))), Axis("b", tuple(map(float, range(inner)))))
+    grid = Grid(axes, Condition("a", "<=", "b") if filtered else None)
+    whole = size if inner > size else size // inner * inner
+    chunks = list(_chunks(grid, whole, "key"))
+    numbers = [int(number) for chunk in chunks for number in grid.numbers(chunk.start, chunk.stop)]
+    assert numbers == grid.numbers(0, grid.full_size).tolist()
+    assert sum(chunk.combinations for chunk in chunks) == grid.size()
+    assert [chunk.index for chunk in chunks] == list(range(len(chunks)))
+    assert len({chunk.key for chunk in chunks}) == len(chunks)
+    for chunk in chunks:
+        assert chunk.stop - chunk.start <= size
+        assert chunk.start % inner == 0 or chunk.start // inner == (chunk.stop - 1) // inner  # whole rows, or in one
+
+
+@given(st.integers(1, 100_000), st.integers(1, 3_000))
+def test_chunk_sizes_stay_in_bounds(bars, names) -> None:
+    grid = Grid((Axis("a", tuple(map(float, range(1_000)))), Axis("b", tuple(map(float, range(100))))))
+    size = chunk_size(grid, bars, names)
+    assert CHUNK_COMBINATIONS_MIN / 2 < size <= CHUNK_COMBINATIONS_MAX and size % 100 == 0
+
+
+def test_code_version_is_stable() -> None:
+    assert code_version() == code_version.__wrapped__()
