@@ -44,16 +44,13 @@ class SweepStore:
     def write(self, chunk: Chunk, rows: pl.DataFrame) -> None:
         """Store a chunk's rows. Each row says which data, code and costs made it."""
         manifest = self.plan.manifest
-        made_by = {
-            "data_version": manifest["data"]["version"] or manifest["data"]["digest"],
-            "code_version": manifest["code"],
-            "execution": json.dumps(manifest["execution"], sort_keys=True),
-        }
-        told = rows.with_columns(pl.lit(text, pl.Categorical).alias(name) for name, text in made_by.items())
+        data, costs = manifest["data"], json.dumps(manifest["execution"], sort_keys=True)
+        made_by = zip(MADE_BY, (data["version"] or data["digest"], manifest["code"], costs), strict=True)
+        told = rows.with_columns(pl.lit(text, pl.Categorical).alias(name) for name, text in made_by)
         self._replace(self.chunks_folder / chunk.file_name, lambda file: told.write_parquet(file, compression="snappy"))
 
     def read(self, chunk: Chunk) -> pl.DataFrame:
-        """A stored chunk's rows. DataError when the file is damaged."""
+        """A stored chunk's rows as they were computed. DataError when the file is damaged."""
         path = self.chunks_folder / chunk.file_name
         try:
             rows = pl.read_parquet(path)
@@ -65,7 +62,7 @@ class SweepStore:
             raise DataError(
                 "chunk", str(path), f"holds {rows.height} rows, not {chunk.combinations}", "delete the file"
             )
-        return rows
+        return rows.drop(MADE_BY)
 
     def write_json(self, name: str, content: dict[str, Any]) -> Path:
         """Store a small document beside the table."""
