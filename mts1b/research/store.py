@@ -18,6 +18,12 @@ from mts1b.foundation.errors import DataError, StackError
 from mts1b.research.plan import Chunk, SweepPlan
 
 
+MADE_BY = ("data_version", "code_version", "execution")
+"""Columns of the table that say what made each row."""
+
+AGAIN = "delete the file and run the sweep again"
+
+
 class SweepStore:
     """The folder of one sweep under `root`. StackError when it cannot be written."""
 
@@ -55,13 +61,9 @@ class SweepStore:
         try:
             rows = pl.read_parquet(path)
         except (OSError, pl.exceptions.PolarsError) as error:
-            raise DataError(
-                "chunk", str(path), str(error).splitlines()[0], "delete the file, run the sweep again"
-            ) from None
+            raise DataError("chunk", str(path), str(error).splitlines()[0], AGAIN) from None
         if rows.height != chunk.combinations:
-            raise DataError(
-                "chunk", str(path), f"holds {rows.height} rows, not {chunk.combinations}", "delete the file"
-            )
+            raise DataError("chunk", str(path), f"holds {rows.height} rows, not {chunk.combinations}", AGAIN)
         return rows.drop(MADE_BY)
 
     def write_json(self, name: str, content: dict[str, Any]) -> Path:
