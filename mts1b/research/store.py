@@ -17,7 +17,6 @@ import polars as pl
 from mts1b.foundation.errors import DataError, StackError
 from mts1b.research.plan import Chunk, SweepPlan
 
-
 MADE_BY = ("data_version", "code_version", "execution")
 """Columns of the table that say what made each row."""
 
