@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mts1b.backtester import reference
+from mts1b.backtester import cpu, reference
 from mts1b.backtester.evaluation import Evaluation, Periods, check_periods
 from mts1b.backtester.execution import Execution, check_prices
 from mts1b.foundation.errors import InputError, unknown_name
@@ -18,7 +18,7 @@ from mts1b.strategy.program import program_of
 
 Floats = NDArray[np.float64]
 
-BACKENDS: Mapping[str, Any] = {"reference": reference.evaluate, "cpu": reference.evaluate}
+BACKENDS: Mapping[str, Any] = {"reference": reference.evaluate, "cpu": cpu.evaluate}
 
 
 def targets(strategy: Strategy, values: Values, panel: Panel) -> Floats:

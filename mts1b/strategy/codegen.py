@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable
 
 from mts1b.strategy.expr import Node
-from mts1b.strategy.ops import Kind
+from mts1b.strategy.ops import Kind, fill, is_false, is_true
 
 HEADER = '''"""Generated from a strategy. Content-addressed: do not edit."""
 from __future__ import annotations
@@ -28,7 +28,7 @@ TABLED = frozenset((Kind.SERIES, Kind.PATH, Kind.CROSS))
 
 def function_sources(nodes: Iterable[Node]) -> str:
     """The functions of all operations below `nodes`, with their helpers, each once, compiled to be inlined."""
-    wanted: dict[str, Callable[..., object]] = {}
+    wanted: dict[str, Callable[..., object]] = {"is_true": is_true, "is_false": is_false, "fill": fill}
     for root in nodes:
         for node in root.walk():
             if node.spec.function is not None:
@@ -46,6 +46,38 @@ def emit(node: Node, leaf: Callable[[Node], str | None]) -> str:
         return repr(node.value)
     assert node.spec.kind is Kind.ELEMENT and node.spec.function is not None, node
     return f"{node.spec.function.__name__}({', '.join(emit(arg, leaf) for arg in node.args)})"
+
+
+COMPARISONS = {"gt": (">", "<="), "ge": (">=", "<"), "lt": ("<", ">="), "le": ("<=", ">")}
+"""Operators of a comparison that is known and true, and of one that is known and false: NaN satisfies neither."""
+
+
+def truth(node: Node, leaf: Callable[[Node], str | None], wanted: bool = True) -> str:
+    """Source text of a bool: the node's value is known, and is true (or false, when not `wanted`).
+
+    Equal to asking the node's number, but a comparison stays one machine instruction over all lanes.
+    """
+    if leaf(node) is None:
+        if node.op in COMPARISONS:
+            operator = COMPARISONS[node.op][0 if wanted else 1]
+            return f"({emit(node.args[0], leaf)} {operator} {emit(node.args[1], leaf)})"
+        if node.op == "both" and wanted:
+            return f"({truth(node.args[0], leaf)} & {truth(node.args[1], leaf)})"
+        if node.op == "negate":
+            return truth(node.args[0], leaf, not wanted)
+    return f"{'is_true' if wanted else 'is_false'}({emit(node, leaf)})"
+
+
+def decision(node: Node, leaf: Callable[[Node], str | None]) -> str:
+    """Source text of the target: the node's value, 0.0 where it is not known."""
+    if leaf(node) is None and node.op == "where":
+        condition, a, b = node.args
+        otherwise = decision(b, leaf)
+        if otherwise != "0.0":
+            otherwise = f"({otherwise} if {truth(condition, leaf, False)} else 0.0)"
+        return f"({decision(a, leaf)} if {truth(condition, leaf)} else {otherwise})"
+    text = emit(node, leaf)
+    return text if node.spec.kind is Kind.CONST and text != "nan" else f"fill({text}, 0.0)"
 
 
 def is_leaf(node: Node) -> bool:

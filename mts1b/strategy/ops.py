@@ -46,6 +46,7 @@ class Op:
     PATH:    function(*memory, *inputs, *scalars) -> (value, *memory); `memory` is `size()` floats, zero at the start.
     CROSS:   function(row, out, *scalars): both float64 [names]; NaN in `row` is a name that takes no part.
     `warm(*scalars)`: bars seen before the first value, beyond what the inputs need; accepts arrays.
+    `truths`: the inputs are conditions, handed over as bools: true when known and not 0.
     `window`: the number of the scalar that is a window (a whole number of bars, at least `window_min`), or -1.
     """
 
@@ -60,6 +61,7 @@ class Op:
     window_min: int = 1
     symbol: str = ""
     helpers: tuple[Callable[..., Any], ...] = ()
+    truths: bool = False
 
 
 OPS: dict[str, Op] = {
@@ -161,14 +163,24 @@ def exp(a: float) -> float:
     return math.exp(a)
 
 
-def latch(on: float, entry: float, exit: float) -> tuple[float, float]:
+def is_true(a: float) -> bool:
+    """Known and not 0."""
+    return a == a and a != 0.0
+
+
+def is_false(a: float) -> bool:
+    """Known and 0."""
+    return a == 0.0
+
+
+def latch(on: float, entry: bool, exit: bool) -> tuple[float, float]:
     """1 from the bar on which `entry` holds until the bar on which `exit` does; exit wins when both hold.
 
     An unknown entry or exit is not one: the latch keeps its state.
     """
-    if exit == exit and exit != 0.0:
+    if exit:
         on = 0.0
-    elif entry == entry and entry != 0.0:
+    elif entry:
         on = 1.0
     return on, on
 
@@ -264,7 +276,7 @@ for _function, _inputs, _symbol in (
 ):
     register(Op(_function.__name__, Kind.ELEMENT, _function, inputs=_inputs, symbol=_symbol))
 
-register(Op("latch", Kind.PATH, latch, inputs=2, size=lambda: 1))
+register(Op("latch", Kind.PATH, latch, inputs=2, size=lambda: 1, truths=True))
 register(Op("top_n", Kind.CROSS, top_n, inputs=1, scalars=1, window=0))
 register(Op("xs_rank", Kind.CROSS, xs_rank, inputs=1))
 register(Op("xs_demean", Kind.CROSS, xs_demean, inputs=1))

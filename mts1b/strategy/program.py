@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mts1b.strategy.codegen import ENTRY, HEADER, TABLED, emit, function_sources, leaves, scalars
+from mts1b.strategy.codegen import ENTRY, HEADER, TABLED, decision, emit, function_sources, leaves, scalars, truth
 from mts1b.strategy.expr import Node
 from mts1b.strategy.jit import load
 from mts1b.strategy.ops import Kind
@@ -133,7 +133,8 @@ def _unit_source(unit: Unit) -> str:
     leaf = _namer(unit)
     spec = unit.node.spec
     assert spec.function is not None
-    inputs = [emit(arg, leaf) for arg in unit.node.args[: spec.inputs]]
+    text_of = truth if spec.truths else emit
+    inputs = [text_of(arg, leaf) for arg in unit.node.args[: spec.inputs]]
     fixed = [emit(arg, leaf) for arg in unit.node.args[spec.inputs :]]
     body = {Kind.SERIES: _series_body, Kind.PATH: _path_body, Kind.CROSS: _cross_body}[spec.kind]
     return _signature(unit) + body(
@@ -179,8 +180,7 @@ def _decide_source(unit: Unit) -> str:
     lines = [
         "for s in range(out.shape[0]):",
         "    for t in range(out.shape[1]):",
-        f"        value = {emit(unit.node, _namer(unit))}",
-        "        out[s, t] = value if value == value else 0.0",
+        f"        out[s, t] = {decision(unit.node, _namer(unit))}",
     ]
     return _signature(unit) + _indented(lines)
 

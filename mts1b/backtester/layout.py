@@ -1,0 +1,97 @@
+"""How the combinations of a chunk are laid out in lanes.
+
+The last parameters vary inside a block of lanes ("inner"), the others are the same for a whole block ("outer"). What
+depends on outer parameters only is then one number for all lanes, and a block of tables of the inner values serves
+every outer value. The layout depends on the combinations only, so every run sums in the same order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+LANES_MAX = 128
+"""Widest block: its rows of returns, tables and states stay in the first-level cache."""
+
+LANES_STEP = 16
+"""Widths are multiples of this, so that few distinct kernels are compiled and every vector is full."""
+
+LANES_FEW = 8
+"""Width for a handful of combinations: one vector of AVX-512."""
+
+WASTE_MAX = 2.0
+"""Lanes computed for each lane wanted, above which the parameters are no longer split into outer and inner."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """`inner` names vary along lanes. Block b holds inner tuples b*lanes onwards, the last block padded by repetition.
+
+    `inner_values[name]` is [blocks, lanes], `outer_values[name]` is [outer tuples]. `jobs` are the (outer, block) pairs
+    to run; combination c is lane `lane[c]` of job `job[c]`.
+    """
+
+    lanes: int
+    inner: frozenset[str]
+    inner_values: Mapping[str, Floats]
+    outer_values: Mapping[str, Floats]
+    jobs: tuple[tuple[int, int], ...]
+    job: Ints
+    lane: Ints
+
+
+def plan(columns: Mapping[str, Floats]) -> Layout:
+    """The layout of combinations given as parameter columns [C], row-major grids (last parameter fastest) best."""
+    names = list(columns)
+    count = len(next(iter(columns.values()))) if columns else 1
+    for cut in range(len(names) - 1, -1, -1):
+        inner = names[cut:]
+        values, _ = _distinct(columns, inner, count)
+        if values.shape[0] >= LANES_MAX // 2 or cut == 0:
+            laid = _lay(columns, names[:cut], inner, count)
+            wanted = len(set(zip(laid.job.tolist(), laid.lane.tolist(), strict=True)))
+            if cut == 0 or len(laid.jobs) * laid.lanes <= WASTE_MAX * max(wanted, LANES_STEP):
+                return laid
+    return _lay(columns, [], names, count)
+
+
+def _lay(columns: Mapping[str, Floats], outer: list[str], inner: list[str], count: int) -> Layout:
+    outer_tuples, outer_of = _distinct(columns, outer, count)
+    inner_tuples, inner_of = _distinct(columns, inner, count)
+    size = inner_tuples.shape[0]
+    lanes = width(size)
+    blocks = -(-size // lanes)
+    padded = inner_tuples[np.minimum(np.arange(blocks * lanes), size - 1)]
+    block_of, lane_of = inner_of // lanes, inner_of % lanes
+    pairs, job_of = np.unique(np.stack([outer_of, block_of], axis=1), axis=0, return_inverse=True)
+    return Layout(
+        lanes=lanes,
+        inner=frozenset(inner),
+        inner_values={name: padded[:, i].reshape(blocks, lanes) for i, name in enumerate(inner)},
+        outer_values={name: outer_tuples[:, i] for i, name in enumerate(outer)},
+        jobs=tuple((int(o), int(b)) for o, b in pairs),
+        job=job_of.reshape(count).astype(np.int64),
+        lane=lane_of,
+    )
+
+
+def width(size: int) -> int:
+    """Lanes of a block: the fewest blocks of at most LANES_MAX, then the narrowest that holds `size` values."""
+    if size <= LANES_FEW:
+        return LANES_FEW
+    blocks = -(-size // LANES_MAX)
+    return -(-size // (blocks * LANES_STEP)) * LANES_STEP
+
+
+def _distinct(columns: Mapping[str, Floats], names: list[str], count: int) -> tuple[Floats, Ints]:
+    """Distinct tuples of these columns in sorted order, [N, names], and the number of each combination's."""
+    if not names:
+        return np.zeros((1, 0)), np.zeros(count, dtype=np.int64)
+    tuples, of = np.unique(np.stack([columns[name] for name in names], axis=1), axis=0, return_inverse=True)
+    return tuples, of.reshape(count).astype(np.int64)
