@@ -1,0 +1,27 @@
+"""Reports: one self-contained HTML page about a sweep, its validation and its paper session."""
+
+from __future__ import annotations
+
+from mts1b.report.data import (
+    Curves,
+    FoldRow,
+    GridMap,
+    LatencyRow,
+    PaperSession,
+    ReportData,
+    SweepFigures,
+    SymbolFills,
+)
+from mts1b.report.html import write_report
+
+__all__ = [
+    "Curves",
+    "FoldRow",
+    "GridMap",
+    "LatencyRow",
+    "PaperSession",
+    "ReportData",
+    "SweepFigures",
+    "SymbolFills",
+    "write_report",
+]
