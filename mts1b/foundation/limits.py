@@ -45,6 +45,18 @@ ORDERS_ENDED_IN_MEMORY_MAX = 10_000
 JOURNAL_BATCH_MAX = 256
 """Steps committed together when they come faster than commits: one transaction stays under a few ms."""
 
+CHAIN_ATTEMPTS_MAX = 50
+"""How often a batch is linked anew after other funds' writers took its place in the audit chain."""
+
+OUTBOX_BATCH_MAX = 100
+"""Messages published between two notes of it in the journal: what a crash may repeat to the bus."""
+
+OUTBOX_RETRY_S = 1.0
+"""How long the outbox waits before it tries a silent bus again."""
+
+RESENDS_MAX = 3
+"""How often one call sends an order or asks about it again before it leaves it in doubt."""
+
 BROKER_TIMEOUT_S = 5.0
 """How long one request to a venue may take before the order is in doubt."""
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from mts1b.foundation.errors import InvariantBroken
+from mts1b.foundation.errors import DataError, InvariantBroken
 from mts1b.foundation.events import NavMarked
 from mts1b.foundation.fill import Fill
 from mts1b.foundation.ids import FundId, Symbol
@@ -50,11 +50,11 @@ class Book:
         return sum((abs(p.quantity) * marks.get(p.symbol, ZERO) for p in self.positions.values()), ZERO)
 
     def marked(self, marks: Mapping[Symbol, Decimal], ts_ns: int) -> NavMarked:
-        """The valuation at `ts_ns`. InvariantBroken when a name that is held has no mark."""
+        """The valuation at `ts_ns`. DataError when a name that is held has no mark."""
         nav = self.nav(marks)
         if nav is None:
             missing = next(p.symbol for p in self.positions.values() if p.quantity and p.symbol not in marks)
-            raise InvariantBroken("marks", missing, "is held and has no price")
+            raise DataError("marks", missing, "is held and has no price", "hand in its last one")
         return NavMarked(self.fund_id, nav, self.cash, self.gross(marks), ts_ns)
 
 

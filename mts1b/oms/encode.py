@@ -6,8 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
-from functools import cache
-from typing import Any
+from typing import Any, get_args
 
 from mts1b.audit.chain import canonical
 from mts1b.foundation.events import OrderEvent, OrderFilled, OrderReceived
@@ -29,20 +28,21 @@ from mts1b.oms.ports import OutboxMessage
 FILLS_CREATED = "mts.v1.oms.fills.created"
 
 
-@cache
-def _field_names(kind: type) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
+EVENT_KINDS: dict[type, str] = {
+    kind: re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower() for kind in get_args(OrderEvent)
+}
+"""`OrderFilled` is `order_filled`, as in the journal and the audit chain."""
+
+_field_names: dict[type, tuple[str, ...]] = {}
 
 
-@cache
-def event_kind(kind: type) -> str:
-    """`OrderFilled` as `order_filled`."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
-
-
-def row(value: object) -> dict[str, Any]:
+def row(value: Any) -> dict[str, Any]:
     """A dataclass as a dict of plain values, one level; nested dataclasses become dicts, tuples lists."""
-    return {name: _plain(getattr(value, name)) for name in _field_names(type(value))}
+    kind = type(value)
+    names = _field_names.get(kind)
+    if names is None:
+        names = _field_names[kind] = tuple(field.name for field in fields(kind))
+    return {name: _plain(getattr(value, name)) for name in names}
 
 
 def _plain(value: Any) -> Any:

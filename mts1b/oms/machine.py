@@ -68,17 +68,22 @@ LEGAL: dict[OrderStatus, frozenset[OrderStatus]] = {
 SENT = frozenset({S.SUBMITTING, S.IN_DOUBT, S.WORKING, S.PARTIALLY_FILLED, S.PENDING_CANCEL})
 """The venue may hold shares of such an order."""
 
+FORM_GATES = (1, 2)
+"""What these refuse may be a repeat, or anything at all: no order is made of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """What a message does: the order afterwards, events to journal, effects to run once they are journalled.
 
-    Without events the message changed nothing and nothing is journalled.
+    Without events the message changed nothing and nothing is journalled. `is_kept` False: the command is no well-formed
+    order of its own, so its refusal goes on record without one.
     """
 
     order: Order
     events: tuple[OrderEvent, ...] = ()
     effects: tuple[Effect, ...] = ()
+    is_kept: bool = True
 
 
 def step(order: Order | None, message: Message, now_ns: int) -> Step:
@@ -127,6 +132,8 @@ def _admit(message: Admission, now_ns: int) -> Step:
     if isinstance(verdict, Refused):
         denied = _move(new, S.DENIED, now_ns, reason=f"gate {verdict.gate}: {verdict.reason}")
         said = OrderDenied(new.order_id, verdict.gate, verdict.reason, verdict.numbers, now_ns)
+        if verdict.gate in FORM_GATES:
+            return Step(denied, (said,), is_kept=False)
         return Step(denied, (received, said))
     sending = _move(_move(new, S.ACCEPTED, now_ns), S.SUBMITTING, now_ns)
     events = (received, OrderAccepted(new.order_id, now_ns), OrderSubmitting(new.order_id, now_ns))
@@ -134,6 +141,8 @@ def _admit(message: Admission, now_ns: int) -> Step:
 
 
 def _acknowledged(order: Order, message: Acknowledged, now_ns: int) -> Step:
+    if order.status is S.CANCELLED and order.venue_order_id is None:
+        return Step(order, (), (SendCancel(),))  # we let it go as never arrived, and it did arrive
     if order.venue_order_id is not None or order.status not in SENT:
         return Step(order)
     event = OrderWorking(order.order_id, message.venue_order_id, now_ns)

@@ -1,0 +1,140 @@
+"""What follows from a step at the venue: send, cancel, ask; and what the venue answers, as messages of the machine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from mts1b.brokers.port import Broker, ReportKind, VenueAck, VenueOrderState, VenueReport, VenueStatus
+from mts1b.foundation.clock import Clock
+from mts1b.foundation.errors import VenueError
+from mts1b.foundation.fill import Fill
+from mts1b.foundation.limits import BROKER_TIMEOUT_S, RESENDS_MAX
+from mts1b.foundation.order import Order, OrderStatus
+from mts1b.oms.messages import (
+    Acknowledged,
+    Cancelled,
+    CancelRefused,
+    Effect,
+    Executed,
+    Expired,
+    Message,
+    NoAnswer,
+    QueryVenue,
+    Rejected,
+    SendCancel,
+    SendOrder,
+    UnknownAtVenue,
+)
+from mts1b.oms.ports import Recorder
+from mts1b.oms.steps import Steps
+
+OPEN_AT_VENUE = (VenueStatus.WORKING, VenueStatus.PARTIALLY_FILLED)
+
+STEP_BROKER = "broker_submit"
+
+
+class Dispatch:
+    """Runs effects. Every request is bounded by BROKER_TIMEOUT_S; one call tries RESENDS_MAX times at most and then
+    leaves the order as it is, for the next reconciliation."""
+
+    def __init__(self, steps: Steps, broker: Broker, clock: Clock, recorder: Recorder) -> None:
+        self._steps, self._broker, self._clock, self._recorder = steps, broker, clock, recorder
+
+    async def take(self, order: Order, message: Message, resends: int = 0) -> Order:
+        """One step, made durable, with what follows from it. Returns the order as it stands then."""
+        taken = await self._steps.apply(order, message)
+        return await self.perform(taken.order, taken.effects, resends)
+
+    async def perform(self, order: Order, effects: Sequence[Effect], resends: int = 0) -> Order:
+        """Run effects of a durable step."""
+        for effect in effects:
+            match effect:
+                case SendOrder():
+                    order = await self._send(order, resends)
+                case SendCancel():
+                    order = await self._cancel(order, resends)
+                case QueryVenue():
+                    order = await self._query(order, resends)
+        return self._steps.latest(order)
+
+    async def _send(self, order: Order, resends: int) -> Order:
+        began_ns = self._clock.monotonic_ns()
+        try:
+            async with asyncio.timeout(BROKER_TIMEOUT_S):
+                answer = await self._broker.submit(order)
+        except (VenueError, TimeoutError) as error:
+            return await self._unanswered(order, error, resends)
+        self._recorder.record(STEP_BROKER, self._clock.monotonic_ns() - began_ns)
+        if isinstance(answer, VenueAck):
+            return await self.take(order, Acknowledged(answer.venue_order_id))
+        return await self.take(order, Rejected(answer.reason))
+
+    async def _cancel(self, order: Order, resends: int) -> Order:
+        try:
+            async with asyncio.timeout(BROKER_TIMEOUT_S):
+                answer = await self._broker.cancel(order.client_order_id)
+        except (VenueError, TimeoutError) as error:
+            return await self._unanswered(order, error, resends)
+        message = Cancelled(order.reason) if isinstance(answer, VenueAck) else CancelRefused(answer.reason)
+        return await self.take(order, message, resends + 1)
+
+    async def _unanswered(self, order: Order, error: Exception, resends: int) -> Order:
+        self._steps.counts["broker_timeouts"] += 1
+        return await self.take(order, NoAnswer(str(error) or "no answer in time"), resends + 1)
+
+    async def _query(self, order: Order, resends: int) -> Order:
+        """Ask the venue and step through its whole story of the order. Without an answer the order stays as it is."""
+        if resends > RESENDS_MAX:
+            return order
+        try:
+            async with asyncio.timeout(BROKER_TIMEOUT_S):
+                found = await self._broker.query(order.client_order_id)
+        except (VenueError, TimeoutError):
+            self._steps.counts["broker_timeouts"] += 1
+            return order
+        if found is None:
+            return await self.take(order, UnknownAtVenue(), resends + 1)
+        order = await self._replay(order, found)
+        if order.status is OrderStatus.PENDING_CANCEL and found.status in OPEN_AT_VENUE:
+            return await self._cancel(order, resends + 1)
+        return order
+
+    async def _replay(self, order: Order, found: VenueOrderState) -> Order:
+        if found.status is not VenueStatus.REJECTED:
+            order = await self.take(order, Acknowledged(found.venue_order_id))
+        for report in found.reports:
+            order = await self.take(order, message_of(order, report))
+        return order
+
+
+def message_of(order: Order, report: VenueReport) -> Message:
+    """A venue report about `order` in the machine's words."""
+    match report.kind:
+        case ReportKind.ACK:
+            return Acknowledged(report.venue_order_id)
+        case ReportKind.CANCEL:
+            return Cancelled(report.reason)
+        case ReportKind.REJECT:
+            return Rejected(report.reason)
+        case ReportKind.EXPIRE:
+            return Expired(report.reason)
+        case ReportKind.FILL:
+            return Executed(_fill(order, report))
+
+
+def _fill(order: Order, report: VenueReport) -> Fill:
+    if report.fill_id is None:
+        raise VenueError("fill_id", report.sequence, "a fill came without an id", "ask the venue about the order")
+    return Fill(
+        fill_id=report.fill_id,
+        order_id=order.order_id,
+        fund_id=order.fund_id,
+        strategy_id=order.strategy_id,
+        symbol=order.symbol,
+        side=order.side,
+        quantity=report.quantity,
+        price=report.price,
+        fee=report.fee,
+        ts_ns=report.ts_ns,
+    )

@@ -1,0 +1,186 @@
+"""The journal of one fund in Postgres: a step's events, projections, audit links and outbox rows commit together.
+
+Steps that arrive while a commit is under way are committed together by the next one. The chain's head is kept in
+memory and its next sequence is claimed by the primary key: should another fund's writer have been faster, the batch is
+linked anew to the head it left. So the sequence has no gaps, and a writer alone pays nothing for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Sequence
+
+from mts1b.audit.chain import GENESIS, Head
+from mts1b.foundation.clock import NS_PER_DAY
+from mts1b.foundation.errors import InvariantBroken, LeaseLost, MtsError, StackError
+from mts1b.foundation.ids import ClientOrderId, FundId, IdempotencyKey, OrderId
+from mts1b.foundation.limits import CHAIN_ATTEMPTS_MAX, DEDUP_KEYS_IN_MEMORY_MAX, JOURNAL_BATCH_MAX, QUEUE_DEPTH_MAX
+from mts1b.foundation.order import Order
+from mts1b.oms import sql
+from mts1b.oms.encode import order_from, position_from
+from mts1b.oms.journal_rows import Batch, batch_of
+from mts1b.oms.ports import DuplicateOrder, Entry, JournalState, OutboxMessage
+from mts1b.platform.db import Conflict, Connection, Pool, transaction, translated
+
+Waiting = tuple[Entry, "asyncio.Future[None]"]
+
+KEY_HELD = "order_keys_window"
+SEQUENCE_TAKEN = "audit_chain_pkey"
+
+
+class Journal:
+    """A JournalPort. Holds one connection of the pool for writing, with the fund's writer lock on it."""
+
+    def __init__(self, pool: Pool, fund_id: FundId) -> None:
+        self._pool, self._fund_id = pool, fund_id
+        self._connection: Connection | None = None
+        self._head = GENESIS
+        self._waiting: deque[Waiting] = deque()
+        self._writer: asyncio.Task[None] | None = None
+        self._failure: MtsError | None = None
+
+    async def open(self) -> None:
+        """Take the writer lock, which the server gives back when this process is gone. LeaseLost: another has it."""
+        await self.close()
+        with translated("journal"):
+            connection = await self._pool.acquire()
+            if not await connection.fetchval(sql.BE_THE_WRITER, self._fund_id):
+                await self._pool.release(connection)
+                raise LeaseLost("fund_id", self._fund_id, "another OMS writes this fund", "stop it first")
+            self._connection, self._failure = connection, None
+            await self._read_head()
+
+    async def load(self, keys_after_ns: int) -> JournalState:
+        """Everything a start needs, as of one moment."""
+        async with transaction(self._pool) as connection:
+            fund = await connection.fetchrow(sql.FUND, self._fund_id)
+            if fund is None:
+                return JournalState()
+            orders = await connection.fetch(sql.OPEN_ORDERS, self._fund_id)
+            positions = await connection.fetch(sql.POSITIONS, self._fund_id)
+            keys = await connection.fetch(sql.KEYS, self._fund_id, keys_after_ns, DEDUP_KEYS_IN_MEMORY_MAX)
+            nav = await connection.fetchrow(sql.NAV, self._fund_id, NS_PER_DAY)
+        return JournalState(
+            cash=fund["cash"],
+            report_sequence=fund["report_sequence"],
+            open_orders=tuple(order_from(dict(record)) for record in orders),
+            positions=tuple(position_from(dict(record)) for record in positions),
+            keys=tuple((IdempotencyKey(key), OrderId(order), at) for key, order, at in keys),
+            **({} if nav is None else dict(nav)),
+        )
+
+    def append(self, entry: Entry) -> Awaitable[None]:
+        """Queue a step; see JournalPort."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self._connection is None or self._failure is not None:
+            done.set_exception(self._failure or StackError("journal", self._fund_id, "is not open", "call open()"))
+        elif len(self._waiting) >= QUEUE_DEPTH_MAX:
+            done.set_exception(StackError("journal", len(self._waiting), "steps wait already", "is Postgres stuck?"))
+        else:
+            self._waiting.append((entry, done))
+            if self._writer is None or self._writer.done():
+                self._writer = asyncio.create_task(self._write_all())
+        return done
+
+    async def order(self, order_id: OrderId) -> Order | None:
+        return await self._one(sql.ORDER, order_id)
+
+    async def order_by_client_id(self, client_order_id: ClientOrderId) -> Order | None:
+        return await self._one(sql.ORDER_BY_CLIENT_ID, client_order_id)
+
+    async def order_by_key(self, key: IdempotencyKey) -> Order | None:
+        return await self._one(sql.ORDER_BY_KEY, key)
+
+    async def unpublished(self, limit: int) -> Sequence[tuple[int, OutboxMessage]]:
+        with translated("journal"):
+            rows = await self._pool.fetch(sql.UNPUBLISHED, self._fund_id, limit)
+        return [(row["id"], OutboxMessage(row["subject"], row["message_id"], row["payload"])) for row in rows]
+
+    async def mark_published(self, ids: Sequence[int], ts_ns: int) -> None:
+        with translated("journal"):
+            await self._pool.execute(sql.PUBLISHED, list(ids), ts_ns)
+
+    async def close(self) -> None:
+        """Commit what waits and give the writer lock back."""
+        if self._writer is not None:
+            await asyncio.gather(self._writer, return_exceptions=True)
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with translated("journal"):
+                await self._pool.release(connection)  # type: ignore[arg-type]
+
+    async def _one(self, statement: str, value: str) -> Order | None:
+        with translated("journal"):
+            record = await self._pool.fetchrow(statement, value)
+        return None if record is None else order_from(dict(record))
+
+    async def _read_head(self) -> None:
+        assert self._connection is not None
+        record = await self._connection.fetchrow(sql.HEAD)
+        self._head = GENESIS if record is None else Head(record["sequence"], record["hash"])
+
+    async def _write_all(self) -> None:
+        """Commit batch after batch until nothing waits."""
+        while self._waiting:
+            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), JOURNAL_BATCH_MAX))]
+            try:
+                await self._write(batch)
+            except MtsError as error:
+                self._fail(batch, error)
+            except Exception as error:  # whatever it was, memory and disk have parted: every waiter must hear of it
+                self._fail(batch, InvariantBroken("journal", type(error).__name__, str(error), "run recover()"))
+                raise
+
+    def _fail(self, batch: list[Waiting], error: MtsError) -> None:
+        self._failure = error
+        for _, done in (*batch, *self._waiting):
+            if not done.done():
+                done.set_exception(error)
+        self._waiting.clear()
+
+    async def _write(self, waiting: list[Waiting]) -> None:
+        """Commit these together; when one of them is barred, each alone, so that the others go through."""
+        try:
+            await self._commit([entry for entry, _ in waiting])
+        except DuplicateOrder as error:
+            if len(waiting) > 1:
+                for item in waiting:
+                    await self._write([item])
+            elif not waiting[0][1].done():
+                waiting[0][1].set_exception(error)
+            return
+        for _, done in waiting:
+            if not done.done():
+                done.set_result(None)
+
+    async def _commit(self, entries: list[Entry]) -> None:
+        for _ in range(CHAIN_ATTEMPTS_MAX):
+            batch = batch_of(entries, self._head)
+            try:
+                with translated("journal"):
+                    await self._run(batch, entries)
+            except Conflict as error:
+                if error.value == KEY_HELD:
+                    raise DuplicateOrder("idempotency_key", error.value, "an order of this key exists") from None
+                if error.value != SEQUENCE_TAKEN:
+                    raise
+                await self._read_head()
+                continue
+            self._head = batch.head
+            return
+        raise StackError("audit_chain", self._head.sequence, "other writers were faster every time", "try again")
+
+    async def _run(self, batch: Batch, entries: list[Entry]) -> None:
+        connection = self._connection
+        assert connection is not None
+        opening = next((entry for entry in entries if entry.opening_cash is not None), None)
+        if opening is None:
+            found = await connection.fetchrow(sql.WRITE, *batch.arguments())
+        else:
+            async with connection.transaction():
+                await connection.execute(sql.OPEN_FUND, opening.fund_id, opening.opening_cash, opening.ts_ns)
+                found = await connection.fetchrow(sql.WRITE, *batch.arguments())
+        assert found is not None
+        if (found["moved"], found["paid"]) != (len(batch.moved_orders), len(batch.funds)):
+            raise InvariantBroken("journal", self._fund_id, "changed an order or a fund that it does not hold")

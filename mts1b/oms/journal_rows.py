@@ -1,0 +1,105 @@
+"""A batch of journal entries as the rows of one statement, audit links included."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from mts1b.audit.chain import Head, Link, canonical, link
+from mts1b.foundation.clock import NS_PER_S
+from mts1b.foundation.events import OrderFilled
+from mts1b.foundation.limits import DEDUP_WINDOW_S
+from mts1b.oms.encode import EVENT_KINDS, event_content, fill_row, order_id_of, order_row, position_row, row
+from mts1b.oms.ports import Entry
+
+
+@dataclass(slots=True)
+class Batch:
+    """Rows by table; of rows that replace each other, the last. `head` is the chain's end afterwards."""
+
+    head: Head
+    new_orders: dict[str, dict[str, Any]] = field(default_factory=dict)
+    moved_orders: dict[str, dict[str, Any]] = field(default_factory=dict)
+    fills: list[dict[str, Any]] = field(default_factory=list)
+    positions: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)
+    outbox: list[dict[str, Any]] = field(default_factory=list)
+    nav_marks: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
+    funds: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def arguments(self) -> list[str]:
+        """The parameters of `sql.WRITE`, in its order."""
+        tables: list[Iterable[Any]] = [
+            self.new_orders.values(),
+            self.moved_orders.values(),
+            self.fills,
+            self.positions.values(),
+            self.events,
+            [row(item) for item in self.links],
+            self.outbox,
+            self.nav_marks.values(),
+            self.funds.values(),
+        ]
+        return [json.dumps(list(rows)) if rows else "[]" for rows in tables]
+
+
+def batch_of(entries: Iterable[Entry], head: Head) -> Batch:
+    """The rows of `entries`, linked to the chain's `head`."""
+    batch = Batch(head)
+    for entry in entries:
+        _project(entry, batch)
+        for subject, kind, content, ts_ns, is_order in _facts(entry):
+            item = link(batch.head, subject, kind, content, ts_ns)
+            batch.head = item.head
+            batch.links.append(item)
+            if is_order:
+                event = {"order_id": subject, "sequence": item.sequence, "kind": kind, "content": json.loads(content)}
+                batch.events.append(event)
+    return batch
+
+
+def _facts(entry: Entry) -> Iterator[tuple[str, str, str, int, bool]]:
+    """(subject, kind, canonical content, time, whether it is an event of a kept order) of all that goes on record."""
+    if entry.opening_cash is not None:
+        content = canonical({"opening_cash": format(entry.opening_cash, "f")})
+        yield entry.fund_id, "fund_opened", content, entry.ts_ns, False
+    for event in entry.events:
+        yield order_id_of(event), EVENT_KINDS[type(event)], event_content(event), event.ts_ns, entry.order is not None
+    if entry.nav is not None:
+        yield entry.fund_id, "nav_marked", canonical(row(entry.nav)), entry.ts_ns, False
+
+
+def _project(entry: Entry, batch: Batch) -> None:
+    if entry.order is not None:
+        columns = order_row(entry.order)
+        if entry.is_new:
+            columns["dedup_until"] = entry.order.created_ns + DEDUP_WINDOW_S * NS_PER_S
+            batch.new_orders[entry.order.order_id] = columns
+        elif entry.order.order_id in batch.new_orders:
+            batch.new_orders[entry.order.order_id] |= columns
+        else:
+            batch.moved_orders[entry.order.order_id] = columns
+    batch.fills += [fill_row(event.fill) for event in entry.events if isinstance(event, OrderFilled)]
+    if entry.position is not None:
+        key = (entry.position.fund_id, entry.position.symbol)
+        batch.positions[key] = position_row(entry.position, entry.ts_ns)
+    batch.outbox += [{**row(item), "fund_id": entry.fund_id, "created_at": entry.ts_ns} for item in entry.outbox]
+    if entry.nav is not None:
+        mark = row(entry.nav)
+        mark["timestamp"] = mark.pop("ts_ns")
+        batch.nav_marks[(entry.fund_id, entry.nav.ts_ns)] = mark
+    _project_fund(entry, batch)
+
+
+def _project_fund(entry: Entry, batch: Batch) -> None:
+    if entry.opening_cash is not None or (entry.cash is None and entry.report_sequence is None):
+        return
+    fund = batch.funds.setdefault(entry.fund_id, {"fund_id": entry.fund_id, "cash": None, "report_sequence": 0})
+    fund["updated_at"] = entry.ts_ns
+    if entry.cash is not None:
+        fund["cash"] = format(entry.cash, "f")
+    if entry.report_sequence is not None:
+        fund["report_sequence"] = entry.report_sequence

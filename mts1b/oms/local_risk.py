@@ -1,0 +1,31 @@
+"""Risk in the OMS's own process, behind the port: no hop. Which placement is used is decided where actors are wired."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mts1b.foundation.commands import CancelOrder, SubmitOrder
+from mts1b.foundation.events import OrderEvent
+from mts1b.foundation.ids import IdempotencyKey
+from mts1b.riskengine.service import RiskService
+from mts1b.riskengine.state import RiskSnapshot
+from mts1b.riskengine.verdict import Decision
+
+
+class LocalRisk:
+    """A RiskPort over a RiskService at hand."""
+
+    def __init__(self, service: RiskService) -> None:
+        self.service = service
+
+    async def check(self, command: SubmitOrder | CancelOrder) -> Decision:
+        return self.service.check(command)
+
+    def tell(self, events: Sequence[OrderEvent]) -> None:
+        self.service.on_events(events)
+
+    def release(self, key: IdempotencyKey) -> None:
+        self.service.release(key)
+
+    async def restore(self, snapshot: RiskSnapshot) -> None:
+        self.service.restore(snapshot)

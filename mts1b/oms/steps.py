@@ -1,0 +1,132 @@
+"""Steps of one fund: decided on memory, queued to the journal in the same breath, told to risk once durable.
+
+Memory runs ahead of the journal by what is in flight. When the journal fails, memory is worthless: nothing more is
+taken until it has been read again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable
+from decimal import Decimal
+
+from mts1b.foundation.clock import Clock
+from mts1b.foundation.errors import MtsError, StackError
+from mts1b.foundation.events import OrderFilled
+from mts1b.foundation.ids import FundId
+from mts1b.foundation.order import Order
+from mts1b.oms.book import Book
+from mts1b.oms.encode import fill_message
+from mts1b.oms.machine import Step, step
+from mts1b.oms.messages import Message
+from mts1b.oms.order_table import OrderTable
+from mts1b.oms.outbox import Outbox
+from mts1b.oms.ports import DuplicateOrder, Entry, JournalPort, JournalState, Recorder, RiskPort
+
+STEP_JOURNAL = "oms_journal"
+
+
+class Steps:
+    """The fund's orders and book in memory, and the one way to change them."""
+
+    def __init__(
+        self, fund_id: FundId, journal: JournalPort, risk: RiskPort, outbox: Outbox, clock: Clock, recorder: Recorder
+    ) -> None:
+        self.fund_id, self.journal, self.risk = fund_id, journal, risk
+        self._outbox, self._clock, self._recorder = outbox, clock, recorder
+        self.table = OrderTable()
+        self.book = Book(fund_id, Decimal(0), {})
+        self.report_sequence = 0
+        self._journalled_sequence = 0
+        self.counts: Counter[str] = Counter()
+        self.ready = False
+
+    def load(self, state: JournalState, opening_cash: Decimal) -> None:
+        """Forget everything and take the journal's view."""
+        self.table = OrderTable()
+        for key, order_id, created_ns in state.keys:
+            self.table.remember_key(key, order_id, created_ns)
+        for order in state.open_orders:
+            self.table.put(order)
+        cash = opening_cash if state.cash is None else state.cash
+        self.book = Book(self.fund_id, cash, {position.symbol: position for position in state.positions})
+        self.report_sequence = self._journalled_sequence = state.report_sequence
+
+    def require_ready(self) -> None:
+        if not self.ready:
+            raise StackError("oms", self.fund_id, "is not ready", "wait until recover() has returned")
+
+    def latest(self, order: Order) -> Order:
+        """The newest value of an order."""
+        return self.table.get(order.order_id) or order
+
+    async def apply(self, order: Order, message: Message) -> Step:
+        """One step on an order, durable when this returns."""
+        taken = self.decide(self.latest(order), message)
+        await self.commit(taken)
+        return taken
+
+    def decide(self, order: Order | None, message: Message) -> Step:
+        """One step on memory: from here on the order is what the step says. `commit` it before anything else."""
+        self.require_ready()
+        try:
+            taken = step(order, message, self._clock.now_ns())
+        except MtsError:
+            self.ready = False  # memory and venue contradict each other: read the journal again
+            raise
+        if taken.events and taken.is_kept:
+            self.table.put(taken.order)
+            for event in taken.events:
+                if isinstance(event, OrderFilled):
+                    self.book = self.book.filled(event.fill)
+                    self.counts["fills"] += 1
+        return taken
+
+    def commit(self, taken: Step, is_new: bool = False) -> Awaitable[None]:
+        """Queue the step at once, behind those before it. Await the result: durable, and risk told."""
+        if not taken.events:
+            return _nothing()
+        fills = [event for event in taken.events if isinstance(event, OrderFilled)]
+        moved = self.report_sequence != self._journalled_sequence
+        self._journalled_sequence = self.report_sequence
+        entry = Entry(
+            self.fund_id,
+            taken.order.updated_ns,
+            order=taken.order if taken.is_kept else None,
+            is_new=is_new,
+            events=taken.events,
+            position=self.book.position(taken.order.symbol) if fills else None,
+            cash=self.book.cash if fills else None,
+            report_sequence=self.report_sequence if moved else None,
+            outbox=tuple(fill_message(event) for event in fills),
+        )
+        return self._told(self.append(entry), taken)
+
+    def append(self, entry: Entry) -> Awaitable[None]:
+        """Queue an entry at once. Await the result: durable."""
+        return self._durable(self.journal.append(entry), self._clock.monotonic_ns())
+
+    async def _durable(self, committed: Awaitable[None], began_ns: int) -> None:
+        try:
+            await committed
+        except DuplicateOrder:
+            raise
+        except MtsError:
+            self.ready = False
+            raise
+        self._recorder.record(STEP_JOURNAL, self._clock.monotonic_ns() - began_ns)
+
+    async def _told(self, durable: Awaitable[None], taken: Step) -> None:
+        try:
+            await durable
+        except DuplicateOrder:
+            self.table.remove(taken.order)
+            raise
+        if taken.is_kept:
+            self.risk.tell(taken.events)
+        if any(isinstance(event, OrderFilled) for event in taken.events):
+            self._outbox.wake()
+
+
+async def _nothing() -> None:
+    return
