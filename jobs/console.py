@@ -39,6 +39,12 @@ def symbols_of(text: str) -> tuple[str, ...]:
     return () if names == ("all",) else names
 
 
+def check_json_target(target: str | None) -> None:
+    """InputError, before the work is done, when its result could not be written."""
+    if target is not None and target != "-" and not Path(target).absolute().parent.is_dir():
+        raise InputError("json", target, "its folder does not exist", "give another file")
+
+
 def write_json(target: str | None, text: str) -> None:
     """Write a result to a file, or to standard output for `-`. InputError when the file cannot be written."""
     if target == "-":

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.console import print_sweep, run_as_program, settings_of, symbols_of, write_json
+from jobs.console import check_json_target, print_sweep, run_as_program, settings_of, symbols_of, write_json
 from jobs.progress import shown
 from mts1b.backtester import Execution
 from mts1b.config import Settings
@@ -29,6 +29,7 @@ WhereOption = Annotated[str | None, typer.Option("--where", help="Keep combinati
 SymbolsOption = Annotated[str, typer.Option("--symbols", help="A,B,C or all.")]
 StartOption = Annotated[str | None, typer.Option("--start", help="First date, YYYY-MM-DD, included.")]
 EndOption = Annotated[str | None, typer.Option("--end", help="Last date, YYYY-MM-DD, included.")]
+IntervalOption = Annotated[str, typer.Option("--interval", help="Interval of the bars.")]
 CommissionOption = Annotated[float, typer.Option("--commission-bps", help="Of the traded value.")]
 SpreadOption = Annotated[float, typer.Option("--half-spread-bps", help="Of the traded value.")]
 BackendOption = Annotated[str, typer.Option("--backend", help="cpu, or reference (slow, readable).")]
@@ -70,6 +71,7 @@ def report(
     request: SweepRequest, title: str, data_dir: Path | None, local: bool, json_file: str | None
 ) -> SweepSummary:
     """Run, showing progress; then print the result and write it where asked."""
+    check_json_target(json_file)
     with shown(title) as listener:
         summary = sweep(request, settings_of(data_dir), SystemClock(), local, listener)
     if json_file != "-":
@@ -85,7 +87,9 @@ def command(
     symbols: SymbolsOption = "all",
     start: StartOption = None,
     end: EndOption = None,
-    commission_bps: CommissionOption = DEFAULT_COSTS.commission_bps,
+    interval: IntervalOption = "daily",
+    commission_bps: IntervalOption = Annotated[str, typer.Option("--interval", help="Interval of the bars.")]
+CommissionOption = DEFAULT_COSTS.commission_bps,
     half_spread_bps: SpreadOption = DEFAULT_COSTS.half_spread_bps,
     backend: BackendOption = "cpu",
     top: TopOption = 10,
@@ -101,6 +105,7 @@ def command(
         symbols=symbols_of(symbols),
         start=start,
         end=end,
+        interval=interval,
         execution=Execution(commission_bps, half_spread_bps),
         backend=backend,
         top=top,

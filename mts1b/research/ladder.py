@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mts1b.backtester.backends import BACKENDS
 from mts1b.foundation.clock import NS_PER_S, Clock
-from mts1b.foundation.errors import InputError
+from mts1b.foundation.errors import InputError, unknown_name
 from mts1b.foundation.limits import TOP_K_MAX
 from mts1b.quantkit.metrics import BARS_PER_YEAR
 from mts1b.quantkit.overfitting import deflated_sharpe, expected_maximum_sharpe
@@ -84,6 +85,8 @@ def check_spec(spec: SweepSpec, panel: Panel) -> None:
     """InputError, before anything is computed, for a sweep that cannot give a result."""
     if not 1 <= spec.top_k <= TOP_K_MAX:
         raise InputError("top", spec.top_k, "out of range", f"ask for 1 to {TOP_K_MAX}")
+    if spec.backend not in BACKENDS:
+        raise unknown_name("backend", spec.backend, BACKENDS)
     bars = len(panel.ts_ns)
     # A window is longest at one end of its axis, so the corners of the grid bound every combination.
     for place in (0, -1):

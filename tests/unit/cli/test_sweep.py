@@ -1,0 +1,115 @@
+"""`mts sweep` and `mts walk-forward`: results as JSON, and one line with exit code 2 for each mistake."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mts1b.cli.main import build_app, guarded
+from mts1b.datalake import open_lake
+from tests.unit.datalake.made_bars import bars
+
+GRID = ("--grid", "fast=5:8:1", "--grid", "slow=20,40")
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with two names and 200 days in its lake."""
+    root = tmp_path_factory.mktemp("data")
+    open_lake(root / "lake").equities.bars.ingest(bars())
+    return root
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    """`mts WORDS` in this process; its exit code."""
+    monkeypatch.setattr("sys.argv", ["mts", *words])
+    app = build_app(["sweep"])
+    return guarded(lambda: app(standalone_mode=False), debug=False)
+
+
+def test_a_sweep_as_json(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    words = (
+        "sweep",
+        "--strategy",
+        "sma_cross",
+        *GRID,
+        "--local",
+        "--backend",
+        "reference",
+        "--data-dir",
+        str(data_dir),
+    )
+    assert run(monkeypatch, *words, "--json", str(tmp_path / "out.json")) == 0
+    shown = capsys.readouterr()
+    assert "deflated Sharpe ratio" in shown.out and "6/6 combinations (100%)" in shown.err
+    facts = json.loads((tmp_path / "out.json").read_text())
+    assert (facts["trials"], facts["symbols"], facts["bars"]) == (6, 2, 200)
+    assert run(monkeypatch, *words, "--json", "-") == 0
+    again = json.loads(capsys.readouterr().out)
+    assert (again["chunks_computed"], again["chunks_skipped"], again["top"]) == (0, 1, facts["top"])
+
+
+def test_walk_forward_shows_its_folds(data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    windows = ("--train-bars", "100", "--test-bars", "50")
+    words = ("walk-forward", "--strategy", "sma_cross", *GRID, *windows, "--local", "--backend", "reference")
+    assert run(monkeypatch, *words, "--data-dir", str(data_dir), "--json", "-") == 0
+    assert len(json.loads(capsys.readouterr().out)["walk_forward"]["folds"]) == 2
+    assert run(monkeypatch, *words, "--data-dir", str(data_dir)) == 0
+    assert "out of sample: Sharpe" in capsys.readouterr().out
+
+
+BAD = [
+    (("--strategy", "sma_cros"), "strategy='sma_cros'", "did you mean: sma_cross"),
+    (("--symbols", "AAPL,MSTF"), "symbol='MSTF'", "did you mean: MSFT"),
+    (("--symbols", ","), "symbols=','", "write A,B,C or all"),
+    (("--start", "2024-06-01", "--end", "2024-03-01"), "start", "after"),
+    (("--start", "2030-01-01", "--end", "2030-02-01"), "start", "no bar in this range"),
+    (("--start", "soon"), "start='soon'", ""),
+    (("--interval", "hourly"), "interval='hourly'", "known: "),
+    (("--grid", "fast=1:5:1"), "grid.fast='1:5:1'", "use values from 5 to 255"),
+    (("--grid", "fast=300"), "grid.fast='300'", "out of range"),
+    (("--grid", "fast"), "grid='fast'", "start:stop:step"),
+    (("--grid", "fast=5", "--grid", "fast=6"), "grid.fast='6'", "given twice"),
+    (("--grid", "pace=5"), "grid='pace'", "unknown name"),
+    (("--grid", "slow=20:420:4"), "slow=", "window longer than history"),
+    (("--where", "fast << slow"), "where='fast << slow'", "fast < slow"),
+    (("--commission-bps", "-1"), "commission_bps=-1.0", "basis points"),
+    (("--backend", "abacus"), "backend='abacus'", "known: "),
+    (("--top", "0"), "top=0", "ask for 1 to"),
+    (("--json", "/nowhere/at/all.json"), "json='/nowhere/at/all.json'", "give another file"),
+]
+
+
+@pytest.mark.parametrize(("words", "field", "remedy"), BAD, ids=[" ".join(words) for words, _, _ in BAD])
+def test_bad_input_is_one_line_and_exit_2(data_dir: Path, words, field, remedy, monkeypatch, capsys) -> None:
+    strategy = () if "--strategy" in words else ("--strategy", "sma_cross")
+    assert run(monkeypatch, "sweep", *strategy, *words, "--local", "--data-dir", str(data_dir)) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if "combinations" not in line or "error" in line]
+    assert len(lines) == 1 and lines[0].startswith(f"error: {field}") and remedy in lines[0]
+
+
+@pytest.mark.parametrize("windows", [("--train-bars", "500"), ("--test-bars", "1"), ("--embargo-bars", "-1")])
+def test_bad_windows(data_dir: Path, windows, monkeypatch, capsys) -> None:
+    words = ("walk-forward", "--strategy", "sma_cross", *windows, "--local", "--data-dir", str(data_dir))
+    assert run(monkeypatch, *words) == 2
+    assert capsys.readouterr().err.startswith(f"error: {windows[0][2:].replace('-', '_')}={windows[1]}")
+
+
+def test_a_stack_that_is_not_up(data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    assert run(monkeypatch, "sweep", "--strategy", "sma_cross", "--data-dir", str(data_dir)) == 2
+    assert capsys.readouterr().err.splitlines() == [f"error: stack={str(data_dir)!r}: is not up; run `mts up`"]
+
+
+def test_a_results_folder_that_cannot_be_written(tmp_path: Path, data_dir: Path, monkeypatch, capsys) -> None:
+    (tmp_path / "lake").symlink_to(data_dir / "lake")
+    (tmp_path / "results").write_text("a file where the folder should be")
+    assert run(monkeypatch, "sweep", "--strategy", "sma_cross", "--local", "--data-dir", str(tmp_path)) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and "cannot be written" in lines[0] and "--data-dir" in lines[0]
+
+
+def test_an_empty_lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    assert run(monkeypatch, "sweep", "--strategy", "sma_cross", "--local", "--data-dir", str(tmp_path)) == 2
+    assert "mts data ingest" in capsys.readouterr().err
