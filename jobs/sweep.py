@@ -88,8 +88,7 @@ def command(
     start: StartOption = None,
     end: EndOption = None,
     interval: IntervalOption = "daily",
-    commission_bps: IntervalOption = Annotated[str, typer.Option("--interval", help="Interval of the bars.")]
-CommissionOption = DEFAULT_COSTS.commission_bps,
+    commission_bps: CommissionOption = DEFAULT_COSTS.commission_bps,
     half_spread_bps: SpreadOption = DEFAULT_COSTS.half_spread_bps,
     backend: BackendOption = "cpu",
     top: TopOption = 10,
