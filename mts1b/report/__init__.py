@@ -13,6 +13,7 @@ from mts1b.report.data import (
     SymbolFills,
 )
 from mts1b.report.html import write_report
+from mts1b.report.sections import fold_rows, grid_map, sweep_figures
 
 __all__ = [
     "Curves",
@@ -23,5 +24,8 @@ __all__ = [
     "ReportData",
     "SweepFigures",
     "SymbolFills",
+    "fold_rows",
+    "grid_map",
+    "sweep_figures",
     "write_report",
 ]

@@ -115,13 +115,14 @@ class SymbolFills:
 
 @dataclass(frozen=True, slots=True)
 class PaperSession:
-    """The paper session: worth `nav` [T] at each close over `ts_ns` [T], counts, and the names shown on the price.
+    """The paper session: worth `nav` [T] at each close over `ts_ns` [T], from `nav_start`, counts, and the names shown.
 
     `refusals` counts by gate number, 1 to 7; a gate left out refused none. `audit_links`: links of the verified chain.
     """
 
     ts_ns: Times
     nav: Floats
+    nav_start: float
     sessions: int
     orders: int
     fills: int
@@ -136,7 +137,10 @@ class PaperSession:
 
 @dataclass(frozen=True, slots=True)
 class LatencyRow:
-    """One step of the hot path: percentiles of its duration and its target, all ns. `target_ns` None: none is set."""
+    """One step of the hot path: percentiles of its duration and its target, all ns. `target_ns` None: none is set.
+
+    A step whose name begins with `Total` is the headline.
+    """
 
     step: str
     count: int

@@ -34,11 +34,11 @@ def tiles(data: ReportData) -> str:
         shown.append(("Out-of-sample Sharpe", f"{data.out_of_sample_sharpe:.2f}", folds))
     if data.paper is not None:
         paper = data.paper
-        change = f"{paper.nav[-1] / paper.nav[0] - 1.0:+.1%}" if len(paper.nav) else "no session"
+        change = f"{paper.nav[-1] / paper.nav_start - 1.0:+.1%}" if len(paper.nav) else "no session"
         shown.append(("Paper trading", change, f"{paper.orders:,} orders, {paper.fills:,} fills"))
-    if data.latency:
-        total = data.latency[-1]
-        shown.append((f"{total.step}, p99", duration(total.p99_ns), _target(total)))
+    for row in data.latency:
+        if row.step.startswith("Total"):
+            shown.append(("Signal to venue, p99", duration(row.p99_ns), f"target {_target(row)}"))
     return "".join(
         f'<div class="tile"><div class="label">{escape(label)}</div><div class="value">{escape(value)}</div>'
         f'<div class="note">{escape(note)}</div></div>'
