@@ -15,7 +15,6 @@ from mts1b.backtester.layout import Layout, plan
 from mts1b.backtester.summary import BARS_PER_YEAR, SPREAD_MIN, SUMMARY_ROWS
 from mts1b.backtester.tables import Tables
 from mts1b.strategy.definition import Strategy
-from mts1b.strategy.expr import Node
 from mts1b.strategy.ops import Kind
 from mts1b.strategy.panel import Panel
 from mts1b.strategy.program import Program, program_of
@@ -24,17 +23,23 @@ from mts1b.strategy.scalars import scalar_value
 Floats = NDArray[np.float64]
 
 BLOCK_BYTES_MAX = 160 << 20
-"""Tables with a value for each lane that are held at once: they set how many names are worked on together."""
+"""Tables with a column for each lane, held at once: over long histories they set how many names go together."""
+
+STACK_BYTES_MAX = 64 << 20
+"""Tables without lanes, held at once for the jobs of one call of the kernel."""
 
 
 @dataclass(frozen=True)
 class Sums:
-    """What a job accumulates over the names: returns [T * lanes], and by segment of time [K, lanes]."""
+    """What J jobs accumulate over the names: returns [J, T * lanes], and by segment of time [J, K, lanes]."""
 
     returns: Floats
     traded: Floats
     changed: Floats
     gross: Floats
+
+    def part(self, jobs: slice) -> tuple[Floats, ...]:
+        return self.returns[jobs], self.traded[jobs], self.changed[jobs], self.gross[jobs]
 
 
 def evaluate(
@@ -50,24 +55,24 @@ def evaluate(
     kernel = kernel_of(strategy.root, layout.lanes, layout.inner)
     bars, names = panel.close.shape
     bounds = np.unique(np.array([0, bars, *(edge for period in periods for edge in period)], dtype=np.int64))
-    sums = [_new_sums(bars, layout.lanes, len(bounds) - 1) for _ in layout.jobs]
+    sums = _new_sums(len(layout.jobs), bars, layout.lanes, len(bounds) - 1)
     program = program_of(strategy.root)
     fields = program.fields(panel)
     moved = moves(panel)
     for group in _groups(kernel, program, bars, names):
-        tables = Tables(program, {key: table[group] for key, table in fields.items()}, names)
+        tables = Tables(program, kernel, {key: table[group] for key, table in fields.items()}, names)
         _run_group(kernel, layout, tables, _cut(moved, group), bounds, execution.cost, sums)
     return _collect(kernel, layout, sums, bounds, periods, names, execution.cost, keep_returns)
 
 
-def _new_sums(bars: int, lanes: int, segments: int) -> Sums:
-    return Sums(np.zeros(bars * lanes), *(np.zeros((segments, lanes)) for _ in range(3)))
+def _new_sums(jobs: int, bars: int, lanes: int, segments: int) -> Sums:
+    return Sums(np.zeros((jobs, bars * lanes)), *(np.zeros((jobs, segments, lanes)) for _ in range(3)))
 
 
 def _groups(kernel: Kernel, program: Program, bars: int, names: int) -> list[slice]:
-    """Names worked on together: all when they are compared with each other, else as many as the tables' bound."""
+    """Names worked on together: all when they are compared with each other, else what fits the caches."""
     blocks = sum(kernel.varies(node) for node in kernel.reads)
-    size = max(1, BLOCK_BYTES_MAX // max(1, blocks * bars * kernel.lanes * 8))
+    size = max(1, min(kernel.group_names, BLOCK_BYTES_MAX // max(1, blocks * bars * kernel.lanes * 8)))
     if any(unit.node.spec.kind is Kind.CROSS for unit in program.units):
         size = names
     return [slice(start, min(start + size, names)) for start in range(0, names, size)]
@@ -77,6 +82,19 @@ def _cut(moved: Moves, group: slice) -> Moves:
     return Moves(moved.overnight[group], moved.intraday[group], moved.drift[group], moved.tradable[group])
 
 
+def _batches(kernel: Kernel, layout: Layout, tables: Tables) -> list[slice]:
+    """Runs of jobs that share their block of tables, cut where their other tables would take too much memory."""
+    shared = sorted({name for node in kernel.reads if kernel.varies(node) for name in node.parameters} - layout.inner)
+    most = max(1, STACK_BYTES_MAX // (8 * tables.group * tables.bars * max(1, len(kernel.reads))))
+    keys = [(block, *(layout.outer_values[name][outer] for name in shared)) for block, outer in layout.jobs]
+    starts = [j for j in range(len(keys)) if j == 0 or keys[j] != keys[j - 1]] + [len(keys)]
+    return [
+        slice(j, min(j + most, stop))
+        for start, stop in zip(starts[:-1], starts[1:], strict=True)
+        for j in range(start, stop, most)
+    ]
+
+
 def _run_group(
     kernel: Kernel,
     layout: Layout,
@@ -84,59 +102,68 @@ def _run_group(
     moved: Moves,
     bounds: NDArray[np.int64],
     cost: float,
-    sums: list[Sums],
+    sums: Sums,
 ) -> None:
-    """Add one group of names to the sums of every job, block by block so that a block's tables are built once."""
+    """Add one group of names to the sums of every job; a block's tables are built once for all jobs that share it."""
     blocks: dict[str, tuple[tuple[object, ...], Floats]] = {}
-    for job in sorted(range(len(layout.jobs)), key=lambda j: (layout.jobs[j][1], layout.jobs[j][0])):
-        outer, block = layout.jobs[job]
-        fixed = {name: float(values[outer]) for name, values in layout.outer_values.items()}
-        inner = {name: values[block] for name, values in layout.inner_values.items()}
-        reads = [
-            _block(node, kernel, tables, fixed, inner, block, blocks)
-            if kernel.varies(node)
-            else tables.table(node, fixed)
-            for node in kernel.reads
-        ]
-        takes = [scalar_value(node, {**fixed, **inner}, tables.names) for node in kernel.takes]
-        memory = [np.zeros((tables.group, kernel.lanes)) for _ in range(1 + kernel.memories)]
-        out = sums[job]
-        kernel.run(
-            *reads,
-            *(
-                np.ascontiguousarray(value) if kernel.varies(node) else float(value)
-                for node, value in zip(kernel.takes, takes, strict=True)
-            ),
-            *(moved.overnight, moved.intraday, moved.drift, moved.tradable, bounds, cost, out.returns),
-            *memory,
-            *(out.traded, out.changed, out.gross),
-        )
+    for batch in _batches(kernel, layout, tables):
+        jobs = layout.jobs[batch]
+        fixed = [{name: float(values[outer]) for name, values in layout.outer_values.items()} for _, outer in jobs]
+        inner = {name: values[jobs[0][0]] for name, values in layout.inner_values.items()}
+        reads, which = _reads(kernel, tables, fixed, inner, jobs[0][0], blocks)
+        memory = [np.zeros((len(jobs), tables.group, kernel.lanes)) for _ in range(1 + kernel.memories)]
+        returns, *accumulated = sums.part(batch)
+        prices = (moved.overnight, moved.intraday, moved.drift, moved.tradable)
+        takes = _takes(kernel, fixed, inner, tables.names)
+        kernel.run(*reads, which, *takes, *prices, bounds, cost, returns, *memory, *accumulated)
 
 
-def _block(
-    node: Node,
+def _reads(
     kernel: Kernel,
     tables: Tables,
-    fixed: Mapping[str, float],
+    fixed: list[dict[str, float]],
     inner: Mapping[str, Floats],
     block: int,
     blocks: dict[str, tuple[tuple[object, ...], Floats]],
-) -> Floats:
-    """The node's table with a value for each lane; the last one built is used again while it fits."""
-    key = (block, *(fixed[name] for name in sorted(node.parameters & fixed.keys())))
-    held = blocks.get(node.key)
-    if held is None or held[0] != key:
-        out = held[1] if held else np.empty((tables.group, tables.bars * kernel.lanes))
-        lanes = [{**fixed, **{name: float(values[l]) for name, values in inner.items()}} for l in range(kernel.lanes)]
-        tables.block(node, lanes, out)
-        blocks[node.key] = (key, out)
-    return blocks[node.key][1]
+) -> tuple[list[Floats], NDArray[np.int64]]:
+    """The kernel's tables for one batch of jobs, and which one each job reads. `blocks` keeps the last of each node."""
+    reads: list[Floats] = []
+    which = np.zeros((len(fixed), max(1, len(kernel.reads))), dtype=np.int64)
+    for i, node in enumerate(kernel.reads):
+        if kernel.varies(node):
+            key = (block, *(fixed[0][name] for name in sorted(node.parameters & fixed[0].keys())))
+            if node.key not in blocks or blocks[node.key][0] != key:
+                blocks.pop(node.key, None)
+                blocks[node.key] = (key, tables.block(node, fixed[0], inner))
+            reads.append(blocks[node.key][1])
+        else:
+            keys = [tuple(values[name] for name in sorted(node.parameters)) for values in fixed]
+            order = {key: n for n, key in enumerate(dict.fromkeys(keys))}
+            which[:, i] = [order[key] for key in keys]
+            first = [keys.index(key) for key in order]
+            stack = [tables.table(node, fixed[j]) for j in first]
+            reads.append(np.stack(stack) if len(stack) > 1 else stack[0][None])
+    return reads, which
+
+
+def _takes(kernel: Kernel, fixed: list[dict[str, float]], inner: Mapping[str, Floats], names: int) -> list[Floats]:
+    """The kernel's scalars by job: [J, lanes] where they vary between lanes, else [J]."""
+    shape = {True: (kernel.lanes,), False: ()}
+    return [
+        np.array(
+            [
+                np.broadcast_to(scalar_value(node, {**values, **inner}, names), shape[kernel.varies(node)])
+                for values in fixed
+            ]
+        )
+        for node in kernel.takes
+    ]
 
 
 def _collect(
     kernel: Kernel,
     layout: Layout,
-    sums: list[Sums],
+    sums: Sums,
     bounds: NDArray[np.int64],
     periods: list[tuple[int, int]],
     names: int,
@@ -149,8 +176,8 @@ def _collect(
     by_lane = {name: np.empty((len(periods), len(layout.jobs), lanes)) for name in METRICS}
     kept = np.empty((count, bars)) if keep_returns else None
     summary = np.empty((SUMMARY_ROWS, lanes))
-    for j, out in enumerate(sums):
-        returns = out.returns.reshape(bars, lanes)
+    for j in range(len(layout.jobs)):
+        returns = sums.returns[j].reshape(bars, lanes)
         returns /= names
         if kept is not None:
             mine = np.flatnonzero(layout.job == j)
@@ -160,10 +187,10 @@ def _collect(
             for row, name in enumerate(RETURN_METRICS):
                 by_lane[name][p, j] = summary[row]
             inside = slice(*np.searchsorted(bounds, (start, stop)))
-            traded = out.traded[inside].sum(axis=0) / names
+            traded = sums.traded[j, inside].sum(axis=0) / names
             by_lane["turnover"][p, j] = traded / (stop - start) * BARS_PER_YEAR
-            by_lane["trades"][p, j] = out.changed[inside].sum(axis=0)
-            by_lane["exposure"][p, j] = out.gross[inside].sum(axis=0) / names / (stop - start)
+            by_lane["trades"][p, j] = sums.changed[j, inside].sum(axis=0)
+            by_lane["exposure"][p, j] = sums.gross[j, inside].sum(axis=0) / names / (stop - start)
             by_lane["costs"][p, j] = traded * cost
     metrics = {name: np.ascontiguousarray(table[:, layout.job, layout.lane]) for name, table in by_lane.items()}
     return Evaluation(metrics, kept)

@@ -13,6 +13,7 @@ from functools import lru_cache
 from inspect import getsource
 from typing import Any
 
+from mts1b.backtester.fills import fill_source
 from mts1b.backtester.summary import summarise
 from mts1b.strategy.codegen import ENTRY, HEADER, decision, emit, function_sources, leaves, scalars, truth
 from mts1b.strategy.expr import Node
@@ -20,7 +21,12 @@ from mts1b.strategy.jit import load
 from mts1b.strategy.ops import Kind
 
 UNROLLED_BARS = 4
-TILE_BARS = 32
+
+TILE_BYTES = 16 << 10
+"""Rows of returns of one tile: half of a first-level cache, the rest is for the state of the lanes."""
+
+GROUP_BYTES = 512 << 10
+"""Table rows of one tile of all names worked on together: half of a second-level cache."""
 
 FUSED_ENTRY = '@njit(error_model="numpy", cache=True, nogil=True, fastmath={"contract"})\n'
 """Products and sums of the accounting may be fused; the functions of a decision are compiled without, as everywhere."""
@@ -34,29 +40,39 @@ def is_tabled(node: Node) -> bool:
 class Kernel:
     """The compiled kernel of one expression for one width and one set of inner parameters.
 
-    `run(reads..., takes..., overnight, intraday, drift, tradable, bounds, cost, returns, held, memory..., traded,
-    changed, gross)`: `reads` are tables in order, flat [S, T * lanes] where the node depends on an inner parameter, else
-    [S, T]; `takes` are scalars in order, [lanes] or a float likewise.
+    `run` takes, in this order, J jobs that share their tables of inner values:
+      reads     each node's table: [S, T * lanes] where it depends on an inner parameter, else [N, S, T]
+      which     int64 [J, reads]: which of the N tables a job reads
+      takes     scalars: [J, lanes] where they depend on an inner parameter, else [J]
+      overnight, intraday, drift, tradable [S, T]; bounds int64 [K + 1]: edges of time segments; cost
+      returns   [J, T * lanes], added to; held and each memory [J, S, lanes]: what jobs remember, zero at the start
+      traded, changed, gross   [J, K, lanes], added to
+    `fills[key]` fills the table [S, T * width] of a node that depends on an inner parameter.
     """
 
     def __init__(self, root: Node, lanes: int, inner: frozenset[str]) -> None:
         self.lanes = lanes
+        self.tile_bars = max(UNROLLED_BARS, TILE_BYTES // (8 * lanes) // UNROLLED_BARS * UNROLLED_BARS)
+        self.group_names = max(1, GROUP_BYTES // (8 * lanes * self.tile_bars))
         self.reads = tuple(node for node in leaves(root, is_tabled) if node.is_series)
         self.takes = tuple(scalars(root, is_tabled))
         self.paths = tuple(node for node in _fused(root) if node.spec.kind is Kind.PATH)
         self.memories = sum(int(node.spec.size()) for node in self.paths)
         self.varies: Callable[[Node], bool] = lambda node: bool(node.parameters & inner)
-        source = "\n\n".join(
-            (HEADER + function_sources([root]), ENTRY + getsource(summarise), FUSED_ENTRY + self._source(root))
-        )
-        self.source = source
-        module = load(source)
+        below = {n.key: n for read in self.reads for n in read.walk()}.values()
+        self.filled = tuple(n for n in below if n.spec.kind in (Kind.SERIES, Kind.PATH) and self.varies(n))
+        parts = [HEADER + function_sources([root]), ENTRY + getsource(summarise), FUSED_ENTRY + self._source(root)]
+        parts += [fill_source(node, f"fill_{i}", self.varies) for i, node in enumerate(self.filled)]
+        self.source = "\n\n".join(parts)
+        module = load(self.source)
         self.run: Any = module.run
         self.summarise: Any = module.summarise
+        self.fills = {node.key: getattr(module, f"fill_{i}") for i, node in enumerate(self.filled)}
 
     def _arguments(self) -> list[str]:
         return [
             *(f"a{i}" for i in range(len(self.reads))),
+            "which",
             *(f"p{i}" for i in range(len(self.takes))),
             *("overnight", "intraday", "drift", "tradable", "bounds", "cost", "returns", "held"),
             *(f"memory{i}" for i in range(self.memories)),
@@ -64,24 +80,27 @@ class Kernel:
         ]
 
     def _source(self, root: Node) -> str:
-        rows = [f"row{i} = a{i}[s]" for i in range(len(self.reads))]
-        states = ["weights = held[s]", *(f"kept{i} = memory{i}[s]" for i in range(self.memories))]
+        rows = [f"row{i} = a{i}[{'' if self.varies(n) else f'which[j, {i}], '}s]" for i, n in enumerate(self.reads)]
+        states = ["weights = held[j, s]", *(f"kept{i} = memory{i}[j, s]" for i in range(self.memories))]
         lines = [
             f"def run({', '.join(self._arguments())}):",
             "    for k in range(bounds.shape[0] - 1):",
-            "        sum_traded = traded[k]",
-            "        sum_changed = changed[k]",
-            "        sum_gross = gross[k]",
-            f"        for start in range(max(bounds[k], 1), bounds[k + 1], {TILE_BARS}):",
-            f"            stop = min(start + {TILE_BARS}, bounds[k + 1])",
-            "            for s in range(overnight.shape[0]):",
-            *(f"                {line}" for line in (*rows, *states)),
-            "                t = start",
-            "                while t < stop:",
+            f"        for start in range(max(bounds[k], 1), bounds[k + 1], {self.tile_bars}):",
+            f"            stop = min(start + {self.tile_bars}, bounds[k + 1])",
+            "            for j in range(returns.shape[0]):",
+            "                earned = returns[j]",
+            "                sum_traded = traded[j, k]",
+            "                sum_changed = changed[j, k]",
+            "                sum_gross = gross[j, k]",
+            *(f"                q{i} = p{i}[j]" for i in range(len(self.takes))),
+            "                for s in range(overnight.shape[0]):",
+            *(f"                    {line}" for line in (*rows, *states)),
+            "                    t = start",
+            "                    while t < stop:",
             *self._choice(),
-            *self._bars(root, UNROLLED_BARS, checked=True, depth=6),
-            "                    else:",
-            *self._bars(root, 1, checked=False, depth=6),
+            *self._bars(root, UNROLLED_BARS, checked=True, depth=7),
+            "                        else:",
+            *self._bars(root, 1, checked=False, depth=7),
         ]
         return "\n".join(lines) + "\n"
 
@@ -89,12 +108,12 @@ class Kernel:
         """Take several bars at once when they are all inside the tile and can be traded."""
         last = UNROLLED_BARS - 1
         tradable = " and ".join(f"tradable[s, t + {u}]" for u in range(UNROLLED_BARS))
-        return [f"                    if t + {last} < stop and {tradable}:"]
+        return [f"                        if t + {last} < stop and {tradable}:"]
 
     def _bars(self, root: Node, bars: int, checked: bool, depth: int) -> list[str]:
         """`bars` bars from t on, in one loop over lanes. Decisions were taken on the close of the bar before each."""
         width = self.lanes
-        lines = [f"net = returns[t * {width}:(t + {bars}) * {width}]"]
+        lines = [f"net = earned[t * {width}:(t + {bars}) * {width}]"]
         for i, node in enumerate(self.reads):
             if self.varies(node):
                 lines.append(f"block{i} = row{i}[(t - 1) * {width}:(t - 1 + {bars}) * {width}]")
@@ -150,7 +169,7 @@ class Kernel:
         for i, node in enumerate(self.reads):
             names[node.key] = f"block{i}[{u * self.lanes} + l]" if self.varies(node) else f"x{i}_{u}"
         for i, node in enumerate(self.takes):
-            names[node.key] = f"p{i}[l]" if self.varies(node) else f"p{i}"
+            names[node.key] = f"q{i}[l]" if self.varies(node) else f"q{i}"
         for j, node in enumerate(self.paths):
             names[node.key] = f"v{j}"
         return lambda node: names.get(node.key)

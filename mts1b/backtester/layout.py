@@ -33,8 +33,8 @@ WASTE_MAX = 2.0
 class Layout:
     """`inner` names vary along lanes. Block b holds inner tuples b*lanes onwards, the last block padded by repetition.
 
-    `inner_values[name]` is [blocks, lanes], `outer_values[name]` is [outer tuples]. `jobs` are the (outer, block) pairs
-    to run; combination c is lane `lane[c]` of job `job[c]`.
+    `inner_values[name]` is [blocks, lanes], `outer_values[name]` is [outer tuples]. `jobs` are the (block, outer)
+    pairs to run, in order; combination c is lane `lane[c]` of job `job[c]`.
     """
 
     lanes: int
@@ -69,13 +69,13 @@ def _lay(columns: Mapping[str, Floats], outer: list[str], inner: list[str], coun
     blocks = -(-size // lanes)
     padded = inner_tuples[np.minimum(np.arange(blocks * lanes), size - 1)]
     block_of, lane_of = inner_of // lanes, inner_of % lanes
-    pairs, job_of = np.unique(np.stack([outer_of, block_of], axis=1), axis=0, return_inverse=True)
+    pairs, job_of = np.unique(np.stack([block_of, outer_of], axis=1), axis=0, return_inverse=True)
     return Layout(
         lanes=lanes,
         inner=frozenset(inner),
         inner_values={name: padded[:, i].reshape(blocks, lanes) for i, name in enumerate(inner)},
         outer_values={name: outer_tuples[:, i] for i, name in enumerate(outer)},
-        jobs=tuple((int(o), int(b)) for o, b in pairs),
+        jobs=tuple((int(block), int(outer_)) for block, outer_ in pairs),
         job=job_of.reshape(count).astype(np.int64),
         lane=lane_of,
     )

@@ -4,32 +4,36 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mts1b.backtester.lanes import Kernel
 from mts1b.strategy.expr import Node
 from mts1b.strategy.ops import Kind
 from mts1b.strategy.program import Program, Unit
+from mts1b.strategy.scalars import scalar_value
 
 Floats = NDArray[np.float64]
+Columns = Mapping[str, Floats]
 
 KEPT_BYTES_MAX = 128 << 20
 """Tables kept for reuse by one chunk; beyond it the longest unused is computed again when needed."""
 
 
 class Tables:
-    """Tables [names of the group, T] of one group of names, computed when asked for."""
+    """Tables of one group of names, [G, T], computed when asked for. `names` is S, the size of the whole panel."""
 
-    def __init__(self, program: Program, fields: Mapping[str, Floats], names: int) -> None:
+    def __init__(self, program: Program, kernel: Kernel, fields: Mapping[str, Floats], names: int) -> None:
         self._units: dict[str, Unit] = {unit.node.key: unit for unit in program.units}
         self._program = program
+        self._kernel = kernel
         self._fields = fields
         self.names = names
         self._kept: OrderedDict[tuple[object, ...], Floats] = OrderedDict()
         self._kept_bytes = 0
-        first = next(iter(fields.values()))
-        self.group, self.bars = first.shape
+        self.group, self.bars = next(iter(fields.values())).shape
 
     def table(self, node: Node, values: Mapping[str, float]) -> Floats:
         """The node's series [G, T] for these parameter values; kept for the next time."""
@@ -39,37 +43,47 @@ class Tables:
         found = self._kept.get(key)
         if found is None:
             found = np.empty((self.group, self.bars))
-            self._fill(node, values, found, slice(None))
+            unit = self._units[node.key]
+            read = {below.key: self.table(below, values) for below in unit.reads}
+            state = unit.new_state(values, self.group)
+            self._program.run(unit, read, unit.scalar_values(values, self.names), state, found)
             self._keep(key, found)
         else:
             self._kept.move_to_end(key)
         return found
 
-    def block(self, node: Node, lanes: list[Mapping[str, float]], out: Floats) -> None:
-        """Fill `out` [G, T * lanes] with the node's series, time-major with lane l for the values `lanes[l]`."""
-        shaped = out.reshape(self.group, self.bars, len(lanes))
-        names = sorted(node.parameters)
-        keys = [tuple(values[name] for name in names) for values in lanes]
-        first = {key: l for l, key in reversed(list(enumerate(keys)))}
-        source = np.array([first[key] for key in keys])
-        if node.spec.kind is Kind.CROSS:
-            for l, values in enumerate(lanes):
-                shaped[:, :, l] = shaped[:, :, source[l]] if source[l] < l else self.table(node, values)
-            return
-        rows = np.empty((len(lanes), self.bars))
-        for s in range(self.group):
-            for l, values in enumerate(lanes):
-                if source[l] == l:
-                    self._fill(node, values, rows[l : l + 1], slice(s, s + 1))
-                else:
-                    rows[l] = rows[source[l]]
-            shaped[s] = rows.T
+    def block(self, node: Node, fixed: Mapping[str, float], inner: Columns) -> Floats:
+        """The node's table [G, T * width], column l for the inner values `inner[name][l]`; each distinct one once."""
+        used = sorted(node.parameters & inner.keys())
+        width = len(next(iter(inner.values())))
+        tuples, place = np.unique(np.stack([inner[name] for name in used], axis=1), axis=0, return_inverse=True)
+        distinct = {name: np.ascontiguousarray(tuples[:, i]) for i, name in enumerate(used)}
+        fill = self._crossed if node.spec.kind is Kind.CROSS else self._filled
+        columns = fill(node, fixed, distinct)
+        if len(tuples) == width and bool((place.reshape(-1) == np.arange(width)).all()):
+            return columns
+        gathered = columns.reshape(self.group, self.bars, len(tuples))[:, :, place.reshape(-1)]
+        return gathered.reshape(self.group, self.bars * width)
 
-    def _fill(self, node: Node, values: Mapping[str, float], out: Floats, group: slice) -> None:
+    def _filled(self, node: Node, fixed: Mapping[str, float], inner: Columns) -> Floats:
         unit = self._units[node.key]
-        read = {below.key: self.table(below, values)[group] for below in unit.reads}
-        state = unit.new_state(values, self.names if node.spec.kind is Kind.CROSS else out.shape[0])
-        self._program.run(unit, read, unit.scalar_values(values, self.names), state, out)
+        varies = self._kernel.varies
+        width = len(next(iter(inner.values())))
+        reads = [self.block(n, fixed, inner) if varies(n) else self.table(n, fixed) for n in unit.reads]
+        values: dict[str, Any] = {**fixed, **inner}
+        takes = [_column(scalar_value(n, values, self.names), varies(n), width) for n in unit.takes]
+        scalars = [scalar_value(arg, values, self.names) for arg in node.args[node.spec.inputs :]]
+        state = np.zeros((width, _floats(node, scalars, width)))
+        out = np.empty((self.group, self.bars * width))
+        self._kernel.fills[node.key](state, *reads, *takes, out)
+        return out
+
+    def _crossed(self, node: Node, fixed: Mapping[str, float], inner: Columns) -> Floats:
+        width = len(next(iter(inner.values())))
+        out = np.empty((self.group, self.bars, width))
+        for l in range(width):
+            out[:, :, l] = self.table(node, {**fixed, **{name: float(values[l]) for name, values in inner.items()}})
+        return out.reshape(self.group, self.bars * width)
 
     def _keep(self, key: tuple[object, ...], table: Floats) -> None:
         self._kept[key] = table
@@ -77,3 +91,13 @@ class Tables:
         while self._kept_bytes > KEPT_BYTES_MAX and len(self._kept) > 1:
             _, dropped = self._kept.popitem(last=False)
             self._kept_bytes -= dropped.nbytes
+
+
+def _column(value: Any, varies: bool, width: int) -> Any:
+    return np.ascontiguousarray(np.broadcast_to(value, (width,)), dtype=np.float64) if varies else float(value)
+
+
+def _floats(node: Node, scalars: list[Any], width: int) -> int:
+    """Floats of state that the most demanding column needs."""
+    columns = [np.broadcast_to(value, (width,)) for value in scalars]
+    return max(int(node.spec.size(*(float(column[l]) for column in columns))) for l in range(width))

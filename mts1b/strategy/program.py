@@ -52,7 +52,8 @@ class Program:
 
     def __init__(self, root: Node) -> None:
         self.units = tuple(
-            _unit(node, f"unit_{number}") for number, node in enumerate(n for n in root.walk() if n.spec.kind in TABLED)
+            unit_of(node, f"unit_{number}")
+            for number, node in enumerate(n for n in root.walk() if n.spec.kind in TABLED)
         )
         self.decide = Unit(root, "decide", tuple(leaves(root)), tuple(scalars(root)))
         parts = [HEADER + function_sources([root])]
@@ -105,7 +106,8 @@ def program_of(root: Node) -> Program:
     return Program(root)
 
 
-def _unit(node: Node, function: str) -> Unit:
+def unit_of(node: Node, function: str) -> Unit:
+    """The unit of an operation with a memory or across names: what it reads and takes, inputs included."""
     inputs = node.args[: node.spec.inputs]
     reads: dict[str, Node] = {}
     takes: dict[str, Node] = {}
