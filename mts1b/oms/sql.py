@@ -8,8 +8,8 @@ from __future__ import annotations
 
 ORDER_COLUMNS = (
     "order_id, client_order_id, idempotency_key, fund_id, strategy_id, symbol, side, order_type, time_in_force, "
-    "quantity, reference_price, limit_price, status, filled_quantity, average_price, fees, venue_order_id, reason, created_at, "
-    "updated_at"
+    "quantity, reference_price, limit_price, status, filled_quantity, average_price, fees, "
+    "venue_order_id, reason, created_at, updated_at"
 )
 
 WRITE = f"""

@@ -1,0 +1,161 @@
+"""The journal in memory: the rows of the real one in dictionaries, durable for as long as its store is kept."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+
+from mts1b.audit.chain import GENESIS, Head, Link
+from mts1b.foundation.clock import NS_PER_DAY, NS_PER_S
+from mts1b.foundation.errors import InvariantBroken, LeaseLost, MtsError, StackError
+from mts1b.foundation.events import NavMarked
+from mts1b.foundation.fill import Fill
+from mts1b.foundation.ids import ClientOrderId, FillId, FundId, IdempotencyKey, OrderId, Symbol
+from mts1b.foundation.limits import DEDUP_WINDOW_S
+from mts1b.foundation.order import Order
+from mts1b.foundation.position import Position
+from mts1b.oms.journal_rows import batch_of
+from mts1b.oms.ports import DuplicateOrder, Entry, JournalState, OutboxMessage
+
+
+class MemoryStore:
+    """What would be on disk: it outlives the journals that write to it. `fail_next` makes the next commit fail."""
+
+    def __init__(self) -> None:
+        self.head: Head = GENESIS
+        self.links: list[Link] = []
+        self.orders: dict[OrderId, Order] = {}
+        self.fills: dict[FillId, Fill] = {}
+        self.positions: dict[tuple[FundId, Symbol], Position] = {}
+        self.state: dict[FundId, JournalState] = {}
+        self.navs: dict[tuple[FundId, int], NavMarked] = {}
+        self.outbox: dict[int, tuple[FundId, OutboxMessage]] = {}
+        self.messages = 0
+        self.keys: dict[IdempotencyKey, tuple[OrderId, int]] = {}
+        self.writers: dict[FundId, MemoryJournal] = {}
+        self.commits = 0
+        self.fail_next = False
+
+
+class MemoryJournal:
+    """A JournalPort over a MemoryStore. Commits happen one loop turn after `append`, in its order."""
+
+    def __init__(self, store: MemoryStore, fund_id: FundId) -> None:
+        self.store, self._fund_id = store, fund_id
+        self._failure: MtsError | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._order = asyncio.Lock()
+
+    def crash(self) -> None:
+        """Give up the writer lock as a killed process does; what was not committed is lost."""
+        for task in self._tasks:
+            task.cancel()
+        self.store.writers.pop(self._fund_id, None)
+        self._failure = StackError("journal", self._fund_id, "crashed", "open it again")
+
+    async def open(self) -> None:
+        if self.store.writers.get(self._fund_id, self) is not self:
+            raise LeaseLost("fund_id", self._fund_id, "another OMS writes this fund", "stop it first")
+        self.store.writers[self._fund_id] = self
+        self._failure = None
+
+    async def load(self, keys_after_ns: int) -> JournalState:
+        state = self.store.state.get(self._fund_id)
+        if state is None:
+            return JournalState()
+        mine = [order for order in self.store.orders.values() if order.fund_id == self._fund_id]
+        keys = [(o.idempotency_key, o.order_id, o.created_ns) for o in mine if o.created_ns > keys_after_ns]
+        marks = sorted((ts, mark.nav) for (fund, ts), mark in self.store.navs.items() if fund == self._fund_id)
+        today = marks[-1][0] // NS_PER_DAY if marks else 0
+        return JournalState(
+            cash=state.cash,
+            report_sequence=state.report_sequence,
+            open_orders=tuple(order for order in mine if not order.status.is_terminal),
+            positions=tuple(held for (fund, _), held in self.store.positions.items() if fund == self._fund_id),
+            keys=tuple(keys),
+            last_nav=marks[-1][1] if marks else None,
+            marked_ns=marks[-1][0] if marks else 0,
+            peak_nav=max((nav for _, nav in marks), default=None),
+            day_start_nav=next((nav for ts, nav in reversed(marks) if ts // NS_PER_DAY < today), None),
+        )
+
+    def append(self, entry: Entry) -> Awaitable[None]:
+        task = asyncio.create_task(self._commit(entry))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def order(self, order_id: OrderId) -> Order | None:
+        return self.store.orders.get(order_id)
+
+    async def order_by_client_id(self, client_order_id: ClientOrderId) -> Order | None:
+        return next((o for o in self.store.orders.values() if o.client_order_id == client_order_id), None)
+
+    async def order_by_key(self, key: IdempotencyKey) -> Order | None:
+        found = [order for order in self.store.orders.values() if order.idempotency_key == key]
+        return max(found, key=lambda order: order.created_ns, default=None)
+
+    async def unpublished(self, limit: int) -> Sequence[tuple[int, OutboxMessage]]:
+        mine = [(row, message) for row, (fund, message) in self.store.outbox.items() if fund == self._fund_id]
+        return mine[:limit]
+
+    async def mark_published(self, ids: Sequence[int], ts_ns: int) -> None:
+        for row in ids:
+            del self.store.outbox[row]
+
+    async def close(self) -> None:
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.store.writers.get(self._fund_id) is self:
+            del self.store.writers[self._fund_id]
+        self._failure = StackError("journal", self._fund_id, "is not open", "call open()")
+
+    async def _commit(self, entry: Entry) -> None:
+        async with self._order:  # the lock serves in the order of `append`
+            await asyncio.sleep(0)
+            if self._failure is not None:
+                raise self._failure
+            if self.store.fail_next:
+                self.store.fail_next = False
+                self._failure = StackError("journal", self._fund_id, "the commit failed", "recover")
+                raise self._failure
+            self._claim_key(entry)
+            self._write(entry)
+
+    def _claim_key(self, entry: Entry) -> None:
+        if not (entry.is_new and entry.order is not None):
+            return
+        order = entry.order
+        held = self.store.keys.get(order.idempotency_key)
+        if held is not None and held[1] > order.created_ns:
+            raise DuplicateOrder("idempotency_key", order.idempotency_key, "an order of this key exists")
+        until_ns = order.created_ns + DEDUP_WINDOW_S * NS_PER_S
+        self.store.keys[order.idempotency_key] = (order.order_id, until_ns)
+
+    def _write(self, entry: Entry) -> None:
+        store = self.store
+        batch = batch_of([entry], store.head)
+        store.head = batch.head
+        store.links += batch.links
+        store.commits += 1
+        if entry.order is not None:
+            if not entry.is_new and entry.order.order_id not in store.orders:
+                raise InvariantBroken("journal", entry.order.order_id, "changed an order that it does not hold")
+            store.orders[entry.order.order_id] = entry.order
+        for event in entry.events:
+            fill = getattr(event, "fill", None)
+            if fill is not None:
+                if fill.fill_id in store.fills:
+                    raise InvariantBroken("journal", fill.fill_id, "is there already")
+                store.fills[fill.fill_id] = fill
+        if entry.position is not None:
+            store.positions[(entry.fund_id, entry.position.symbol)] = entry.position
+        if entry.nav is not None:
+            store.navs[(entry.fund_id, entry.nav.ts_ns)] = entry.nav
+        for message in entry.outbox:
+            store.messages += 1
+            store.outbox[store.messages] = (entry.fund_id, message)
+        old = store.state.get(entry.fund_id, JournalState())
+        store.state[entry.fund_id] = JournalState(
+            cash=old.cash if entry.cash is None else entry.cash,
+            report_sequence=max(old.report_sequence, entry.report_sequence or 0),
+        )

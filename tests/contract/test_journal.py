@@ -1,0 +1,352 @@
+"""The journal, once in memory and once in a real Postgres: the same cases, and what only Postgres can show."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from mts1b.audit.chain import Verified, verify
+from mts1b.audit.store import read_links
+from mts1b.foundation.clock import NS_PER_DAY, NS_PER_S
+from mts1b.foundation.errors import InvariantBroken, LeaseLost, MtsError, StackError
+from mts1b.foundation.events import NavMarked, OrderFilled, OrderReceived, OrderSubmitting
+from mts1b.foundation.fill import Fill
+from mts1b.foundation.ids import FillId, FundId, IdempotencyKey, Symbol, VenueOrderId
+from mts1b.foundation.limits import DEDUP_WINDOW_S
+from mts1b.foundation.order import Order, OrderStatus
+from mts1b.foundation.position import Position
+from mts1b.oms.encode import fill_message
+from mts1b.oms.journal import Journal
+from mts1b.oms.ports import DuplicateOrder, Entry, JournalPort
+from mts1b.platform.db import Pool, close_pools, migrate, open_pool
+from mts1b.testing.journal import MemoryJournal, MemoryStore
+from mts1b.testing.orders import make_order
+from tests.conftest import RunningStack
+
+Factory = Callable[[str], JournalPort]
+
+SOURCE_INDEXES = {
+    "orders_pkey": "(order_id)",
+    "orders_idempotency_key_created_at": "(idempotency_key, created_at)",
+    "orders_fund_id_created_at": "(fund_id, created_at)",
+    "fills_order_id": "(order_id)",
+    "positions_pkey": "(fund_id, symbol)",
+    "audit_chain_pkey": "(sequence)",
+    "audit_chain_subject_id_timestamp": '(subject_id, "timestamp")',
+}
+
+
+@asynccontextmanager
+async def fresh_database(stack: RunningStack) -> AsyncIterator[Pool]:
+    """A pool on an empty, migrated schema of its own, dropped afterwards."""
+    schema = "t" + uuid.uuid4().hex[:12]
+    dsn = stack.endpoints.postgres_dsn
+    admin = await open_pool(f"admin-{schema}", dsn, pool_size=1)
+    await admin.execute(f"CREATE SCHEMA {schema}")
+    pool = await open_pool(schema, f"{dsn}{'&' if '?' in dsn else '?'}search_path={schema}", pool_size=6)
+    try:
+        await migrate(pool)
+        yield pool
+    finally:
+        await admin.execute(f"DROP SCHEMA {schema} CASCADE")
+        await close_pools()
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def run_with(request: pytest.FixtureRequest) -> Iterator[Callable[[Callable[[Factory], Awaitable[None]]], None]]:
+    """Runs a case with a factory of journals over one store."""
+
+    def run(case: Callable[[Factory], Awaitable[None]]) -> None:
+        async def on_postgres() -> None:
+            async with fresh_database(request.getfixturevalue("stack")) as pool:
+                journals: list[JournalPort] = []
+
+                def make(fund: str) -> JournalPort:
+                    journals.append(Journal(pool, FundId(fund)))
+                    return journals[-1]
+
+                try:
+                    await case(make)
+                finally:
+                    for journal in journals:
+                        await journal.close()
+
+        async def in_memory() -> None:
+            store = MemoryStore()
+            await case(lambda fund: MemoryJournal(store, FundId(fund)))
+
+        asyncio.run(in_memory() if request.param == "memory" else on_postgres())
+
+    yield run
+
+
+def on_postgres(stack: RunningStack, case: Callable[[Pool], Awaitable[None]]) -> None:
+    async def run() -> None:
+        async with fresh_database(stack) as pool:
+            await case(pool)
+
+    asyncio.run(run())
+
+
+def opening(fund: str = "fund") -> Entry:
+    return Entry(FundId(fund), 1, cash=Decimal("1000000"), opening_cash=Decimal("1000000"))
+
+
+def received(order: Order) -> Entry:
+    sent = replace(order, status=OrderStatus.SUBMITTING)
+    events = (OrderReceived(order, order.created_ns), OrderSubmitting(order.order_id, order.created_ns))
+    return Entry(order.fund_id, order.created_ns, order=sent, is_new=True, events=events)
+
+
+def filled(order: Order, name: str, quantity: int, price: str, sequence: int) -> Entry:
+    fill = Fill(
+        FillId(name), order.order_id, order.fund_id, order.strategy_id, order.symbol, order.side,
+        Decimal(quantity), Decimal(price), Decimal("0.01"), 77,
+    )  # fmt: skip
+    event = OrderFilled(order.order_id, fill, 78)
+    after = replace(
+        order, status=OrderStatus.FILLED, filled_quantity=Decimal(quantity), average_price=Decimal(price),
+        fees=Decimal("0.01"), fill_ids=(FillId(name),), venue_order_id=VenueOrderId("V1"), updated_ns=78,
+    )  # fmt: skip
+    held = Position(order.fund_id, order.symbol, Decimal(quantity), Decimal(price), Decimal(0), Decimal("0.01"))
+    return Entry(
+        order.fund_id, 78, order=after, events=(event,), position=held, cash=Decimal("998999.99"),
+        report_sequence=sequence, outbox=(fill_message(event),),
+    )  # fmt: skip
+
+
+def test_what_is_written_is_read_back(run_with: Any) -> None:
+    async def case(make: Factory) -> None:
+        journal = make("fund")
+        await journal.open()
+        assert (await journal.load(0)).cash is None
+        await journal.append(opening())
+        one, two = make_order(1), make_order(2)
+        await asyncio.gather(journal.append(received(one)), journal.append(received(two)))
+        await journal.append(filled(one, "F1", 100, "10.0001", 5))
+        await journal.append(Entry(FundId("fund"), 90, nav=NavMarked("fund", Decimal(7), Decimal(3), Decimal(4), 9)))
+        await journal.close()
+        later = make("fund")
+        await later.open()
+        state = await later.load(0)
+        assert (state.cash, state.report_sequence) == (Decimal("998999.99"), 5)
+        assert [order.order_id for order in state.open_orders] == [two.order_id]
+        assert state.open_orders[0] == replace(two, status=OrderStatus.SUBMITTING)
+        assert [(p.symbol, p.quantity, p.average_price) for p in state.positions] == [("AAPL", 100, Decimal("10.0001"))]
+        assert {key for key, _, _ in state.keys} == {one.idempotency_key, two.idempotency_key}
+        assert (state.last_nav, state.peak_nav, state.day_start_nav, state.marked_ns) == (7, 7, None, 9)
+        stored = await later.order(one.order_id)
+        assert stored is not None and stored.fill_ids == ("F1",) and stored.status is OrderStatus.FILLED
+        assert stored == await later.order_by_client_id(one.client_order_id)
+        assert stored == await later.order_by_key(one.idempotency_key)
+        assert await later.order_by_key(IdempotencyKey("other")) is None
+        waiting = await later.unpublished(10)
+        assert [(message.subject, message.message_id) for _, message in waiting] == [("mts.v1.oms.fills.created", "F1")]
+        await later.mark_published([row for row, _ in waiting], 99)
+        assert not await later.unpublished(10)
+
+    run_with(case)
+
+
+def test_day_start_is_the_last_nav_of_the_day_before(run_with: Any) -> None:
+    async def case(make: Factory) -> None:
+        journal = make("fund")
+        await journal.open()
+        await journal.append(opening())
+        for ts, nav in ((NS_PER_DAY, 100), (NS_PER_DAY + 5, 120), (2 * NS_PER_DAY, 110), (2 * NS_PER_DAY + 1, 90)):
+            mark = NavMarked("fund", Decimal(nav), Decimal(0), Decimal(0), ts)
+            await journal.append(Entry(FundId("fund"), 1, nav=mark))
+        state = await journal.load(0)
+        assert (state.last_nav, state.peak_nav, state.day_start_nav) == (90, 120, 120)
+
+    run_with(case)
+
+
+def test_one_fund_has_one_writer(run_with: Any) -> None:
+    async def case(make: Factory) -> None:
+        one, two, other = make("fund"), make("fund"), make("other")
+        await one.open()
+        with pytest.raises(LeaseLost, match="another OMS"):
+            await two.open()
+        await other.open()
+        await one.close()
+        await two.open()
+
+    run_with(case)
+
+
+def test_a_closed_journal_takes_nothing(run_with: Any) -> None:
+    async def case(make: Factory) -> None:
+        journal = make("fund")
+        await journal.open()
+        await journal.close()
+        with pytest.raises(StackError, match="is not open"):
+            await journal.append(opening())
+
+    run_with(case)
+
+
+def test_a_key_is_held_within_its_window_and_free_after(run_with: Any) -> None:
+    async def case(make: Factory) -> None:
+        journal = make("fund")
+        await journal.open()
+        await journal.append(opening())
+        first = make_order(1, created_ns=10**18)
+        window_ns = DEDUP_WINDOW_S * NS_PER_S
+        within = make_order(2, idempotency_key=first.idempotency_key, created_ns=10**18 + window_ns - 1)
+        after = make_order(3, idempotency_key=first.idempotency_key, created_ns=10**18 + window_ns)
+        bystander = make_order(4, created_ns=10**18)
+        results = await asyncio.gather(
+            *(journal.append(received(order)) for order in (first, within, bystander, after)), return_exceptions=True
+        )
+        assert [type(result) for result in results] == [type(None), DuplicateOrder, type(None), type(None)]
+        assert await journal.order(within.order_id) is None
+        assert await journal.order(bystander.order_id) is not None
+        held = await journal.order_by_key(first.idempotency_key)
+        assert held is not None and held.order_id == after.order_id
+
+    run_with(case)
+
+
+def test_two_connections_race_with_one_key(run_with: Any) -> None:
+    async def case(make: Factory) -> None:
+        journals = [make(f"fund{n}") for n in range(4)]
+        for n, journal in enumerate(journals):
+            await journal.open()
+            await journal.append(opening(f"fund{n}"))
+        for turn in range(10):
+            orders = [
+                make_order(100 * turn + n, idempotency_key=IdempotencyKey(f"k{turn}"), fund_id=FundId(f"fund{n}"))
+                for n in range(4)
+            ]
+            results = await asyncio.gather(
+                *(journal.append(received(order)) for journal, order in zip(journals, orders, strict=True)),
+                return_exceptions=True,
+            )
+            assert sorted(type(result).__name__ for result in results) == ["DuplicateOrder"] * 3 + ["NoneType"], results
+
+    run_with(case)
+
+
+def test_a_step_that_contradicts_the_store_stops_the_journal(run_with: Any) -> None:
+    async def case(make: Factory) -> None:
+        journal = make("fund")
+        await journal.open()
+        await journal.append(opening())
+        with pytest.raises(InvariantBroken):
+            await journal.append(filled(make_order(9), "F9", 1, "1", 1))
+        if isinstance(journal, Journal):
+            with pytest.raises(MtsError):
+                await journal.append(received(make_order(1)))
+            await journal.open()
+            await journal.append(received(make_order(1)))
+            assert (await journal.load(0)).report_sequence == 0
+
+    run_with(case)
+
+
+def test_the_schema_has_every_index_of_the_source(stack: RunningStack) -> None:
+    async def case(pool: Pool) -> None:
+        rows = await pool.fetch("SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema()")
+        found = {row["indexname"]: row["indexdef"] for row in rows}
+        for name, columns in SOURCE_INDEXES.items():
+            assert columns in found[name], name
+        for name in ("orders_pkey", "positions_pkey", "audit_chain_pkey", "orders_idempotency_key_created_at"):
+            assert "UNIQUE" in found[name]
+
+    on_postgres(stack, case)
+
+
+def test_the_chain_stays_gapless_with_many_funds_writing(stack: RunningStack) -> None:
+    async def case(pool: Pool) -> None:
+        journals = [Journal(pool, FundId(f"fund{n}")) for n in range(4)]
+        for n, journal in enumerate(journals):
+            await journal.open()
+            await journal.append(opening(f"fund{n}"))
+
+        async def write(fund: int) -> None:
+            for n in range(15):
+                await journals[fund].append(received(make_order(1000 * fund + n, fund_id=FundId(f"fund{fund}"))))
+
+        await asyncio.gather(*(write(n) for n in range(4)))
+        for journal in journals:
+            await journal.close()
+        links = [link async for link in read_links(pool)]
+        proof = verify(links)
+        assert isinstance(proof, Verified) and proof.links == 4 + 4 * 15 * 2
+
+    on_postgres(stack, case)
+
+
+def test_a_tampered_row_is_found(stack: RunningStack) -> None:
+    async def case(pool: Pool) -> None:
+        journal = Journal(pool, FundId("fund"))
+        await journal.open()
+        await journal.append(opening())
+        for n in range(5):
+            await journal.append(received(make_order(n)))
+        await journal.close()
+        await pool.execute("UPDATE audit_chain SET content = replace(content, '100', '900') WHERE sequence = 4")
+        proof = verify([link async for link in read_links(pool)])
+        assert not isinstance(proof, Verified) and proof.sequence == 4
+
+    on_postgres(stack, case)
+
+
+def test_steps_that_wait_commit_together(stack: RunningStack) -> None:
+    async def case(pool: Pool) -> None:
+        journal = Journal(pool, FundId("fund"))
+        await journal.open()
+        await journal.append(opening())
+        before = await pool.fetchval("SELECT pg_current_xact_id()::text::bigint")
+        await asyncio.gather(*(journal.append(received(make_order(n))) for n in range(200)))
+        after = await pool.fetchval("SELECT pg_current_xact_id()::text::bigint")
+        assert after - before < 20
+        assert len((await journal.load(0)).open_orders) == 200
+        await journal.close()
+
+    on_postgres(stack, case)
+
+
+def test_a_lost_connection_stops_the_journal_until_it_is_opened_again(stack: RunningStack) -> None:
+    async def case(pool: Pool) -> None:
+        journal = Journal(pool, FundId("fund"))
+        await journal.open()
+        await journal.append(opening())
+        await pool.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
+        )
+        with pytest.raises(StackError):
+            await journal.append(received(make_order(1)))
+        with pytest.raises(StackError):
+            await journal.append(received(make_order(2)))
+        await journal.open()
+        await journal.append(received(make_order(3)))
+        assert len((await journal.load(0)).open_orders) == 1
+        await journal.close()
+
+    on_postgres(stack, case)
+
+
+def test_symbols_and_text_survive(stack: RunningStack) -> None:
+    async def case(pool: Pool) -> None:
+        journal = Journal(pool, FundId("fund"))
+        await journal.open()
+        await journal.append(opening())
+        odd = make_order(
+            1, symbol=Symbol("BRK.B"), reason='caf\u00e9 "quoted" \\ \u2028', quantity=Decimal("0.000000001")
+        )
+        await journal.append(received(odd))
+        stored = await journal.order(odd.order_id)
+        assert stored == replace(odd, status=OrderStatus.SUBMITTING)
+        await journal.close()
+        assert isinstance(verify([link async for link in read_links(pool)]), Verified)
+
+    on_postgres(stack, case)
