@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -97,7 +98,9 @@ def _show(settings: Settings, parts: list[PartStatus], as_json: bool) -> None:
         found: dict[str, Any] = {"data_dir": str(settings.data_dir), "parts": [asdict(part) for part in parts]}
         print(json.dumps(found))
         return
-    table = Table("part", "state", "address", "pid", "restarts", "detail")
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("part", "state", "address", "pid", "restarts", "detail"):
+        table.add_column(column, no_wrap=column != "detail")
     for part in parts:
         colour = COLOURS.get(part.state, "yellow")
         pid = str(part.pid or "") if part.embedded else "given"

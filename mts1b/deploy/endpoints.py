@@ -56,6 +56,7 @@ class Endpoints:
     valkey_url: str = field(default="", repr=False)
     ray_address: str = ""
     dashboard_url: str = ""
+    ray_agent_url: str = ""
     ray_token_path: str = ""
     ray_metrics_port: int = 0
     supervisor_pid: int = 0
@@ -131,12 +132,15 @@ def read_running(settings: Settings) -> Endpoints | None:
 
 def endpoints(settings: Settings) -> Endpoints:
     """Where each part answers, embedded or given by a setting. StackError when an embedded stack is not up."""
-    replaced = given(settings)
     running = read_running(settings)
-    if running is None:
-        if embedded_parts(settings):
-            raise StackError("stack", str(settings.data_dir), "is not up", "run `mts up`")
-        running = Endpoints(data_dir=str(settings.data_dir))
+    if running is None and embedded_parts(settings):
+        raise StackError("stack", str(settings.data_dir), "is not up", "run `mts up`")
+    return with_given(settings, running or Endpoints(data_dir=str(settings.data_dir)))
+
+
+def with_given(settings: Settings, running: Endpoints) -> Endpoints:
+    """The same, with the parts that a setting replaces in place of embedded ones."""
+    replaced = given(settings)
     if "ray_address" in replaced:
-        running = replace(running, dashboard_url="", ray_token_path="")
+        running = replace(running, dashboard_url="", ray_agent_url="", ray_token_path="")
     return replace(running, **replaced)  # type: ignore[arg-type]

@@ -20,6 +20,9 @@ TEMP_DIR_CHARS_MAX = 44
 SESSIONS_KEPT = 3
 """Directories of logs of earlier heads."""
 
+HEAD_STOPS_S = 15.0
+"""A healthy head is gone in 5 s; one whose GCS is gone never is, and it holds nothing that must be written."""
+
 SETTINGS_OF_A_CLIENT = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS", "RAY_AUTH_TOKEN", "RAY_JOB_CONFIG_JSON_ENV_VAR")
 """What a program that talks to another Ray may have in its environment, and a head must not inherit."""
 
@@ -74,6 +77,7 @@ def head_environment(plan: Plan, ports: dict[str, int], token_path: Path) -> dic
         RAY_AUTH_MODE="token",
         RAY_AUTH_TOKEN_PATH=str(token_path),
         RAY_USAGE_STATS_ENABLED="0",
+        RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S="0",  # `down` means now, and nobody else takes this node's work
         AUTOSCALER_METRIC_PORT=str(ports["ray.autoscaler_metrics"]),
         DASHBOARD_METRIC_PORT=str(ports["ray.dashboard_metrics"]),
     )
@@ -85,7 +89,7 @@ def ray_part(plan: Plan, credentials: dict[str, str], fresh_ports: bool = False)
     ports = choose_ports(plan, "ray", fresh_ports)
     token_path = plan.run_dir / "ray_token"
     temp_dir = short_link(plan)
-    dashboard = f"{LOOPBACK}:{ports['ray.dashboard_port']}"
+    dashboard, agent = (f"http://{LOOPBACK}:{ports[name]}" for name in ("ray.dashboard_port", "ray.agent_listen"))
     options = {
         "--port": ports["ray.gcs_port"],
         "--dashboard-host": LOOPBACK,
@@ -116,12 +120,14 @@ def ray_part(plan: Plan, credentials: dict[str, str], fresh_ports: bool = False)
         log_path=plan.log_dir / "ray.log",
         fields={
             "ray_address": f"{LOOPBACK}:{ports['ray.gcs_port']}",
-            "dashboard_url": f"http://{dashboard}",
+            "dashboard_url": dashboard,
+            "ray_agent_url": agent,
             "ray_token_path": str(token_path),
             "ray_metrics_port": ports["ray.metrics"],
         },
         prepare=prepare,
-        answers=lambda: head_answers(f"http://{dashboard}", credentials["ray"]),
+        answers=lambda: head_answers(dashboard, agent, credentials["ray"]),
+        stop_timeout_s=HEAD_STOPS_S,
         whole=True,
     )
 
@@ -144,10 +150,10 @@ async def http_status(url: str, token: str = "", timeout_s: float = 5.0) -> int:
     return int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
 
 
-async def head_answers(dashboard_url: str, token: str, timeout_s: float = 5.0) -> bool:
-    """Whether GCS and the dashboard's job API both answer, so that a job can be submitted at once."""
+async def head_answers(dashboard_url: str, agent_url: str, token: str, timeout_s: float = 5.0) -> bool:
+    """Whether GCS, the dashboard's job API and the raylet with its agent all answer: a job can be submitted at once."""
+    asked = (f"{dashboard_url}/api/gcs_healthz", f"{dashboard_url}/api/jobs/", f"{agent_url}/api/local_raylet_healthz")
     try:
-        healthy = await http_status(f"{dashboard_url}/api/gcs_healthz", timeout_s=timeout_s)
-        return healthy == 200 and await http_status(f"{dashboard_url}/api/jobs/", token, timeout_s) == 200
+        return all([await http_status(url, token, timeout_s) == 200 for url in asked])
     except (OSError, TimeoutError):
         return False

@@ -5,35 +5,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from mts1b.config import Settings, child_environment
 from mts1b.deploy import processes
 from mts1b.deploy.endpoints import (
-    FIELD_OF,
     PARTS,
     Endpoints,
     ProcessMark,
     embedded_parts,
     endpoints,
     endpoints_path,
-    given,
     read_running,
 )
+from mts1b.deploy.health import PartStatus, ask, read_states, status
 from mts1b.deploy.plan import Plan, prepare_directories, require_free
-from mts1b.deploy.ray_head import head_answers, remove_link
+from mts1b.deploy.ray_head import remove_link
 from mts1b.foundation.clock import NS_PER_S, Clock
-from mts1b.foundation.errors import MtsError, StackError
+from mts1b.foundation.errors import StackError
 from mts1b.foundation.limits import START_TIMEOUT_S, STOP_TIMEOUT_S
-from mts1b.platform import cache, db, eventbus
 
 __all__ = ["Endpoints", "PartStatus", "down", "endpoints", "status", "up"]
 
@@ -41,20 +36,6 @@ Progress = Callable[[str, str], None]
 """Called with a part's name and its state each time that changes."""
 
 POLL_S = 0.05
-STATUS_TIMEOUT_S = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class PartStatus:
-    """One part as seen now. `state`: up, down, starting, restarting or failed; `address` has no credentials."""
-
-    name: str
-    state: str
-    address: str
-    embedded: bool
-    pid: int = 0
-    restarts: int = 0
-    detail: str = ""
 
 
 def up(settings: Settings, clock: Clock, progress: Progress | None = None, parts: Sequence[str] = PARTS) -> Endpoints:
@@ -86,62 +67,6 @@ def down(settings: Settings, clock: Clock) -> None:
         return
     with _alone(settings, clock):
         _take_down(settings, clock)
-
-
-def status(settings: Settings) -> list[PartStatus]:
-    """How each part is: what the supervisor knows, and whether the part answers now."""
-    running = read_running(settings)
-    states = _states(settings) if running is not None else {}
-    replaced = given(settings)
-    found = []
-    for part in PARTS:
-        embedded = FIELD_OF[part] not in replaced
-        known = states.get(part, {})
-        if embedded and (running is None or part not in states):
-            found.append(PartStatus(part, "down", "", embedded))
-            continue
-        reached = endpoints(settings)
-        state, detail = str(known.get("state", "up")), str(known.get("problem", ""))
-        try:
-            if state == "up":
-                detail = asyncio.run(ask(part, reached, STATUS_TIMEOUT_S))
-        except MtsError as error:
-            state, detail = "down", error.problem
-        pid, restarts = int(str(known.get("pid", 0))), int(str(known.get("restarts", 0)))
-        found.append(PartStatus(part, state, shown(part, reached), embedded, pid, restarts, detail))
-    return found
-
-
-def shown(part: str, found: Endpoints) -> str:
-    """Where a part answers, without credentials; Ray by its dashboard if it is ours."""
-    address = found.address(part)
-    hide = {"postgres": db.server_of, "nats": eventbus.server_of, "valkey": cache.server_of}
-    if not address:
-        return ""
-    return hide[part](address) if part in hide else found.dashboard_url or address
-
-
-async def ask(part: str, found: Endpoints, timeout_s: float = 10.0) -> str:
-    """Ask one part whether it works; returns its version where it tells. StackError when it does not answer."""
-    if part == "postgres":
-        return await db.ping(found.postgres_dsn, timeout_s)
-    if part == "nats":
-        return await eventbus.ping(found.nats_url, timeout_s)
-    if part == "valkey":
-        return await cache.ping(found.valkey_url, timeout_s)
-    if found.dashboard_url:
-        token = await asyncio.to_thread(Path(found.ray_token_path).read_text)
-        if await head_answers(found.dashboard_url, token, timeout_s):
-            return found.ray_address
-        raise StackError("ray", found.dashboard_url, "does not answer", "see its log")
-    host, _, port = found.ray_address.removeprefix("ray://").rpartition(":")
-    try:
-        async with asyncio.timeout(timeout_s):
-            _, writer = await asyncio.open_connection(host, int(port))
-        writer.close()
-    except (OSError, TimeoutError, ValueError) as error:
-        raise StackError("ray.address", found.ray_address, str(error) or "no answer", "correct the setting") from None
-    return found.ray_address
 
 
 def _bring_up(settings: Settings, clock: Clock, wanted: tuple[str, ...], tell: Progress) -> None:
@@ -215,7 +140,7 @@ def _wait_until_up(
     deadline_ns = clock.monotonic_ns() + int((2 * START_TIMEOUT_S) * NS_PER_S)
     told: dict[str, str] = {}
     while True:
-        states = _states(settings) if read_running(settings) is not None else {}
+        states = read_states(settings) if read_running(settings) is not None else {}
         for part in wanted:
             state = str(states.get(part, {}).get("state", "starting"))
             if told.get(part) != state:
@@ -260,14 +185,6 @@ def _end_left_behind(settings: Settings, clock: Clock, leader: ProcessMark) -> N
             processes.end(left, signal.SIGKILL, 5.0)
             return
         _pause()
-
-
-def _states(settings: Settings) -> dict[str, dict[str, object]]:
-    try:
-        found: dict[str, dict[str, object]] = json.loads((settings.run_dir / "state.json").read_text())
-    except FileNotFoundError:
-        return {}
-    return found
 
 
 @contextlib.contextmanager

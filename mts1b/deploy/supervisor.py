@@ -120,12 +120,13 @@ class Supervisor:
         restarts, delay_s = 0, BACKOFF_FIRST_S
         while True:
             since_ns = self.clock.monotonic_ns()
-            await self.until_lost(part, process)
+            problem = await self.until_lost(part, process)
+            self.note(name, PartState("restarting", 0, restarts + 1, problem=problem))
+            await self.finish(part, process, lost=True)
             if self.clock.monotonic_ns() - since_ns > STEADY_S * NS_PER_S:
                 delay_s = BACKOFF_FIRST_S
             while True:
                 restarts += 1
-                self.note(name, PartState("restarting", 0, restarts, problem=f"exit code {process.returncode}"))
                 await asyncio.sleep(delay_s)
                 delay_s = min(2 * delay_s, BACKOFF_MAX_S)
                 try:
@@ -203,27 +204,29 @@ class Supervisor:
             process.stdin.close()
         return process
 
-    async def until_lost(self, part: Part, process: asyncio.subprocess.Process) -> None:
-        """Until the server ends or, for one of several processes, until one of them is gone; then end the rest."""
-        members = [ProcessMark.of(child.pid) for child in processes.children(process.pid)] if part.whole else []
+    async def until_lost(self, part: Part, process: asyncio.subprocess.Process) -> str:
+        """Wait until the server ends or, for one of several processes, until one of them is gone; say which."""
+        members: set[ProcessMark] = set()
         ended = asyncio.ensure_future(process.wait())
         while not ended.done():
             await asyncio.wait({ended}, timeout=CHECK_INTERVAL_S)
-            if any(mark is not None and mark.process() is None for mark in members):
-                break
-        await self.finish(part, process)
-        await ended
+            if part.whole and not ended.done():
+                members |= {mark for child in processes.children(process.pid) if (mark := ProcessMark.of(child.pid))}
+                lost = [mark.pid for mark in members if mark.process() is None]
+                if lost:
+                    return f"lost process {lost[0]}"
+        return f"ended with code {process.returncode}"
 
-    async def finish(self, part: Part, process: asyncio.subprocess.Process) -> None:
-        """End the server and whatever of it is left, adopted orphans included."""
+    async def finish(self, part: Part, process: asyncio.subprocess.Process, lost: bool = False) -> None:
+        """End the server and whatever of it is left, adopted orphans included; at once when it is `lost` already."""
         family = processes.family(process.pid) if process.returncode is None else []
-        if process.returncode is None:
+        if process.returncode is None and not lost:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(part.stop_signal)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(process.wait(), part.stop_timeout_s)
         others = [*family, *processes.adopted(part.work_dir, self.own_pids())]
-        await asyncio.to_thread(processes.end, others, signal.SIGTERM, 2.0)
+        await asyncio.to_thread(processes.end, others, signal.SIGTERM, 0.5)
         await process.wait()
         self.running.pop(part.name, None)
 
