@@ -45,22 +45,14 @@ class Bars:
         inverted range or no symbols, UnknownNameError for a symbol or interval, DataError for a damaged file.
         """
         first, last = span_us(start, end)
-        held = self._manifest(interval)
-        chosen = None if symbols is None else _known(symbols, held)
-        files = [self._folder(interval) / part.file for part in held.parts if _overlaps(part, first, last)]
-        if not files:
-            return BARS.to_frame()
-        scan = pl.scan_parquet(files, hive_partitioning=False, schema=STORED)
-        if first is not None:
-            scan = scan.filter(pl.col("ts") >= pl.lit(first).cast(TIMESTAMP))
-        if last is not None:
-            scan = scan.filter(pl.col("ts") <= pl.lit(last).cast(TIMESTAMP))
-        if chosen is not None:
-            scan = scan.filter(pl.col("symbol").is_in(chosen))
-        try:
-            return scan.sort("symbol", "ts").cast(BARS).collect()
-        except (OSError, pl.exceptions.PolarsError) as error:
-            raise self._damaged(held, error) from None
+        while True:
+            held = self._manifest(interval)
+            try:
+                return self._scan(held, symbols, first, last)
+            except (OSError, pl.exceptions.PolarsError) as error:
+                # two ingests may have ended since the manifest was read, and removed its files
+                if self._manifest(interval) == held:
+                    raise self._damaged(held, error) from None
 
     def panel(
         self,
@@ -106,7 +98,7 @@ class Bars:
         spec = interval_of(interval)
         label = "frame" if isinstance(source, pl.DataFrame) else Path(source).name
         delivered = source if isinstance(source, pl.DataFrame) else read_file(Path(source))
-        bars = normalise(delivered, label)
+        bars = normalise(delivered, label, spec.name)
         if not bars.height:
             raise DataError("file", label, "holds no rows", "give a file with bars")
         folder = self._folder(spec.name)
@@ -126,6 +118,20 @@ class Bars:
             if parts.content_digest(parts.read_whole(self._folder(interval), part)) != part.content:
                 raise DataError("file", part.file, "holds other bars than were ingested", "ingest the data again")
         return held.rows
+
+    def _scan(self, held: Manifest, symbols: Sequence[str] | None, first: int | None, last: int | None) -> pl.DataFrame:
+        chosen = None if symbols is None else _known(symbols, held)
+        files = [self._folder(held.interval) / part.file for part in held.parts if _overlaps(part, first, last)]
+        if not files:
+            return BARS.to_frame()
+        scan = pl.scan_parquet(files, hive_partitioning=False, schema=STORED)
+        if first is not None:
+            scan = scan.filter(pl.col("ts") >= pl.lit(first).cast(TIMESTAMP))
+        if last is not None:
+            scan = scan.filter(pl.col("ts") <= pl.lit(last).cast(TIMESTAMP))
+        if chosen is not None:
+            scan = scan.filter(pl.col("symbol").is_in(chosen))
+        return scan.sort("symbol", "ts").cast(BARS).collect()
 
     def _merge(
         self, folder: Path, interval: str, bars: pl.DataFrame, label: str, progress: Progress | None
@@ -174,7 +180,7 @@ def read_file(path: Path) -> pl.DataFrame:
     if path.suffix not in (".parquet", ".csv"):
         raise InputError("file", str(path), "neither .parquet nor .csv", "convert it first")
     try:
-        return pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, try_parse_dates=True)
+        return pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise DataError("file", str(path), f"cannot be read: {first_line(error)}", "give an undamaged file") from None
 

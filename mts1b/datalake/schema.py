@@ -11,6 +11,7 @@ float64, each the nearest to its decimal.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import time
 
 import numpy as np
 import polars as pl
@@ -84,13 +85,15 @@ def on_tick(prices: pl.Series) -> pl.Series:
     return pl.Series(prices.name, np.rint(prices.to_numpy() * TICKS_PER_UNIT) / TICKS_PER_UNIT)
 
 
-def normalise(frame: pl.DataFrame, source: str) -> pl.DataFrame:
+def normalise(frame: pl.DataFrame, source: str, interval: str) -> pl.DataFrame:
     """Delivered bars as stored bars, sorted by symbol and time.
 
-    Needs symbol, ts (or date), open, high, low, close, volume; `adj_close` is optional (factor 1 without it).
-    DataError names the missing column, or the first row that breaks a rule.
+    Needs symbol, ts (or date), open, high, low, close, volume; `adj_close` is optional (factor 1 without it). Times
+    without a zone are UTC. A daily bar's time is its date, at 00:00 of the zone it is delivered in. DataError names the
+    missing column, or the first row that breaks a rule.
     """
     frame = _columns(frame, source)
+    frame = _times(frame, source, interval)
     _check_delivered(frame, source)
     ordered = frame.with_columns(factor=pl.col("adj_close") / pl.col("close")).sort("symbol", "ts")
     adjusted = [on_tick(ordered[name] * ordered["factor"]) for name in PRICES]
@@ -111,22 +114,38 @@ def _columns(frame: pl.DataFrame, source: str) -> pl.DataFrame:
     numbers = (*PRICES, "adj_close", "volume")
     try:
         return frame.select(
-            pl.col("symbol").cast(pl.String), _instants(frame), *(pl.col(name).cast(pl.Float64) for name in numbers)
+            pl.col("symbol").cast(pl.String), "ts", *(pl.col(name).cast(pl.Float64) for name in numbers)
         )
     except pl.exceptions.PolarsError as error:
         raise DataError("file", source, f"columns of the wrong type: {first_line(error)}") from None
 
 
-def _instants(frame: pl.DataFrame) -> pl.Expr:
-    ts = pl.col("ts")
-    kind = frame.schema["ts"]
-    if isinstance(kind, pl.String):
-        ts = ts.str.to_datetime(time_unit="us", time_zone="UTC")
-    elif isinstance(kind, pl.Datetime) and kind.time_zone is not None:
-        ts = ts.dt.convert_time_zone("UTC")
-    elif isinstance(kind, pl.Date | pl.Datetime):
-        ts = ts.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    return ts.cast(TIMESTAMP)
+def _times(frame: pl.DataFrame, source: str, interval: str) -> pl.DataFrame:
+    """The frame with `ts` as UTC instants."""
+    ts = frame["ts"]
+    if isinstance(ts.dtype, pl.String):
+        ts = _from_text(frame, source)
+    elif isinstance(ts.dtype, pl.Date):
+        ts = ts.cast(pl.Datetime("us"))
+    elif not isinstance(ts.dtype, pl.Datetime):
+        raise DataError("file", source, f"ts holds {ts.dtype}, neither dates nor times", "write ISO 8601 or timestamps")
+    if interval == "daily":
+        ts = ts.dt.replace_time_zone(None)
+        off = pl.col("ts").dt.time() != time()
+        _refuse(frame.with_columns(ts), off, "a daily bar's time is not 00:00 of its date", source)
+    zone = ts.dtype.time_zone if isinstance(ts.dtype, pl.Datetime) else None
+    ts = ts.dt.replace_time_zone("UTC") if zone is None else ts.dt.convert_time_zone("UTC")
+    return frame.with_columns(ts.cast(TIMESTAMP))
+
+
+def _from_text(frame: pl.DataFrame, source: str) -> pl.Series:
+    # only ISO 8601: 03/01/2017 is March to some and January to others
+    iso = pl.col("ts").str.contains(r"^\d{4}-\d{2}-\d{2}([T ]|$)")
+    _refuse(frame, ~iso, "ts is not an ISO 8601 date or time", source)
+    try:
+        return frame["ts"].str.to_datetime(time_unit="us", time_zone="UTC")
+    except pl.exceptions.PolarsError as error:
+        raise DataError("file", source, f"ts cannot be read: {first_line(error)}", "write ISO 8601 times") from None
 
 
 def _check_delivered(frame: pl.DataFrame, source: str) -> None:

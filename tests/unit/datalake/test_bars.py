@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -157,6 +158,73 @@ def test_intraday_bars_lie_by_month_and_a_bare_end_date_includes_its_day(tmp_pat
     assert made.read(interval="1m", end="2019-02-01T14:31:00").height == 2
     assert made.read(interval="1m", end=datetime(2019, 2, 1, 15, 31, tzinfo=UTC)).height == 3
     assert made.read(interval="1m")["volume"].to_list() == [100.0, 200.0, 300.0]
+
+
+def day(ts: object, **schema: object) -> pl.DataFrame:
+    """One bar at `ts`."""
+    return bars(["SPY"], days=1).with_columns(pl.Series("ts", [ts], **schema))
+
+
+DAILY_TIMES = [
+    day("2024-03-01"),
+    day("2024-03-01T00:00:00"),
+    day("2024-03-01T00:00:00Z"),
+    day(date(2024, 3, 1)),
+    day(datetime(2024, 3, 1)),
+    day(datetime(2024, 3, 1, 5, tzinfo=UTC), dtype=pl.Datetime("us", "UTC")).with_columns(
+        pl.col("ts").dt.convert_time_zone("America/New_York")
+    ),
+]
+
+
+@pytest.mark.parametrize("delivered", DAILY_TIMES)
+def test_a_daily_bar_lies_at_the_date_it_was_delivered_with(tmp_path: Path, delivered: pl.DataFrame) -> None:
+    made = open_lake(tmp_path).equities.bars
+    made.ingest(delivered)
+    assert made.read()["ts"].to_list() == [datetime(2024, 3, 1, tzinfo=UTC)]
+
+
+BAD_TIMES = [
+    (day("03/01/2024"), "not an ISO 8601"),
+    (day("2024-13-01"), "cannot be read"),
+    (day("2024-03-01T16:00:00"), "not 00:00 of its date"),
+    (day("2024-03-01T00:00:00-05:00"), "not 00:00 of its date"),
+    (day(20240301), "neither dates nor times"),
+]
+
+
+@pytest.mark.parametrize(("delivered", "words"), BAD_TIMES)
+def test_times_that_could_mean_two_things_are_refused(tmp_path: Path, delivered: pl.DataFrame, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        open_lake(tmp_path).equities.bars.ingest(delivered)
+
+
+def test_a_crash_before_the_manifest_leaves_the_old_bars(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = lake.equities.bars.read()
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("mts1b.datalake.manifest.save", crash)
+        lake.equities.bars.ingest(bars(seed=9))
+    assert lake.equities.bars.read().equals(before)
+    lake.equities.bars.ingest(bars())
+    assert lake.equities.bars.read().equals(before)
+
+
+def test_two_writers_take_turns_and_readers_see_whole_versions(tmp_path: Path) -> None:
+    made = open_lake(tmp_path).equities.bars
+    made.ingest(bars(["AAA"], days=400))
+    names = ["BBB", "CCC", "DDD", "EEE"]
+    heights = []
+    with ThreadPoolExecutor(2) as pool:
+        writers = [pool.submit(made.ingest, bars([name], days=400)) for name in names]
+        while not all(writer.done() for writer in writers):
+            heights.append(made.read(symbols=["AAA"]).height)
+    assert set(heights) <= {400}
+    assert made.read()["symbol"].unique().sort().to_list() == ["AAA", *names]
+    assert all(writer.exception() is None for writer in writers)
 
 
 def test_a_range_without_bars_is_an_empty_frame(lake: Lake) -> None:
