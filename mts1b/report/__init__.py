@@ -13,7 +13,7 @@ from mts1b.report.data import (
     SymbolFills,
 )
 from mts1b.report.html import write_report
-from mts1b.report.sections import fold_rows, grid_map, sweep_figures
+from mts1b.report.sections import fold_rows, grid_map, paper_session, sweep_figures
 
 __all__ = [
     "Curves",
@@ -26,6 +26,7 @@ __all__ = [
     "SymbolFills",
     "fold_rows",
     "grid_map",
+    "paper_session",
     "sweep_figures",
     "write_report",
 ]

@@ -1,6 +1,6 @@
 """What a report shows, as plain values. Every section may be left out; the page then has no such section.
 
-Times are UTC nanoseconds, durations nanoseconds. Sharpe ratios are annual. Fractions are fractions (0.1 is 10 %). Money
+Times are UTC nanoseconds. Sharpe ratios are annual. Fractions are fractions (0.1 is 10 %). Money
 and prices are floats here: a report is looked at, never traded on.
 """
 
@@ -137,21 +137,21 @@ class PaperSession:
 
 @dataclass(frozen=True, slots=True)
 class LatencyRow:
-    """One step of the hot path: percentiles of its duration and its target, all ns. `target_ns` None: none is set.
+    """One step of the hot path: percentiles of its duration and its target, in ms. `target_ms` None: none is set.
 
-    A step whose name begins with `Total` is the headline.
+    A step that never ran has count 0 and NaN times. One whose name begins with `Total` is the headline.
     """
 
     step: str
     count: int
-    p50_ns: int
-    p99_ns: int
-    target_ns: int | None = None
+    p50_ms: float
+    p99_ms: float
+    target_ms: float | None = None
 
     @property
     def within(self) -> bool | None:
-        """Whether p99 meets the target; None without one."""
-        return None if self.target_ns is None else self.p99_ns <= self.target_ns
+        """Whether p99 meets the target; None without a target or a measurement."""
+        return None if self.target_ms is None or not self.count else self.p99_ms <= self.target_ms
 
 
 @dataclass(frozen=True, slots=True)

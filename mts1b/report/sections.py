@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
 import numpy as np
 import polars as pl
 
 from mts1b.foundation.errors import InputError
-from mts1b.report.data import Floats, FoldRow, GridMap, SweepFigures
+from mts1b.foundation.fill import Fill
+from mts1b.report.data import Floats, FoldRow, GridMap, PaperSession, SweepFigures, SymbolFills, Times
 from mts1b.research.summary import SweepSummary, WalkForwardSummary
+from mts1b.strategy.panel import Panel
 
 VALUES_SHOWN_MAX = 160
 """Values of a parameter on one side of the heat map; of more, evenly spaced ones are shown."""
@@ -64,6 +67,47 @@ def grid_map(table: pl.DataFrame, params: Sequence[str], best: Mapping[str, floa
     places = [np.searchsorted(values, cut[name].to_numpy()) for values, name in ((ys, y_name), (xs, x_name))]
     sharpe[places[0], places[1]] = cut["sharpe"].to_numpy()
     return GridMap(x_name, xs, y_name, ys, sharpe, (best[x_name], best[y_name]), held)
+
+
+def paper_session(
+    panel: Panel,
+    nav: Sequence[tuple[int, Decimal]],
+    nav_start: Decimal,
+    fills: Sequence[Fill],
+    orders: int,
+    refusals: Mapping[int, int],
+    audit_links: int,
+) -> PaperSession:
+    """The paper section: worth `nav` (time, value) at each session's close, `fills` on the closes of `panel`."""
+    ts_ns = np.array([ts for ts, _ in nav], dtype=np.int64)
+    inside = np.isin(panel.ts_ns, ts_ns)
+    return PaperSession(
+        ts_ns=ts_ns,
+        nav=np.array([float(value) for _, value in nav]),
+        nav_start=float(nav_start),
+        sessions=len(nav),
+        orders=orders,
+        fills=len(fills),
+        fees=float(sum((fill.fee for fill in fills), Decimal(0))),
+        refusals=refusals,
+        audit_links=audit_links,
+        symbols=tuple(
+            _symbol_fills(symbol, panel.ts_ns[inside], panel.close[inside, column], fills)
+            for column, symbol in enumerate(panel.symbols)
+        ),
+    )
+
+
+def _symbol_fills(symbol: str, ts_ns: Times, close: Floats, fills: Sequence[Fill]) -> SymbolFills:
+    own = [fill for fill in fills if fill.symbol == symbol]
+    return SymbolFills(
+        symbol=symbol,
+        ts_ns=ts_ns,
+        close=close,
+        fill_ts_ns=np.array([fill.ts_ns for fill in own], dtype=np.int64),
+        fill_price=np.array([float(fill.price) for fill in own]),
+        fill_quantity=np.array([float(fill.side.sign * fill.quantity) for fill in own]),
+    )
 
 
 def _shown(values: pl.Series, best: float) -> Floats:

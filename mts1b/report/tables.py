@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
@@ -16,6 +17,8 @@ GATES = {
     6: "short",
     7: "CRO veto",
 }
+UNITS = ((1000.0, "s"), (1.0, "ms"), (1e-3, "µs"), (1e-6, "ns"))
+"""Size in ms, and name."""
 CONVINCING = 0.95
 """Deflated Sharpe from which a winner is called more than luck: the field's usual confidence."""
 
@@ -38,7 +41,7 @@ def tiles(data: ReportData) -> str:
         shown.append(("Paper trading", change, f"{paper.orders:,} orders, {paper.fills:,} fills"))
     for row in data.latency:
         if row.step.startswith("Total"):
-            shown.append(("Signal to venue, p99", duration(row.p99_ns), f"target {_target(row)}"))
+            shown.append(("Signal to venue, p99", duration(row.p99_ms), f"target {_target(row)}"))
     return "".join(
         f'<div class="tile"><div class="label">{escape(label)}</div><div class="value">{escape(value)}</div>'
         f'<div class="note">{escape(note)}</div></div>'
@@ -113,7 +116,7 @@ def latency(rows: Sequence[LatencyRow]) -> str:
     """The hot path, step by step, against its targets."""
     lines = []
     for row in rows:
-        texts = (row.step, f"{row.count:,}", duration(row.p50_ns), duration(row.p99_ns), _target(row))
+        texts = (row.step, f"{row.count:,}", duration(row.p50_ms), duration(row.p99_ms), _target(row))
         state = {None: "", True: '<span class="good">✓ within</span>', False: '<span class="bad">✗ over</span>'}
         lines.append(f"{_cells(texts)}<td>{state[row.within]}</td>")
     return _table(("Step", "Count", "p50", "p99", "Target (p99)", ""), lines, numeric=4, after=1)
@@ -129,16 +132,16 @@ def params(values: Mapping[str, float]) -> str:
     return ", ".join(f"{name}={value:g}" for name, value in values.items())
 
 
-def duration(ns: int) -> str:
-    """A duration in the unit that reads best."""
-    for unit, size in (("s", 10**9), ("ms", 10**6), ("µs", 10**3)):
-        if ns >= size:
-            return f"{ns / size:.3g} {unit}" if ns < 1000 * size else f"{ns / size:,.0f} {unit}"
-    return f"{ns} ns"
+def duration(ms: float) -> str:
+    """A duration in the unit that reads best; `not run` for NaN."""
+    if math.isnan(ms):
+        return "not run"
+    size, unit = next(((size, unit) for size, unit in UNITS if ms >= size), UNITS[-1])
+    return f"{ms / size:.3g} {unit}" if ms < 1000 * size else f"{ms / size:,.0f} {unit}"
 
 
 def _target(row: LatencyRow) -> str:
-    return "no target" if row.target_ns is None else f"≤ {duration(row.target_ns)}"
+    return "no target" if row.target_ms is None else f"≤ {duration(row.target_ms)}"
 
 
 def _probability(value: float) -> str:

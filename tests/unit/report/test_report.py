@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,9 @@ import pytest
 from plotly import graph_objects
 
 from mts1b.foundation.errors import InputError, StackError
+from mts1b.foundation.fill import Fill
+from mts1b.foundation.ids import FillId, FundId, OrderId, StrategyId, Symbol
+from mts1b.foundation.order import Side
 from mts1b.report import (
     Curves,
     FoldRow,
@@ -24,10 +28,12 @@ from mts1b.report import (
     SymbolFills,
     figures,
     grid_map,
+    paper_session,
     tables,
     write_report,
 )
 from mts1b.report.html import render
+from mts1b.strategy.panel import Panel
 
 DAY = 86_400 * 10**9
 DAYS = np.arange(17_000, 17_060, dtype=np.int64) * DAY
@@ -57,10 +63,11 @@ FOLDS = (FoldRow(("2008-01-02", "2010-12-31"), ("2011-01-03", "2011-12-30"), {"f
 NAME = SymbolFills("AAPL", DAYS, 100 + np.arange(60.0), DAYS[[3, 9]], np.array([103.5, 108.5]), np.array([50.0, -50.0]))
 PAPER = PaperSession(DAYS, 1e6 * np.cumprod(1 + RETURNS), 1e6, 60, 1034, 1012, 523.25, {3: 12, 7: 1}, 9032, (NAME,))
 LATENCY = (
-    LatencyRow("Portfolio sizing", 60, 180_000, 4_990_000, 5_000_000),
-    LatencyRow("Broker submit", 1034, 900_000, 21_000_000, 20_000_000),
-    LatencyRow("Total signal to venue ack", 1034, 4_000_000, 9_870_000, 50_000_000),
-    LatencyRow("Whole rebalance", 60, 200_000_000, 400_000_000),
+    LatencyRow("Portfolio sizing", 60, 0.18, 4.99, 5.0),
+    LatencyRow("Broker submit", 1034, 0.9, 21.0, 20.0),
+    LatencyRow("Risk gate 6 (short)", 0, NAN, NAN, 2.0),
+    LatencyRow("Total signal to venue ack", 1034, 4.0, 9.87, 50.0),
+    LatencyRow("Whole rebalance", 60, 200.0, 400.0),
 )
 WHOLE = ReportData(
     "SMA cross <script>alert(1)</script>", 1_700_000_000 * 10**9, SWEEP, Curves(DAYS, RETURNS, RETURNS[::-1]), GRID,
@@ -114,8 +121,8 @@ def test_the_figures_are_there(page: str) -> None:
 def test_latency_says_within_or_over(page: str) -> None:
     table = body(page)[body(page).index("Hot path") :]
     assert re.findall(r"[✓✗] \w+", table) == ["✓ within", "✗ over", "✓ within"]
-    assert "9.87 ms" in table and "no target" in table
-    assert [row.within for row in LATENCY] == [True, False, True, None]
+    assert "9.87 ms" in table and "no target" in table and "not run" in table
+    assert [row.within for row in LATENCY] == [True, False, None, True, None]
 
 
 def test_plotly_accepts_every_chart(page: str) -> None:
@@ -223,18 +230,19 @@ def test_columns_of_different_lengths(build) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ns", "shown"),
+    ("ms", "shown"),
     [
-        (0, "0 ns"),
-        (999, "999 ns"),
-        (1_500, "1.5 µs"),
-        (12_345_678, "12.3 ms"),
-        (8_310_000_000, "8.31 s"),
-        (10**13, "10,000 s"),
+        (0.0, "0 ns"),
+        (0.000999, "999 ns"),
+        (0.0015, "1.5 µs"),
+        (12.345678, "12.3 ms"),
+        (8310.0, "8.31 s"),
+        (1e7, "10,000 s"),
+        (NAN, "not run"),
     ],
 )
-def test_durations(ns: int, shown: str) -> None:
-    assert tables.duration(ns) == shown
+def test_durations(ms: float, shown: str) -> None:
+    assert tables.duration(ms) == shown
 
 
 @pytest.mark.parametrize(
@@ -280,3 +288,21 @@ def test_a_grid_of_one_parameter_has_no_map() -> None:
     assert grid_map(table(range(1, 5), range(9, 10)), ["fast", "slow", "target"], best) is None
     with pytest.raises(InputError, match="no such column"):
         grid_map(table(range(1, 5), range(9, 10)), ["fast", "window"], best)
+
+
+def test_a_paper_section_from_fills_and_closes() -> None:
+    close = np.arange(120.0).reshape(60, 2) + 1
+    panel = Panel(DAYS, ("AAPL", "IBM"), close, close, close, close, close)
+    nav = [(int(DAYS[at]), Decimal(1000 + at)) for at in (10, 11, 12)]
+
+    def fill(at: int, symbol: str, side: Side) -> Fill:
+        names = (FillId(f"f{at}"), OrderId("o"), FundId("fund"), StrategyId("s"), Symbol(symbol))
+        return Fill(*names, side, Decimal(5), Decimal("20.5"), Decimal("0.1"), int(DAYS[at]))
+
+    fills = [fill(10, "IBM", Side.BUY), fill(12, "IBM", Side.SELL)]
+    made = paper_session(panel, nav, Decimal(1000), fills, orders=3, refusals={3: 1}, audit_links=9)
+    assert (made.sessions, made.fills, made.fees, made.nav.tolist()) == (3, 2, 0.2, [1010.0, 1011.0, 1012.0])
+    idle, traded = made.symbols
+    assert len(idle.fill_price) == 0 and idle.close.tolist() == [21.0, 23.0, 25.0]
+    assert traded.fill_quantity.tolist() == [5.0, -5.0] and traded.fill_ts_ns.tolist() == [DAYS[10], DAYS[12]]
+    render(replace(WHOLE, paper=made))
