@@ -1,1 +1,1 @@
-"""Thin Ray shells around plain classes. `wiring.py` is the only place that makes them actors."""
+"""The trading actors: thin shells round plain classes. `wiring` is the only module that makes Ray actors of them."""

@@ -1,0 +1,80 @@
+"""The workers of one fund, however they are placed: in actors, or in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actors.broker import BrokerWorker
+from actors.feed import Feed
+from actors.oms import OmsWorker
+from actors.portfolio import Mandate
+from actors.strategy import StrategyWorker
+from mts1b.foundation.errors import InputError
+from mts1b.foundation.events import NavMarked
+from mts1b.foundation.ids import FundId, StrategyId, Symbol
+from mts1b.foundation.limits import ORDERS_IN_FLIGHT_MAX
+from mts1b.quantkit.covariance import sample_covariance
+from mts1b.riskengine.limits import RiskLimits
+from mts1b.strategy.definition import Strategy, Values
+from mts1b.strategy.panel import Panel
+
+COVARIANCE_BARS = 252
+"""Bars of history that gate 4's covariance is estimated from: a year."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeskPlan:
+    """One strategy trading one fund, from row `first` of the panel on. `opening_cash` opens the fund."""
+
+    fund_id: FundId
+    strategy: Strategy
+    values: Values
+    panel: Panel
+    first: int
+    limits: RiskLimits
+    opening_cash: Decimal
+    in_flight: int = ORDERS_IN_FLIGHT_MAX
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.first < len(self.panel.ts_ns):
+            held = len(self.panel.ts_ns)
+            raise InputError("first", self.first, f"the panel has rows 0..{held - 1}", "leave two rows of history")
+        self.strategy.resolve(self.values)
+
+    @property
+    def mandate(self) -> Mandate:
+        return Mandate(self.fund_id, StrategyId(self.strategy.name))
+
+    @property
+    def symbols(self) -> tuple[Symbol, ...]:
+        return tuple(Symbol(name) for name in self.panel.symbols)
+
+    def covariance(self) -> NDArray[np.float64]:
+        """Daily covariance [S, S] of the year before the first session; what risk starts with."""
+        rows = slice(max(0, self.first - COVARIANCE_BARS - 1), self.first)
+        return sample_covariance(self.panel.close[rows])
+
+
+class RiskDesk(Protocol):
+    """The risk worker as the desk calls it."""
+
+    async def mark(self, prices: Mapping[Symbol, Decimal], ts_ns: int) -> NavMarked: ...
+
+    async def statistics(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The five workers, each called through plain awaits."""
+
+    feed: Feed
+    strategy: StrategyWorker
+    risk: RiskDesk
+    oms: OmsWorker
+    broker: BrokerWorker

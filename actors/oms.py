@@ -1,0 +1,148 @@
+"""The OMS worker: keeps one fund's OMS in step with its venue's reports, and brings it back when it fails."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from actors.portfolio import Holdings
+from mts1b.brokers.port import Broker, VenueReport
+from mts1b.foundation.commands import CancelOrder, SubmitOrder
+from mts1b.foundation.errors import StackError, VenueError
+from mts1b.foundation.events import NavMarked
+from mts1b.foundation.ids import Symbol
+from mts1b.foundation.limits import QUEUE_DEPTH_MAX, START_TIMEOUT_S
+from mts1b.foundation.order import Order
+from mts1b.oms.recovery import RecoveryReport
+from mts1b.oms.service import Oms
+from mts1b.platform.telemetry import StepTimer
+
+BATCH_REPORTS = 500
+RETRY_S = 0.2
+
+
+class OmsWorker:
+    """`start` recovers and follows the venue; the other calls start it when nobody has, as after a restart."""
+
+    def __init__(self, build: Callable[[StepTimer], Awaitable[Oms]], broker: Broker, timer: StepTimer) -> None:
+        self._build, self._broker, self._timer = build, broker, timer
+        self._oms: Oms | None = None
+        self._starting = asyncio.Lock()
+        self._followed = asyncio.Condition()
+        self._sequence = 0
+        self._follower: asyncio.Task[None] | None = None
+        self._recovery: RecoveryReport | None = None
+
+    async def start(self) -> RecoveryReport:
+        """Recover from the journal, then accept work. Does nothing when it has already."""
+        async with self._starting:
+            if self._recovery is None:
+                self._oms = self._oms or await self._build(self._timer)
+                self._recovery = await self._oms.recover()
+                self._sequence = self._recovery.report_sequence
+                self._follower = asyncio.create_task(self._follow(self._oms))
+            return self._recovery
+
+    async def submit(self, command: SubmitOrder) -> Order:
+        return await (await self._running()).submit(command)
+
+    async def cancel(self, command: CancelOrder) -> Order:
+        return await (await self._running()).cancel(command)
+
+    async def mark(self, prices: Mapping[Symbol, Decimal], ts_ns: int) -> NavMarked:
+        return await (await self._running()).mark(prices, ts_ns)
+
+    async def holdings(self) -> Holdings:
+        """NAV at the last marks, positions and open orders. StackError before the first mark."""
+        oms = await self._running()
+        nav = oms.nav()
+        if nav is None:
+            raise StackError("nav", oms.fund_id, "is unknown: a name that is held has no price", "mark the fund first")
+        working: dict[Symbol, Decimal] = {}
+        for order in oms.open_orders():
+            working[order.symbol] = working.get(order.symbol, Decimal(0)) + order.side.sign * order.open_quantity
+        positions = {item.symbol: item.quantity for item in oms.book.positions.values() if item.quantity}
+        return Holdings(nav, positions, working)
+
+    async def caught_up(self, sequence: int) -> None:
+        """Returns once every venue report up to `sequence` is journalled. StackError when they do not come."""
+        await self._running()
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S), self._followed:
+                await self._followed.wait_for(lambda: self._sequence >= sequence)
+        except TimeoutError:
+            problem = f"venue reports stop at {self._sequence}, {sequence} expected"
+            raise StackError("oms", "reports", problem, "is the venue up?") from None
+
+    async def drain(self) -> int:
+        """Wait until the bus has everything so far."""
+        return await (await self._running()).drain()
+
+    async def restore_risk(self) -> None:
+        """Give a restarted risk engine the journal's view."""
+        await (await self._running()).restore_risk()
+
+    async def statistics(self) -> dict[str, Any]:
+        return (await self._running()).statistics()
+
+    async def durations(self) -> dict[str, list[int]]:
+        """What each step took, in nanoseconds, in the order of happening."""
+        return self._timer.durations()
+
+    async def close(self) -> None:
+        """Let orders in flight finish and stop being the fund's writer. Open orders stay at the venue."""
+        follower, self._follower = self._follower, None
+        if follower is not None:
+            follower.cancel()
+            await asyncio.wait([follower])
+        if self._oms is not None:
+            await self._oms.close()
+
+    async def _running(self) -> Oms:
+        if self._recovery is None or self._oms is None:
+            await self.start()
+        assert self._oms is not None
+        return self._oms
+
+    async def _follow(self, oms: Oms) -> None:
+        """Follow the venue for ever; after a failure of venue or journal, recover and go on."""
+        while True:
+            try:
+                await self._follow_reports(oms)
+            except (VenueError, StackError):
+                await asyncio.sleep(RETRY_S)
+                await self._recover_again(oms)
+
+    async def _follow_reports(self, oms: Oms) -> None:
+        waiting: asyncio.Queue[VenueReport] = asyncio.Queue(QUEUE_DEPTH_MAX)
+
+        async def listen() -> None:
+            async for report in self._broker.reports(oms.report_sequence):
+                await waiting.put(report)
+            raise VenueError("venue", oms.fund_id, "ended its reports", "connect again")
+
+        async def book() -> None:
+            while True:
+                batch = [await waiting.get()]
+                while len(batch) < BATCH_REPORTS and not waiting.empty():
+                    batch.append(waiting.get_nowait())
+                await oms.on_reports(batch)
+                async with self._followed:
+                    self._sequence = max(self._sequence, batch[-1].sequence)
+                    self._followed.notify_all()
+
+        tasks = [asyncio.create_task(listen()), asyncio.create_task(book())]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    async def _recover_again(self, oms: Oms) -> None:
+        try:
+            self._recovery = await oms.recover()
+        except StackError:
+            return  # the next round tries again

@@ -1,0 +1,113 @@
+"""Actors behind plain awaits and behind the ports of the order path. Ray's exceptions stop here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+
+from ray.actor import ActorHandle
+from ray.exceptions import RayActorError, RayTaskError
+
+from mts1b.brokers.port import VenueAck, VenueOrderState, VenueReject, VenueReport
+from mts1b.foundation.commands import CancelOrder, SubmitOrder
+from mts1b.foundation.errors import MtsError, StackError, VenueError, VenueTimeout
+from mts1b.foundation.events import OrderEvent
+from mts1b.foundation.ids import ClientOrderId, IdempotencyKey
+from mts1b.foundation.order import Order
+from mts1b.riskengine.state import RiskSnapshot
+from mts1b.riskengine.verdict import Decision
+
+REPORTS_WAIT_S = 5.0
+RECONNECT_S = 0.2
+
+
+async def ask(reference: Awaitable[Any], name: str) -> Any:
+    """An actor's answer. Its own errors as they were raised there; StackError when the actor is away."""
+    try:
+        return await reference
+    except RayTaskError as error:
+        if isinstance(error.cause, MtsError):
+            raise error.cause from None
+        raise
+    except RayActorError as error:
+        problem = str(error).strip().splitlines()[0]
+        raise StackError("actor", name, problem, "it is started again; repeat the call") from None
+
+
+class Remote:
+    """An actor's methods as coroutine functions: `await Remote(handle, "oms").submit(command)`."""
+
+    def __init__(self, handle: ActorHandle, name: str) -> None:
+        self._handle, self._name = handle, name
+
+    def __getattr__(self, method: str) -> Callable[..., Awaitable[Any]]:
+        if method.startswith("_"):
+            raise AttributeError(method)
+        call = getattr(self._handle, method)
+        return lambda *given, **named: ask(call.remote(*given, **named), self._name)
+
+
+class RemoteBroker:
+    """The broker port over a broker actor. A call that was lost with the actor may have reached the venue."""
+
+    def __init__(self, handle: ActorHandle) -> None:
+        self._handle = handle
+
+    async def submit(self, order: Order) -> VenueAck | VenueReject:
+        return await self._ask(self._handle.submit.remote(order))
+
+    async def cancel(self, client_order_id: ClientOrderId) -> VenueAck | VenueReject:
+        return await self._ask(self._handle.cancel.remote(client_order_id))
+
+    async def query(self, client_order_id: ClientOrderId) -> VenueOrderState | None:
+        return await self._ask(self._handle.query.remote(client_order_id))
+
+    async def reports(self, after: int = 0) -> AsyncIterator[VenueReport]:
+        while True:
+            try:
+                batch = await ask(self._handle.reports_after.remote(after, REPORTS_WAIT_S), "broker")
+            except StackError:
+                await asyncio.sleep(RECONNECT_S)
+                continue
+            for report in batch:
+                if report.sequence != after + 1:
+                    raise VenueError("sequence", report.sequence, f"expected {after + 1}", "reconcile")
+                after = report.sequence
+                yield report
+
+    async def close(self) -> None:
+        """Nothing to let go of: the actor keeps the venue's connections."""
+
+    async def _ask(self, reference: Awaitable[Any]) -> Any:
+        try:
+            return await ask(reference, "broker")
+        except StackError as error:
+            raise VenueTimeout("broker", "actor", error.problem, "query the order") from None
+
+
+class RemoteRisk:
+    """The risk port over a risk actor: calls of one handle arrive in order. A restarted actor is restored first."""
+
+    def __init__(self, handle: ActorHandle) -> None:
+        self._handle = handle
+        self.restore_it: Callable[[], Awaitable[None]] | None = None
+        """Gives the actor the journal's view; set once the OMS exists."""
+
+    async def check(self, command: SubmitOrder | CancelOrder) -> Decision:
+        try:
+            return await ask(self._handle.check.remote(command), "risk")
+        except StackError:
+            if self.restore_it is None:
+                raise
+            await self.restore_it()
+            return await ask(self._handle.check.remote(command), "risk")
+
+    def tell(self, events: Sequence[OrderEvent]) -> None:
+        self._handle.tell.remote(events)
+
+    def release(self, key: IdempotencyKey) -> None:
+        self._handle.release.remote(key)
+
+    async def restore(self, snapshot: RiskSnapshot) -> None:
+        await ask(self._handle.restore.remote(snapshot), "risk")

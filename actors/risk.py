@@ -1,0 +1,56 @@
+"""The risk worker: the fund's risk engine, which answers nothing until it has been given the journal's view."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from mts1b.foundation.commands import CancelOrder, SubmitOrder
+from mts1b.foundation.errors import StackError
+from mts1b.foundation.events import NavMarked, OrderEvent
+from mts1b.foundation.ids import IdempotencyKey, Symbol
+from mts1b.riskengine.service import RiskService
+from mts1b.riskengine.state import RiskSnapshot
+from mts1b.riskengine.verdict import Decision
+
+
+class RiskWorker:
+    """Calls come one at a time and in order. A fresh or restarted one raises StackError until `restore`."""
+
+    def __init__(self, service: RiskService) -> None:
+        self._service = service
+        self._restored = False
+
+    def check(self, command: SubmitOrder | CancelOrder) -> Decision:
+        self._require_restored()
+        return self._service.check(command)
+
+    def tell(self, events: Sequence[OrderEvent]) -> None:
+        """Follow journalled events; what a worker that is not restored is told, the journal's view will hold.
+
+        Nobody waits for this: when it fails, the worker's view is worthless and has to be restored.
+        """
+        if self._restored:
+            self._restored = False
+            self._service.on_events(events)
+            self._restored = True
+
+    def release(self, key: IdempotencyKey) -> None:
+        if self._restored:
+            self._service.release(key)
+
+    def restore(self, snapshot: RiskSnapshot) -> None:
+        self._service.restore(snapshot)
+        self._restored = True
+
+    def mark(self, prices: Mapping[Symbol, Decimal], ts_ns: int) -> NavMarked:
+        self._require_restored()
+        return self._service.mark(prices, ts_ns)
+
+    def statistics(self) -> dict[str, Any]:
+        return self._service.statistics()
+
+    def _require_restored(self) -> None:
+        if not self._restored:
+            raise StackError("risk", "fresh", "has no view of the fund", "restore it from the journal")

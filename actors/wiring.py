@@ -1,0 +1,176 @@
+"""The composition root: which worker runs in which actor, and who speaks to whom. The only module with `ray.remote`.
+
+Import it after `connect_ray`: Ray reads its token's place when it is imported.
+
+Placement: five actors for a fund. Risk is a synchronous actor, so that what the OMS tells and asks it arrives in the
+order it was said; the others are asynchronous. All are named `<role>-<fund>` in the namespace of the project, are
+started again when they die, and are never called again by Ray on their own: an order is repeated by its strategy only,
+under its idempotency key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from functools import partial
+from typing import Any, cast
+
+import numpy as np
+import ray
+from numpy.typing import NDArray
+from ray.actor import ActorHandle
+
+from actors.broker import BrokerWorker
+from actors.desk import Desk, DeskPlan
+from actors.feed import Feed
+from actors.oms import OmsWorker
+from actors.portfolio import Mandate
+from actors.remote import Remote, RemoteBroker, RemoteRisk
+from actors.risk import RiskWorker
+from actors.strategy import StrategyWorker
+from mts1b.brokers.paper.client import PaperBroker, PaperMarket
+from mts1b.brokers.paper.endpoint import Endpoint
+from mts1b.deploy.endpoints import Endpoints
+from mts1b.deploy.ray_client import NAMESPACE
+from mts1b.foundation.clock import SystemClock
+from mts1b.foundation.errors import MtsError
+from mts1b.foundation.ids import FundId, Symbol
+from mts1b.foundation.limits import STOP_TIMEOUT_S
+from mts1b.oms.journal import Journal
+from mts1b.oms.service import Oms
+from mts1b.platform import db, eventbus
+from mts1b.platform.telemetry import StepTimer
+from mts1b.riskengine.limits import RiskLimits
+from mts1b.riskengine.service import RiskService
+from mts1b.strategy.definition import Strategy, Values
+from mts1b.strategy.panel import Panel
+
+STREAM = "mts"
+SUBJECTS = ("mts.v1.>",)
+
+
+class FeedActor(Feed):
+    """Replays a panel into the paper exchange."""
+
+    def __init__(self, panel: Panel, venue: Endpoint) -> None:
+        super().__init__(panel, PaperMarket(venue))
+
+
+class StrategyActor(StrategyWorker):
+    """Hands its orders to the OMS actor."""
+
+    def __init__(
+        self, strategy: Strategy, values: Values, panel: Panel, mandate: Mandate, oms: ActorHandle, in_flight: int
+    ) -> None:
+        entry = cast(OmsWorker, Remote(oms, "oms"))
+        super().__init__(strategy, values, panel, mandate, entry, SystemClock(), StepTimer(), in_flight)
+
+
+class BrokerActor(BrokerWorker):
+    """Holds the connections to the paper exchange."""
+
+    def __init__(self, venue: Endpoint) -> None:
+        super().__init__(PaperBroker(venue))
+
+
+class OmsActor(OmsWorker):
+    """Journals in Postgres, publishes on NATS, speaks to the risk and broker actors."""
+
+    def __init__(
+        self, postgres_dsn: str, nats_url: str, fund_id: FundId, cash: Decimal, risk: ActorHandle, broker: ActorHandle
+    ) -> None:
+        self._bus: eventbus.EventBus | None = None
+        venue, gate = RemoteBroker(broker), RemoteRisk(risk)
+
+        async def build(timer: StepTimer) -> Oms:
+            pool = await db.open_pool("primary", postgres_dsn)
+            await db.migrate(pool)
+            self._bus = await eventbus.connect(nats_url)
+            await self._bus.ensure_stream(STREAM, SUBJECTS)
+            journal = Journal(pool, fund_id)
+            oms = Oms(fund_id, journal, gate, venue, FillsBus(self._bus), SystemClock(), cash, timer)
+            gate.restore_it = oms.restore_risk
+            return oms
+
+        super().__init__(build, venue, StepTimer())
+
+    async def close(self) -> None:
+        await super().close()
+        if self._bus is not None:
+            await self._bus.close()
+        await db.close_pools()
+
+
+class FillsBus:
+    """The event bus as the OMS's port."""
+
+    def __init__(self, bus: eventbus.EventBus) -> None:
+        self._bus = bus
+
+    async def publish(self, subject: str, payload: bytes, message_id: str) -> None:
+        await self._bus.publish(subject, payload, message_id)
+
+
+class RiskActor(RiskWorker):
+    """The plan's risk engine in an actor of its own."""
+
+    def __init__(
+        self, limits: RiskLimits, fund_id: FundId, symbols: Sequence[Symbol], covariance: NDArray[np.float64]
+    ) -> None:
+        service = RiskService(fund_id, limits, SystemClock())
+        service.set_covariance(symbols, covariance)
+        super().__init__(service)
+
+
+@asynccontextmanager
+async def ray_desk(plan: DeskPlan, stack: Endpoints, venue: Endpoint, detached: bool = False) -> AsyncIterator[Desk]:
+    """The five workers as actors on the cluster this process is connected to; gone at the end unless `detached`.
+
+    Not detached, they also end with this process.
+    """
+    start = partial(_start, plan.fund_id, detached)
+    panel = ray.put(plan.panel)
+    limits = (plan.limits, plan.fund_id, plan.symbols, plan.covariance())
+    handles: dict[str, ActorHandle] = {}
+    try:
+        handles["broker"] = start("broker", BrokerActor, venue)
+        handles["risk"] = start("risk", RiskActor, *limits)
+        handles["feed"] = start("feed", FeedActor, panel, venue)
+        book = (stack.postgres_dsn, stack.nats_url, plan.fund_id, plan.opening_cash)
+        handles["oms"] = start("oms", OmsActor, *book, handles["risk"], handles["broker"])
+        trader = (plan.strategy, plan.values, panel, plan.mandate, handles["oms"], plan.in_flight)
+        handles["strategy"] = start("strategy", StrategyActor, *trader)
+        yield _desk(handles)
+    finally:
+        if not detached:
+            await _end(handles)
+
+
+def _start(fund_id: FundId, detached: bool, role: str, worker: type, *given: Any) -> ActorHandle:
+    actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0)(worker)
+    lifetime = "detached" if detached else None
+    return actor.options(name=f"{role}-{fund_id}", namespace=NAMESPACE, lifetime=lifetime).remote(*given)
+
+
+def _desk(handles: dict[str, ActorHandle]) -> Desk:
+    remote: Callable[[str], Any] = lambda role: Remote(handles[role], role)  # noqa: E731
+    return Desk(remote("feed"), remote("strategy"), remote("risk"), remote("oms"), remote("broker"))
+
+
+async def _end(handles: dict[str, ActorHandle]) -> None:
+    """Close what holds connections, the OMS before its broker; then end every actor, closed or not."""
+    for role in ("oms", "feed", "broker"):
+        if role in handles:
+            await _quietly(Remote(handles[role], role).close())
+    for handle in handles.values():
+        ray.kill(handle)
+
+
+async def _quietly(closing: Awaitable[object]) -> None:
+    """An actor that cannot close any more is ended all the same."""
+    try:
+        await asyncio.wait_for(closing, STOP_TIMEOUT_S)
+    except (MtsError, TimeoutError):
+        return
