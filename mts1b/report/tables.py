@@ -41,7 +41,7 @@ def tiles(data: ReportData) -> str:
         shown.append(("Paper trading", change, f"{paper.orders:,} orders, {paper.fills:,} fills"))
     for row in data.latency:
         if row.step.startswith("Total"):
-            shown.append(("Signal to venue, p99", duration(row.p99_ms), f"target {_target(row)}"))
+            shown.append(("Order path, p99", duration(row.p99_ms), f"target {_target(row)}"))
     return "".join(
         f'<div class="tile"><div class="label">{escape(label)}</div><div class="value">{escape(value)}</div>'
         f'<div class="note">{escape(note)}</div></div>'
