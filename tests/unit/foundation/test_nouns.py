@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -107,19 +105,3 @@ def test_fill_cash_and_position_pnl() -> None:
 def test_limits_relate() -> None:
     assert limits.BROKER_TIMEOUT_S < limits.LEASE_S
     assert Decimal(limits.TICK) == Decimal("0.0001")
-
-
-def test_importing_the_foundation_stays_lean() -> None:
-    """The source's figure: under 10 MB resident above the interpreter, and the standard library alone."""
-    script = """
-import re, sys
-def rss_kb(): return int(re.search(r"VmRSS:\\s+(\\d+)", open("/proc/self/status").read()).group(1))
-before = rss_kb()
-import mts1b.foundation.bar, mts1b.foundation.clock, mts1b.foundation.commands, mts1b.foundation.errors
-import mts1b.foundation.events, mts1b.foundation.fill, mts1b.foundation.ids, mts1b.foundation.limits
-import mts1b.foundation.order, mts1b.foundation.position
-print(rss_kb() - before, any(m in sys.modules for m in ("numpy", "pydantic", "ray", "polars")))
-"""
-    out = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True).stdout
-    grown_kb, heavy = out.split()
-    assert int(grown_kb) < 10 * 1024 and heavy == "False"

@@ -1,0 +1,184 @@
+"""What the quickstart found: as figures for a program, as tables for a reader, as a report for a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from actors.latency import LatencyRow
+from actors.paper_session import OPENING_CASH, PaperResult
+from jobs.console import print_sweep
+from mts1b import backtester
+from mts1b.backtester import Execution
+from mts1b.foundation.clock import NS_PER_MS, Clock
+from mts1b.foundation.errors import InvariantBroken
+from mts1b.quantkit import metrics
+from mts1b.report import data as pages
+from mts1b.report.html import write_report
+from mts1b.report.sections import fold_rows, grid_map, sweep_figures
+from mts1b.research.curves import buy_and_hold_returns, returns_of
+from mts1b.research.store import read_table
+from mts1b.research.summary import SweepSummary
+from mts1b.strategy import get_strategy
+from mts1b.strategy.panel import Panel
+
+NAMES_SHOWN = 4
+"""Names whose fills the report draws: those traded most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """All results of one quickstart. `seconds`: wall time by stage."""
+
+    panel: Panel
+    execution: Execution
+    sweep: SweepSummary
+    paper: PaperResult
+    audit_links: int
+    seconds: Mapping[str, float]
+
+    @property
+    def winner_returns(self) -> pages.Floats:
+        """Net returns a bar of the winner, [T]."""
+        return returns_of(get_strategy(self.sweep.strategy), [self.sweep.best], self.panel, self.execution)[0]
+
+    @property
+    def paper_bars(self) -> slice:
+        """The panel's rows that the paper session replayed."""
+        first = int(np.searchsorted(self.panel.ts_ns, self.paper.nav[0][0]))
+        return slice(first, first + self.paper.sessions)
+
+
+def parity(panel: Panel, summary: SweepSummary, paper: PaperResult) -> int:
+    """Compare the paper session's targets with the backtest's, bar by bar, to the bit; return the number of bars.
+
+    InvariantBroken names the first bar that differs.
+    """
+    wanted = backtester.targets(get_strategy(summary.strategy), summary.best, panel)
+    rows = np.searchsorted(panel.ts_ns, np.array(paper.decided_ns))
+    differs = np.flatnonzero((wanted[rows] != paper.targets).any(axis=1))
+    if len(differs):
+        raise InvariantBroken("targets", int(paper.decided_ns[differs[0]]), "paper and backtest decide differently")
+    return len(rows)
+
+
+def figures(found: Findings) -> dict[str, Any]:
+    """Every printed figure, JSON-ready. `run` alone differs between two runs."""
+    sweep, paper = found.sweep.to_dict(), found.paper.to_json()
+    measured = {name: sweep.pop(name) for name in (*found.sweep.RUN_FIELDS, "table", "folder")}
+    hot_path = {name: paper.pop(name) for name in ("latency", "elapsed_s", "fund_id")}
+    hold = buy_and_hold_returns(found.panel)
+    return {
+        "sweep": sweep | {"buy_and_hold_sharpe": float(metrics.sharpe(hold))},
+        "paper": paper | {"targets_equal_backtest_bars": len(found.paper.decided_ns)},
+        "run": {
+            "sweep": measured,
+            "paper": hot_path,
+            "audit_links": found.audit_links,
+            "seconds": dict(found.seconds),
+        },
+    }
+
+
+def print_findings(found: Findings, console: Console) -> None:
+    """The result for a reader."""
+    print_sweep(found.sweep)
+    hold = float(metrics.sharpe(buy_and_hold_returns(found.panel)))
+    console.print(f"buy and hold: Sharpe {hold:.3f} (the sample is survivorship-biased)", highlight=False)
+    paper = found.paper
+    nav = paper.nav[-1][1]
+    backtest = float(np.prod(1.0 + found.winner_returns[found.paper_bars]) - 1.0)
+    console.print(
+        f"paper: {paper.sessions} sessions, {paper.orders_total:,} orders, {len(paper.fills):,} fills, "
+        f"NAV {nav:,.2f} ({nav / OPENING_CASH - 1:+.2%}; backtest of the same sessions {backtest:+.2%})",
+        highlight=False,
+    )
+    refused = ", ".join(f"gate {gate}: {count}" for gate, count in paper.refusals.items())
+    console.print(f"refusals: {refused}", highlight=False)
+    console.print(f"parity: targets equal to the backtest's on {len(paper.decided_ns)} bars", highlight=False)
+    console.print(latency_table(paper.latency))
+
+
+def latency_table(rows: tuple[LatencyRow, ...]) -> Table:
+    """The source's hot path with our columns beside it."""
+    table = Table("step of the hot path", "count", "p50 ms", "p99 ms", "target ms", "within")
+    for row in rows:
+        within = {None: "", True: "[green]yes[/]", False: "[red]no[/]"}[row.within]
+        target = "" if row.target_ms is None else f"{row.target_ms:g}"
+        table.add_row(row.title, f"{row.count:,}", f"{row.p50_ms:.3f}", f"{row.p99_ms:.3f}", target, within)
+    return table
+
+
+def write_findings(found: Findings, path: Path, clock: Clock) -> Path:
+    """The report, with its warnings."""
+    sweep = found.sweep
+    strategy = get_strategy(sweep.strategy)
+    costs = f"{found.execution.commission_bps:g} bps commission, {found.execution.half_spread_bps:g} bps half-spread"
+    walk_forward = sweep.walk_forward
+    return write_report(
+        path,
+        pages.ReportData(
+            title="MTS1B quickstart",
+            made_ns=clock.now_ns(),
+            sweep=sweep_figures(sweep, str(strategy.root), costs, "sample of 100 US names"),
+            curves=pages.Curves(found.panel.ts_ns, found.winner_returns, buy_and_hold_returns(found.panel)),
+            grid=grid_map(read_table(sweep.table), list(strategy.params), sweep.best),
+            folds=fold_rows(walk_forward) if walk_forward else (),
+            out_of_sample_sharpe=walk_forward.sharpe if walk_forward else None,
+            paper=paper_page(found),
+            latency=tuple(latency_page(row) for row in found.paper.latency if row.count),
+            warnings=(pages.SURVIVORSHIP, pages.ADJUSTED, pages.PAPER, IN_SAMPLE),
+        ),
+    )
+
+
+IN_SAMPLE = (
+    "The winner was chosen on the whole period, the paper sessions among it: they show the order path, not "
+    "performance. The out-of-sample folds are the honest part."
+)
+
+
+def latency_page(row: LatencyRow) -> pages.LatencyRow:
+    target_ns = None if row.target_ms is None else int(row.target_ms * NS_PER_MS)
+    return pages.LatencyRow(row.title, row.count, int(row.p50_ms * NS_PER_MS), int(row.p99_ms * NS_PER_MS), target_ns)
+
+
+def paper_page(found: Findings) -> pages.PaperSession:
+    """The paper session with the names it traded most."""
+    paper = found.paper
+    counts: dict[str, int] = {}
+    for fill in paper.fills:
+        counts[fill.symbol] = counts.get(fill.symbol, 0) + 1
+    most = sorted(counts, key=lambda symbol: (-counts[symbol], symbol))[:NAMES_SHOWN]
+    return pages.PaperSession(
+        ts_ns=np.array([ts_ns for ts_ns, _ in paper.nav]),
+        nav=np.array([float(nav) for _, nav in paper.nav]),
+        nav_start=float(OPENING_CASH),
+        sessions=paper.sessions,
+        orders=paper.orders_total,
+        fills=len(paper.fills),
+        fees=float(sum(fill.fee for fill in paper.fills)),
+        refusals=paper.refusals,
+        audit_links=found.audit_links,
+        symbols=tuple(fills_of(found, symbol) for symbol in most),
+    )
+
+
+def fills_of(found: Findings, symbol: str) -> pages.SymbolFills:
+    """One name's closes over the paper sessions and its fills on them."""
+    own = [fill for fill in found.paper.fills if fill.symbol == symbol]
+    column = found.panel.symbols.index(symbol)
+    return pages.SymbolFills(
+        symbol=symbol,
+        ts_ns=found.panel.ts_ns[found.paper_bars],
+        close=found.panel.close[found.paper_bars, column],
+        fill_ts_ns=np.array([fill.ts_ns for fill in own], dtype=np.int64),
+        fill_price=np.array([float(fill.price) for fill in own]),
+        fill_quantity=np.array([float(fill.side.sign * fill.quantity) for fill in own]),
+    )

@@ -1,0 +1,22 @@
+"""What importing a room costs, measured in a fresh interpreter."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+
+def test_importing_the_foundation_stays_lean() -> None:
+    """The source's figure: under 10 MB resident above the interpreter, and the standard library alone."""
+    script = """
+import re, sys
+def rss_kb(): return int(re.search(r"VmRSS:\\s+(\\d+)", open("/proc/self/status").read()).group(1))
+before = rss_kb()
+import mts1b.foundation.bar, mts1b.foundation.clock, mts1b.foundation.commands, mts1b.foundation.errors
+import mts1b.foundation.events, mts1b.foundation.fill, mts1b.foundation.ids, mts1b.foundation.limits
+import mts1b.foundation.order, mts1b.foundation.position
+print(rss_kb() - before, any(m in sys.modules for m in ("numpy", "pydantic", "ray", "polars")))
+"""
+    out = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True).stdout
+    grown_kb, heavy = out.split()
+    assert int(grown_kb) < 10 * 1024 and heavy == "False"
