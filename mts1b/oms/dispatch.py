@@ -29,6 +29,8 @@ from mts1b.oms.messages import (
 from mts1b.oms.ports import Recorder
 from mts1b.oms.steps import Steps
 
+REASON_CHARACTERS_MAX = 300
+
 OPEN_AT_VENUE = (VenueStatus.WORKING, VenueStatus.PARTIALLY_FILLED)
 
 STEP_BROKER = "broker_submit"
@@ -68,7 +70,7 @@ class Dispatch:
         self._recorder.record(STEP_BROKER, self._clock.monotonic_ns() - began_ns)
         if isinstance(answer, VenueAck):
             return await self.take(order, Acknowledged(answer.venue_order_id))
-        return await self.take(order, Rejected(answer.reason))
+        return await self.take(order, Rejected(said(answer.reason)))
 
     async def _cancel(self, order: Order, resends: int) -> Order:
         try:
@@ -76,12 +78,12 @@ class Dispatch:
                 answer = await self._broker.cancel(order.client_order_id)
         except (VenueError, TimeoutError) as error:
             return await self._unanswered(order, error, resends)
-        message = Cancelled(order.reason) if isinstance(answer, VenueAck) else CancelRefused(answer.reason)
+        message = Cancelled(order.reason) if isinstance(answer, VenueAck) else CancelRefused(said(answer.reason))
         return await self.take(order, message, resends + 1)
 
     async def _unanswered(self, order: Order, error: Exception, resends: int) -> Order:
         self._steps.counts["broker_timeouts"] += 1
-        return await self.take(order, NoAnswer(str(error) or "no answer in time"), resends + 1)
+        return await self.take(order, NoAnswer(said(str(error)) or "no answer in time"), resends + 1)
 
     async def _query(self, order: Order, resends: int) -> Order:
         """Ask the venue and step through its whole story of the order. Without an answer the order stays as it is."""
@@ -108,17 +110,22 @@ class Dispatch:
         return order
 
 
+def said(text: str) -> str:
+    """A venue's words as we keep them: printable, and no longer than anybody reads."""
+    return "".join(letter if letter.isprintable() else " " for letter in text[:REASON_CHARACTERS_MAX])
+
+
 def message_of(order: Order, report: VenueReport) -> Message:
     """A venue report about `order` in the machine's words."""
     match report.kind:
         case ReportKind.ACK:
             return Acknowledged(report.venue_order_id)
         case ReportKind.CANCEL:
-            return Cancelled(report.reason)
+            return Cancelled(said(report.reason))
         case ReportKind.REJECT:
-            return Rejected(report.reason)
+            return Rejected(said(report.reason))
         case ReportKind.EXPIRE:
-            return Expired(report.reason)
+            return Expired(said(report.reason))
         case ReportKind.FILL:
             return Executed(_fill(order, report))
 

@@ -55,11 +55,6 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def event_content(event: OrderEvent) -> str:
-    """The canonical JSON of an event, as journalled and audited."""
-    return canonical(row(event))
-
-
 def order_id_of(event: OrderEvent) -> OrderId:
     return event.order.order_id if isinstance(event, OrderReceived) else event.order_id
 

@@ -8,8 +8,10 @@ linked anew to the head it left. So the sequence has no gaps, and a writer alone
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import deque
 from collections.abc import Awaitable, Sequence
+from typing import Any
 
 from mts1b.audit.chain import GENESIS, Head
 from mts1b.foundation.clock import NS_PER_DAY
@@ -48,6 +50,7 @@ class Journal:
             if not await connection.fetchval(sql.BE_THE_WRITER, self._fund_id):
                 await self._pool.release(connection)
                 raise LeaseLost("fund_id", self._fund_id, "another OMS writes this fund", "stop it first")
+            await connection.execute(sql.WRITER_PLANS)
             self._connection, self._failure = connection, None
             await self._read_head()
 
@@ -176,11 +179,12 @@ class Journal:
         assert connection is not None
         opening = next((entry for entry in entries if entry.opening_cash is not None), None)
         if opening is None:
-            found = await connection.fetchrow(sql.WRITE, *batch.arguments())
-        else:
-            async with connection.transaction():
-                await connection.execute(sql.OPEN_FUND, opening.fund_id, opening.opening_cash, opening.ts_ns)
-                found = await connection.fetchrow(sql.WRITE, *batch.arguments())
-        assert found is not None
-        if (found["moved"], found["paid"]) != (len(batch.moved_orders), len(batch.funds)):
-            raise InvariantBroken("journal", self._fund_id, "changed an order or a fund that it does not hold")
+            return await _write_rows(connection, batch.rows())
+        async with connection.transaction():
+            await connection.execute(sql.OPEN_FUND, opening.fund_id, opening.opening_cash, opening.ts_ns)
+            await _write_rows(connection, batch.rows())
+
+
+async def _write_rows(connection: Connection, rows: dict[str, list[dict[str, Any]]]) -> None:
+    """One statement; alone, it is its own transaction."""
+    await connection.fetchrow(sql.write(tuple(rows)), *(json.dumps(table) for table in rows.values()))

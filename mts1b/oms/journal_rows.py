@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +10,7 @@ from mts1b.audit.chain import Head, Link, canonical, link
 from mts1b.foundation.clock import NS_PER_S
 from mts1b.foundation.events import OrderFilled
 from mts1b.foundation.limits import DEDUP_WINDOW_S
-from mts1b.oms.encode import EVENT_KINDS, event_content, fill_row, order_id_of, order_row, position_row, row
+from mts1b.oms.encode import EVENT_KINDS, fill_row, order_id_of, order_row, position_row, row
 from mts1b.oms.ports import Entry
 
 
@@ -30,20 +29,20 @@ class Batch:
     nav_marks: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
     funds: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def arguments(self) -> list[str]:
-        """The parameters of `sql.WRITE`, in its order."""
-        tables: list[Iterable[Any]] = [
-            self.new_orders.values(),
-            self.moved_orders.values(),
-            self.fills,
-            self.positions.values(),
-            self.events,
-            [row(item) for item in self.links],
-            self.outbox,
-            self.nav_marks.values(),
-            self.funds.values(),
-        ]
-        return [json.dumps(list(rows)) if rows else "[]" for rows in tables]
+    def rows(self) -> dict[str, list[dict[str, Any]]]:
+        """Rows by the names of `sql.WRITES`, tables without rows left out."""
+        tables: dict[str, list[dict[str, Any]]] = {
+            "new_orders": list(self.new_orders.values()),
+            "moved_orders": list(self.moved_orders.values()),
+            "fills": self.fills,
+            "positions": list(self.positions.values()),
+            "events": self.events,
+            "links": [row(item) for item in self.links],
+            "outbox": self.outbox,
+            "nav_marks": list(self.nav_marks.values()),
+            "funds": list(self.funds.values()),
+        }
+        return {name: rows for name, rows in tables.items() if rows}
 
 
 def batch_of(entries: Iterable[Entry], head: Head) -> Batch:
@@ -52,24 +51,23 @@ def batch_of(entries: Iterable[Entry], head: Head) -> Batch:
     for entry in entries:
         _project(entry, batch)
         for subject, kind, content, ts_ns, is_order in _facts(entry):
-            item = link(batch.head, subject, kind, content, ts_ns)
+            item = link(batch.head, subject, kind, canonical(content), ts_ns)
             batch.head = item.head
             batch.links.append(item)
             if is_order:
-                event = {"order_id": subject, "sequence": item.sequence, "kind": kind, "content": json.loads(content)}
+                event = {"order_id": subject, "sequence": item.sequence, "kind": kind, "content": content}
                 batch.events.append(event)
     return batch
 
 
-def _facts(entry: Entry) -> Iterator[tuple[str, str, str, int, bool]]:
-    """(subject, kind, canonical content, time, whether it is an event of a kept order) of all that goes on record."""
+def _facts(entry: Entry) -> Iterator[tuple[str, str, dict[str, Any], int, bool]]:
+    """(subject, kind, content, time, whether it is an event of a kept order) of all that goes on record."""
     if entry.opening_cash is not None:
-        content = canonical({"opening_cash": format(entry.opening_cash, "f")})
-        yield entry.fund_id, "fund_opened", content, entry.ts_ns, False
+        yield entry.fund_id, "fund_opened", {"opening_cash": format(entry.opening_cash, "f")}, entry.ts_ns, False
     for event in entry.events:
-        yield order_id_of(event), EVENT_KINDS[type(event)], event_content(event), event.ts_ns, entry.order is not None
+        yield order_id_of(event), EVENT_KINDS[type(event)], row(event), event.ts_ns, entry.order is not None
     if entry.nav is not None:
-        yield entry.fund_id, "nav_marked", canonical(row(entry.nav)), entry.ts_ns, False
+        yield entry.fund_id, "nav_marked", row(entry.nav), entry.ts_ns, False
 
 
 def _project(entry: Entry, batch: Batch) -> None:

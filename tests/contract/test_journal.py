@@ -16,7 +16,7 @@ from mts1b.audit.chain import Verified, verify
 from mts1b.audit.store import read_links
 from mts1b.foundation.clock import NS_PER_DAY, NS_PER_S
 from mts1b.foundation.errors import InvariantBroken, LeaseLost, MtsError, StackError
-from mts1b.foundation.events import NavMarked, OrderFilled, OrderReceived, OrderSubmitting
+from mts1b.foundation.events import NavMarked, OrderFilled, OrderReceived, OrderSubmitting, OrderWorking
 from mts1b.foundation.fill import Fill
 from mts1b.foundation.ids import FillId, FundId, IdempotencyKey, Symbol, VenueOrderId
 from mts1b.foundation.limits import DEDUP_WINDOW_S
@@ -250,6 +250,21 @@ def test_a_step_that_contradicts_the_store_stops_the_journal(run_with: Any) -> N
             assert (await journal.load(0)).report_sequence == 0
 
     run_with(case)
+
+
+def test_a_step_on_an_order_that_is_not_there_leaves_no_trace(stack: RunningStack) -> None:
+    async def case(pool: Pool) -> None:
+        journal = Journal(pool, FundId("fund"))
+        await journal.open()
+        await journal.append(opening())
+        ghost = make_order(1)
+        working = OrderWorking(ghost.order_id, VenueOrderId("V1"), 1)
+        with pytest.raises(InvariantBroken, match="0 of 1 rows"):
+            await journal.append(Entry(ghost.fund_id, 1, order=ghost, events=(working,)))
+        assert await pool.fetchval("SELECT count(*) FROM audit_chain") == 1
+        assert await pool.fetchval("SELECT count(*) FROM order_events") == 0
+
+    on_postgres(stack, case)
 
 
 def test_the_schema_has_every_index_of_the_source(stack: RunningStack) -> None:

@@ -78,3 +78,12 @@ CREATE TABLE order_events (
     content jsonb NOT NULL,
     PRIMARY KEY (order_id, sequence)
 );
+
+-- A row to change that is not there means that memory and database have parted: nothing of the statement may stay.
+CREATE FUNCTION all_written(what text, written bigint, wanted integer) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    IF written <> wanted THEN
+        RAISE data_corrupted USING MESSAGE = format('%s: %s of %s rows were there to change', what, written, wanted);
+    END IF;
+    RETURN true;
+END $$;
