@@ -17,31 +17,42 @@ from mts1b.strategy.ops import Kind, Op, register
 
 def push(state: Any, base: int, x: float, n: int) -> float:
     """Put `x` into the ring of `n` values at `base` (count, place, values); the value it replaces, NaN at first."""
+    count = state[base]
     place = int(state[base + 1])
-    old = state[base + 2 + place] if state[base] >= n else nan
+    old = state[base + 2 + place]
     state[base + 2 + place] = x
     state[base + 1] = place + 1 if place + 1 < n else 0
-    if state[base] < n:
-        state[base] += 1.0
+    if count < n:
+        state[base] = count + 1.0
+        return nan
     return old
 
 
 def rolling_sum(state: Any, x: float, window: float) -> float:
-    """Sum of the last `window` values. State: total, compensation, ring."""
-    n = int(window)
-    old = push(state, 2, x, n)
-    total = state[0]
-    lost = state[1]
-    if old == old:
+    """Sum of the last `window` values. State: count, place, total, compensation, ring.
+
+    The most used state of all: read into locals first, since a store to the ring makes the compiler read again.
+    """
+    count = state[0]
+    place = int(state[1])
+    total = state[2]
+    lost = state[3]
+    old = state[4 + place]
+    state[4 + place] = x
+    state[1] = place + 1 if place + 1 < int(window) else 0
+    if count >= window:
         change = -old - lost
         moved = total + change
         lost = (moved - total) - change
         total = moved
+    else:
+        count += 1.0
+        state[0] = count
     change = x - lost
     moved = total + change
-    state[1] = (moved - total) - change
-    state[0] = moved
-    return moved if state[2] >= n else nan
+    state[3] = (moved - total) - change
+    state[2] = moved
+    return moved if count >= window else nan
 
 
 def sma(state: Any, x: float, window: float) -> float:
@@ -76,28 +87,40 @@ def wma(state: Any, x: float, window: float) -> float:
 
 
 def squares_about_mean(state: Any, x: float, n: int) -> float:
-    """Sum of squared distances from the mean of the last `n` values. State: mean, sum of squares, ring."""
-    count = state[2]
-    old = push(state, 2, x, n)
+    """Sum of squared distances from the mean of the last `n` values; exactly 0 when they are all equal.
+
+    State: mean, squares, largest squares since they were last taken from the ring, last value, run of equal values,
+    ring. They are taken from the ring once a turn, and when they have become small beside what they were.
+    """
+    count = state[5]
+    state[4] = state[4] + 1.0 if x == state[3] and count > 0.0 else 1.0
+    state[3] = x
+    old = push(state, 5, x, n)
+    mean = state[0]
+    squares = state[1]
     if count < n:
-        distance = x - state[0]
-        state[0] += distance / (count + 1.0)
-        state[1] += distance * (x - state[0])
+        state[0] = mean + (x - mean) / (count + 1.0)
+        squares += (x - mean) * (x - state[0])
     else:
-        mean = state[0] + (x - old) / n
-        state[1] += (x - old) * (x - mean + old - state[0])
-        state[0] = mean
-    if state[2] >= n and state[3] == 0.0:
+        state[0] = mean + (x - old) / n
+        squares += (x - old) * (x - state[0] + old - mean)
+    state[2] = max(state[2], squares)
+    if state[4] >= n:
+        state[0] = x
+        squares = 0.0
+        state[2] = 0.0
+    elif state[5] >= n and (state[6] == 0.0 or squares < 1e-6 * state[2]):
         mean = 0.0
         for i in range(n):
-            mean += state[4 + i]
+            mean += state[7 + i]
         mean /= n
         squares = 0.0
         for i in range(n):
-            squares += (state[4 + i] - mean) * (state[4 + i] - mean)
+            squares += (state[7 + i] - mean) * (state[7 + i] - mean)
         state[0] = mean
-        state[1] = squares
-    return max(state[1], 0.0) if state[2] >= n else nan
+        state[2] = squares
+    state[1] = squares
+    return squares if state[5] >= n else nan
 
 
 def rolling_var(state: Any, x: float, window: float, ddof: float) -> float:
@@ -194,12 +217,12 @@ def ring_after(floats: int) -> Any:
 
 
 for _function, _inputs, _scalars, _size, _warm, _window_min, _helpers in (
-    (rolling_sum, 1, 1, ring_after(2), one_less, 1, (push,)),
-    (sma, 1, 1, ring_after(2), one_less, 1, (push, rolling_sum)),
+    (rolling_sum, 1, 1, ring_after(2), one_less, 1, ()),
+    (sma, 1, 1, ring_after(2), one_less, 1, (rolling_sum,)),
     (ema, 1, 1, lambda *_: 2, one_less, 1, ()),
     (wma, 1, 1, ring_after(0), one_less, 1, (push,)),
-    (rolling_var, 1, 2, ring_after(2), one_less, 2, (push, squares_about_mean)),
-    (rolling_std, 1, 2, ring_after(2), one_less, 2, (push, squares_about_mean)),
+    (rolling_var, 1, 2, ring_after(5), one_less, 2, (push, squares_about_mean)),
+    (rolling_std, 1, 2, ring_after(5), one_less, 2, (push, squares_about_mean)),
     (highest, 1, 1, ring_after(2), one_less, 1, (push,)),
     (lowest, 1, 1, ring_after(2), one_less, 1, (push, highest)),
     (lag, 1, 1, ring_after(0), same, 0, (push,)),

@@ -1,0 +1,166 @@
+"""What may be written, what is refused and how, and that a definition is plain data."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+
+from mts1b.foundation.errors import InputError, MtsError, UnknownNameError
+from mts1b.strategy import close, get_strategy, lag, latch, param, rank, rsi, sma, std, strategy, top_n, where
+from mts1b.strategy.library import names
+
+
+def no_bars():
+    @strategy
+    def constant(weight=param(0.0, 1.0)):
+        return weight * 2.0
+
+
+def unused():
+    @strategy
+    def lazy(fast=param(2, 9), slow=param(2, 9)):
+        return sma(close, fast)
+
+
+def not_a_param():
+    @strategy
+    def plain(window=20):
+        return sma(close, window)
+
+
+def zero_window():
+    @strategy
+    def zero(window=param(0, 20)):
+        return sma(close, window)
+
+
+def fractional_window():
+    @strategy
+    def half(window=param(2.0, 20.0)):
+        return sma(close, window)
+
+
+def halved_window():
+    @strategy
+    def halved(window=param(3, 20)):
+        return sma(close, window / 2)
+
+
+REFUSED = {
+    "no bars": (no_bars, "does not look at any bar"),
+    "unused parameter": (unused, "lazy.slow"),
+    "argument without bounds": (not_a_param, "plain.window=20"),
+    "window of 0": (zero_window, "sma(close, window)='0'"),
+    "window not whole": (fractional_window, "needs a whole-numbered parameter"),
+    "window halved": (halved_window, "a window of whole bars"),
+    "negative lag": (lambda: strategy_of(lag(close, -1)), "lag(close, -1)"),
+    "series as window": (lambda: sma(close, close), "must be known before the first bar"),
+    "scalar as series": (lambda: sma(3.0, 5), "needs at least one series"),
+    "text as value": (lambda: close + "a", "is neither an expression nor a number"),
+    "bool as value": (lambda: where(True, close, 0.0), "is neither an expression nor a number"),
+    "python and": (lambda: (close > 1) and (close < 2), "has no truth value"),
+    "bounds upside down": (lambda: param(9, 2), "low <= default <= high"),
+    "ddof": (lambda: std(close, 5, ddof=2), "ddof=2"),
+}
+
+
+def strategy_of(root):
+    @strategy
+    def made():
+        return root
+
+    return made
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_wrong_definition_is_refused_where_it_is_written(case):
+    call, words = REFUSED[case]
+    with pytest.raises(InputError) as caught:
+        call()
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "words"),
+    [
+        ("sma_cross", {"fast": 1}, "fast=1.0: out of range 5 to 255"),
+        ("sma_cross", {"fast": 5.5}, "must be a whole number"),
+        ("sma_cross", {"fats": 5}, "did you mean: fast"),
+        ("sma_cross", {"slow": float("nan")}, "out of range"),
+        ("vol_target_trend", {"target": 2.0}, "out of range 0.02 to 0.6"),
+    ],
+)
+def test_wrong_values_are_refused(name, values, words):
+    with pytest.raises(MtsError) as caught:
+        get_strategy(name).resolve(values)
+    assert words in str(caught.value)
+
+
+def test_an_unknown_strategy_suggests_its_neighbours():
+    with pytest.raises(UnknownNameError, match="did you mean: sma_cross"):
+        get_strategy("sma_crss")
+
+
+def test_the_library_holds_the_five_strategies():
+    assert {"sma_cross", "rsi_reversion", "breakout", "xs_momentum", "vol_target_trend"} <= set(names())
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_strategy_is_plain_data(name):
+    found = get_strategy(name)
+    copy = pickle.loads(pickle.dumps(found))
+    assert copy == found
+    assert copy.hash == found.hash
+    assert found.name in found.describe()
+
+
+def test_the_hash_follows_the_meaning():
+    def made(low, high, root):
+        @strategy
+        def one(n=param(low, high)):
+            return root(n)
+
+        return one
+
+    base = made(2, 9, lambda n: sma(close, n))
+    assert base.hash == made(2, 9, lambda n: sma(close, n)).hash
+    assert base.hash != made(2, 8, lambda n: sma(close, n)).hash
+    assert base.hash != made(2, 9, lambda n: std(close, n)).hash
+
+
+def test_the_hash_is_the_same_in_every_process():
+    """Stored results are found by it: a change here orphans every one of them."""
+    assert get_strategy("sma_cross").hash == "e8b3fd959f4fac915da0feb0120687fe"
+
+
+LOOKBACKS = [
+    (close, 0),
+    (sma(close, 20), 19),
+    (lag(close, 7), 7),
+    (sma(lag(close, 7), 20), 26),
+    (rsi(close, 14), 14),
+    (where(sma(close, 5) > sma(close, 9), lag(close, 3), 0.0), 8),
+    (rank(sma(close, 4)), 3),
+    (top_n(close, 2), 0),
+    (latch(close > sma(close, 6), close < sma(close, 3)), 5),
+]
+
+
+@pytest.mark.parametrize(("root", "bars"), LOOKBACKS, ids=[str(root) for root, _ in LOOKBACKS])
+def test_lookback_is_the_bars_before_the_first_value(root, bars):
+    assert strategy_of(root).lookback({}) == bars
+
+
+def test_lookback_of_many_combinations_at_once():
+    found = get_strategy("sma_cross").lookback({"fast": np.array([5.0, 50.0]), "slow": np.array([20.0, 30.0])})
+    assert found.tolist() == [19, 49]
+
+
+def test_expressions_are_immutable_and_equal_by_structure():
+    assert sma(close, 5) == sma(close, 5)
+    assert sma(close, 5) != sma(close, 6)
+    assert len({sma(close, 5), sma(close, 5), close}) == 2
+    with pytest.raises(AttributeError):
+        close.op = "open"

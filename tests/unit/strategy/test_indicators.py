@@ -1,0 +1,84 @@
+"""Each indicator against its textbook formula, written out over the last bars."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mts1b.strategy import indicators
+
+SERIES = st.lists(st.floats(1.0, 1000.0), min_size=1, max_size=60)
+
+
+def follow(function, size, series, *scalars):
+    state = np.zeros(size)
+    return np.array([function(state, float(x), *scalars) for x in series])
+
+
+def windows(series, n, formula):
+    return np.array([formula(series[t - n + 1 : t + 1]) if t >= n - 1 else math.nan for t in range(len(series))])
+
+
+def ema_formula(series, n):
+    out = np.full(len(series), math.nan)
+    for t in range(n - 1, len(series)):
+        out[t] = np.mean(series[:n]) if t == n - 1 else out[t - 1] + 2.0 / (n + 1) * (series[t] - out[t - 1])
+    return out
+
+
+def wilder(changes, n):
+    """Wilder's smoothing of a series that starts at bar 1: a mean of n, then (n-1)/n of the old plus 1/n of the new."""
+    out = np.full(len(changes) + 1, math.nan)
+    for t in range(n, len(changes) + 1):
+        out[t] = np.mean(changes[:n]) if t == n else (out[t - 1] * (n - 1) + changes[t - 1]) / n
+    return out
+
+
+def rsi_formula(series, n):
+    change = np.diff(series)
+    gain, loss = wilder(np.maximum(change, 0), n), wilder(np.maximum(-change, 0), n)
+    moved = gain + loss
+    return np.where(moved > 0, 100 * gain / np.where(moved > 0, moved, 1), np.where(np.isnan(moved), math.nan, 50.0))
+
+
+TEXTBOOK = {
+    "rolling_sum": (indicators.rolling_sum, (), lambda x, n: windows(x, n, np.sum)),
+    "sma": (indicators.sma, (), lambda x, n: windows(x, n, np.mean)),
+    "wma": (indicators.wma, (), lambda x, n: windows(x, n, lambda w: np.average(w, weights=np.arange(1, n + 1)))),
+    "highest": (indicators.highest, (), lambda x, n: windows(x, n, np.max)),
+    "lowest": (indicators.lowest, (), lambda x, n: windows(x, n, np.min)),
+    "var": (indicators.rolling_var, (0.0,), lambda x, n: windows(x, n, np.var)),
+    "std": (indicators.rolling_std, (1.0,), lambda x, n: windows(x, n, lambda w: np.std(w, ddof=1))),
+    "lag": (indicators.lag, (), lambda x, n: windows(x, n + 1, lambda w: w[0])),
+    "ema": (indicators.ema, (), ema_formula),
+    "rsi": (indicators.rsi, (), rsi_formula),
+}
+
+
+@pytest.mark.parametrize("name", TEXTBOOK)
+@settings(max_examples=60, deadline=None)
+@given(series=SERIES, window=st.integers(2, 12))
+def test_an_indicator_equals_its_formula(name, series, window):
+    function, scalars, formula = TEXTBOOK[name]
+    got = follow(function, window + 8, series, float(window), *scalars)
+    np.testing.assert_allclose(got, formula(np.array(series), window), rtol=1e-9, atol=1e-6)
+
+
+def test_average_true_range():
+    rng = np.random.default_rng(5)
+    close = 50 + np.cumsum(rng.normal(size=40))
+    high, low = close + rng.random(40), close - rng.random(40)
+    state = np.zeros(3)
+    got = [indicators.atr(state, *bar, 7.0) for bar in zip(high, low, close, strict=True)]
+    spans = [max(h - l, abs(h - last), abs(l - last)) for h, l, last in zip(high[1:], low[1:], close[:-1], strict=True)]
+    np.testing.assert_allclose(got, wilder(np.array(spans), 7), rtol=1e-12)
+
+
+def test_rounding_does_not_stay_after_a_jump():
+    series = [10.0] * 50 + [5000.0] * 7 + [10.0] * 50
+    assert follow(indicators.sma, 16, series, 5.0)[-1] == 10.0
+    assert follow(indicators.rolling_std, 16, series, 5.0, 0.0)[-1] == 0.0
