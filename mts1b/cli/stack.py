@@ -20,7 +20,9 @@ from mts1b.foundation.errors import unknown_name
 if TYPE_CHECKING:
     from mts1b.deploy.stack import PartStatus
 
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where everything lies; default ~/.mts1b.")]
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", readable=False, help="Where everything lies; default ~/.mts1b.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 COLOURS = {"up": "green", "down": "red", "failed": "red"}

@@ -63,8 +63,11 @@ def down(settings: Settings, clock: Clock) -> None:
 
     Harmless when nothing runs. Returns once the processes are gone.
     """
-    if not settings.run_dir.is_dir():
-        return
+    try:
+        if not settings.run_dir.is_dir():
+            return
+    except PermissionError:
+        raise _not_ours(settings) from None
     with _alone(settings, clock):
         _take_down(settings, clock)
 
@@ -194,7 +197,7 @@ def _alone(settings: Settings, clock: Clock) -> Iterator[None]:
     try:
         descriptor = os.open(settings.run_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except PermissionError:
-        raise StackError("data_dir", str(settings.data_dir), "belongs to another user", "give --data-dir") from None
+        raise _not_ours(settings) from None
     try:
         while True:
             try:
@@ -208,6 +211,10 @@ def _alone(settings: Settings, clock: Clock) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _not_ours(settings: Settings) -> StackError:
+    return StackError("data_dir", str(settings.data_dir), "belongs to another user", "give --data-dir")
 
 
 def _pause() -> None:
