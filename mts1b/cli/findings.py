@@ -16,20 +16,17 @@ from actors.paper_session import OPENING_CASH, PaperResult
 from jobs.console import print_sweep
 from mts1b import backtester
 from mts1b.backtester import Execution
-from mts1b.foundation.clock import NS_PER_MS, Clock
+from mts1b.foundation.clock import Clock
 from mts1b.foundation.errors import InvariantBroken
 from mts1b.quantkit import metrics
 from mts1b.report import data as pages
 from mts1b.report.html import write_report
-from mts1b.report.sections import fold_rows, grid_map, sweep_figures
+from mts1b.report.sections import fold_rows, grid_map, paper_session, sweep_figures
 from mts1b.research.curves import buy_and_hold_returns, returns_of
 from mts1b.research.store import read_table
 from mts1b.research.summary import SweepSummary
 from mts1b.strategy import get_strategy
 from mts1b.strategy.panel import Panel
-
-NAMES_SHOWN = 4
-"""Names whose fills the report draws: those traded most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +128,19 @@ def write_findings(found: Findings, path: Path, clock: Clock) -> Path:
             grid=grid_map(read_table(sweep.table), list(strategy.params), sweep.best),
             folds=fold_rows(walk_forward) if walk_forward else (),
             out_of_sample_sharpe=walk_forward.sharpe if walk_forward else None,
-            paper=paper_page(found),
-            latency=tuple(latency_page(row) for row in found.paper.latency if row.count),
+            paper=paper_session(
+                found.panel,
+                found.paper.nav,
+                OPENING_CASH,
+                found.paper.fills,
+                found.paper.orders_total,
+                found.paper.refusals,
+                found.audit_links,
+            ),
+            latency=tuple(
+                pages.LatencyRow(row.title, row.count, row.p50_ms, row.p99_ms, row.target_ms)
+                for row in found.paper.latency
+            ),
             warnings=(pages.SURVIVORSHIP, pages.ADJUSTED, pages.PAPER, IN_SAMPLE),
         ),
     )
@@ -142,43 +150,3 @@ IN_SAMPLE = (
     "The winner was chosen on the whole period, the paper sessions among it: they show the order path, not "
     "performance. The out-of-sample folds are the honest part."
 )
-
-
-def latency_page(row: LatencyRow) -> pages.LatencyRow:
-    target_ns = None if row.target_ms is None else int(row.target_ms * NS_PER_MS)
-    return pages.LatencyRow(row.title, row.count, int(row.p50_ms * NS_PER_MS), int(row.p99_ms * NS_PER_MS), target_ns)
-
-
-def paper_page(found: Findings) -> pages.PaperSession:
-    """The paper session with the names it traded most."""
-    paper = found.paper
-    counts: dict[str, int] = {}
-    for fill in paper.fills:
-        counts[fill.symbol] = counts.get(fill.symbol, 0) + 1
-    most = sorted(counts, key=lambda symbol: (-counts[symbol], symbol))[:NAMES_SHOWN]
-    return pages.PaperSession(
-        ts_ns=np.array([ts_ns for ts_ns, _ in paper.nav]),
-        nav=np.array([float(nav) for _, nav in paper.nav]),
-        nav_start=float(OPENING_CASH),
-        sessions=paper.sessions,
-        orders=paper.orders_total,
-        fills=len(paper.fills),
-        fees=float(sum(fill.fee for fill in paper.fills)),
-        refusals=paper.refusals,
-        audit_links=found.audit_links,
-        symbols=tuple(fills_of(found, symbol) for symbol in most),
-    )
-
-
-def fills_of(found: Findings, symbol: str) -> pages.SymbolFills:
-    """One name's closes over the paper sessions and its fills on them."""
-    own = [fill for fill in found.paper.fills if fill.symbol == symbol]
-    column = found.panel.symbols.index(symbol)
-    return pages.SymbolFills(
-        symbol=symbol,
-        ts_ns=found.panel.ts_ns[found.paper_bars],
-        close=found.panel.close[found.paper_bars, column],
-        fill_ts_ns=np.array([fill.ts_ns for fill in own], dtype=np.int64),
-        fill_price=np.array([float(fill.price) for fill in own]),
-        fill_quantity=np.array([float(fill.side.sign * fill.quantity) for fill in own]),
-    )
