@@ -61,7 +61,8 @@ def print_sweep(summary: SweepSummary, rows: int = 5) -> None:
     console = Console()
     console.print(
         f"{summary.strategy}: {summary.trials:,} combinations x {summary.symbols} symbols x {summary.bars:,} bars "
-        f"in {summary.seconds:.1f} s ({summary.chunks_computed} chunks computed, {summary.chunks_skipped} found)"
+        f"in {summary.seconds:.1f} s ({summary.chunks_computed} chunks computed, {summary.chunks_skipped} found)",
+        soft_wrap=True,
     )
     table = Table("rank", *summary.best, "Sharpe", "CAGR", "max drawdown", "turnover")
     for place, row in enumerate(summary.top[:rows], start=1):
@@ -75,7 +76,8 @@ def print_sweep(summary: SweepSummary, rows: int = 5) -> None:
     console.print(table)
     console.print(
         f"best Sharpe {summary.sharpe:.3f}; {summary.trials:,} worthless trials would show "
-        f"{summary.sharpe_by_luck:.3f}; deflated Sharpe ratio {summary.deflated_sharpe:.3f}"
+        f"{summary.sharpe_by_luck:.3f}; deflated Sharpe ratio {summary.deflated_sharpe:.3f}",
+        soft_wrap=True,
     )
     if summary.walk_forward is not None:
         print_walk_forward(console, summary.walk_forward)
@@ -98,5 +100,6 @@ def print_walk_forward(console: Console, found: WalkForwardSummary) -> None:
     console.print(table)
     console.print(
         f"out of sample: Sharpe {found.sharpe:.3f}, return {found.total_return:.2%}, max drawdown "
-        f"{found.max_drawdown:.2%}, probability that the true Sharpe is above 0: {found.probabilistic_sharpe:.3f}"
+        f"{found.max_drawdown:.2%}, probability that the true Sharpe is above 0: {found.probabilistic_sharpe:.3f}",
+        soft_wrap=True,
     )
