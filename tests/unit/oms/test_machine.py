@@ -1,0 +1,241 @@
+"""The order machine: a table of cases, and invariants over random stories."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mts1b.foundation import ids
+from mts1b.foundation.commands import CancelOrder, SubmitOrder
+from mts1b.foundation.errors import InvariantBroken
+from mts1b.foundation.events import OrderFilled
+from mts1b.foundation.fill import Fill
+from mts1b.foundation.ids import FillId, FundId, IdempotencyKey, StrategyId, Symbol, VenueOrderId
+from mts1b.foundation.order import TERMINAL, Order, OrderStatus, Side
+from mts1b.oms.machine import LEGAL, SENT, Step, step
+from mts1b.oms.messages import (
+    Acknowledged,
+    Admission,
+    Cancelled,
+    CancelRefused,
+    Effect,
+    Executed,
+    Expired,
+    Message,
+    NoAnswer,
+    QueryVenue,
+    Rejected,
+    SendCancel,
+    SendOrder,
+    UnknownAtVenue,
+)
+from mts1b.riskengine.verdict import ACCEPTED, Refused
+
+S = OrderStatus
+
+COMMAND = SubmitOrder(
+    idempotency_key=IdempotencyKey("key"),
+    fund_id=FundId("fund"),
+    strategy_id=StrategyId("strategy"),
+    symbol=Symbol("AAPL"),
+    side=Side.BUY,
+    quantity=Decimal(100),
+    reference_price=Decimal("10"),
+    decided_ns=5,
+)
+
+
+def admitted() -> Order:
+    return step(None, Admission(COMMAND, ACCEPTED), 7).order
+
+
+def fill(name: str = "F1", quantity: int = 100, price: str = "10", **changes: Any) -> Fill:
+    order = admitted()
+    made = Fill(
+        FillId(name), order.order_id, order.fund_id, order.strategy_id, order.symbol, order.side,
+        Decimal(quantity), Decimal(price), Decimal("0.5"), 9,
+    )  # fmt: skip
+    return replace(made, **changes)
+
+
+ACK = Acknowledged(VenueOrderId("V1"))
+FULL, PART = Executed(fill()), Executed(fill("P1", 40))
+CANCEL = CancelOrder(admitted().order_id, "no longer wanted")
+
+
+def after(*messages: Message) -> Order:
+    order = admitted()
+    for message in messages:
+        order = step(order, message, 8).order
+    return order
+
+
+START: dict[str, tuple[Message, ...]] = {
+    "submitting": (),
+    "working": (ACK,),
+    "part": (ACK, PART),
+    "doubt": (NoAnswer("late"),),
+    "cancelling": (ACK, CANCEL),
+    "cancelling_unsent": (CANCEL,),
+    "filled": (ACK, FULL),
+    "cancelled": (ACK, Cancelled("done")),
+    "cancelled_unacked": (CANCEL, UnknownAtVenue()),
+    "rejected": (Rejected("no"),),
+    "expired": (ACK, Expired("auction over")),
+    "vanished": (ACK, UnknownAtVenue()),
+}
+
+CASES: list[tuple[str, Message, OrderStatus | type[Exception], list[str], list[type[Effect]]]] = [
+    ("submitting", ACK, S.WORKING, ["OrderWorking"], []),
+    ("submitting", FULL, S.FILLED, ["OrderFilled"], []),
+    ("submitting", PART, S.PARTIALLY_FILLED, ["OrderFilled"], []),
+    ("submitting", Rejected("no"), S.REJECTED, ["OrderRejected"], []),
+    ("submitting", Expired(""), S.EXPIRED, ["OrderExpired"], []),
+    ("submitting", NoAnswer("late"), S.IN_DOUBT, ["OrderInDoubt"], [QueryVenue]),
+    ("submitting", UnknownAtVenue(), S.SUBMITTING, ["OrderSubmitting"], [SendOrder]),
+    ("submitting", CANCEL, S.PENDING_CANCEL, ["CancelRequested"], [SendCancel]),
+    ("working", ACK, S.WORKING, [], []),
+    ("working", FULL, S.FILLED, ["OrderFilled"], []),
+    ("working", NoAnswer("late"), S.WORKING, [], [QueryVenue]),
+    ("working", UnknownAtVenue(), S.IN_DOUBT, ["OrderInDoubt"], []),
+    ("working", CANCEL, S.PENDING_CANCEL, ["CancelRequested"], [SendCancel]),
+    ("working", CancelRefused("late"), S.WORKING, [], []),
+    ("part", PART, S.PARTIALLY_FILLED, [], []),
+    ("part", Executed(fill("P2", 60)), S.FILLED, ["OrderFilled"], []),
+    ("part", Executed(fill("P2", 61)), InvariantBroken, [], []),
+    ("part", Rejected("no"), InvariantBroken, [], []),
+    ("part", Cancelled("done"), S.CANCELLED, ["OrderCancelled"], []),
+    ("part", Expired(""), S.EXPIRED, ["OrderExpired"], []),
+    ("doubt", ACK, S.WORKING, ["OrderWorking"], []),
+    ("doubt", FULL, S.FILLED, ["OrderFilled"], []),
+    ("doubt", UnknownAtVenue(), S.SUBMITTING, ["OrderSubmitting"], [SendOrder]),
+    ("doubt", Rejected("no"), S.REJECTED, ["OrderRejected"], []),
+    ("doubt", NoAnswer("again"), S.IN_DOUBT, [], [QueryVenue]),
+    ("doubt", CANCEL, S.PENDING_CANCEL, ["CancelRequested"], [SendCancel]),
+    ("cancelling", CANCEL, S.PENDING_CANCEL, [], []),
+    ("cancelling", Cancelled("done"), S.CANCELLED, ["OrderCancelled"], []),
+    ("cancelling", CancelRefused("too late"), S.PENDING_CANCEL, [], [QueryVenue]),
+    ("cancelling", NoAnswer("late"), S.PENDING_CANCEL, [], [QueryVenue]),
+    ("cancelling", FULL, S.FILLED, ["OrderFilled"], []),
+    ("cancelling", PART, S.PENDING_CANCEL, ["OrderFilled"], []),
+    ("cancelling", UnknownAtVenue(), S.PENDING_CANCEL, [], []),
+    ("cancelling_unsent", ACK, S.PENDING_CANCEL, ["OrderWorking"], []),
+    ("cancelling_unsent", UnknownAtVenue(), S.CANCELLED, ["OrderCancelled"], []),
+    ("filled", ACK, S.FILLED, [], []),
+    ("filled", FULL, S.FILLED, [], []),
+    ("filled", Executed(fill("P2", 1)), InvariantBroken, [], []),
+    ("filled", Cancelled("late"), S.FILLED, [], []),
+    ("filled", CANCEL, S.FILLED, [], []),
+    ("filled", Expired(""), S.FILLED, [], []),
+    ("filled", NoAnswer("late"), S.FILLED, [], []),
+    ("filled", UnknownAtVenue(), S.FILLED, [], []),
+    ("cancelled", PART, S.CANCELLED, ["OrderFilled"], []),
+    ("cancelled", FULL, S.FILLED, ["OrderFilled"], []),
+    ("cancelled", ACK, S.CANCELLED, [], []),
+    ("cancelled_unacked", ACK, S.CANCELLED, [], [SendCancel]),
+    ("expired", PART, S.EXPIRED, ["OrderFilled"], []),
+    ("expired", Rejected("late"), S.EXPIRED, [], []),
+    ("rejected", FULL, InvariantBroken, [], []),
+    ("rejected", ACK, S.REJECTED, [], []),
+    ("vanished", UnknownAtVenue(), S.IN_DOUBT, [], []),
+    ("vanished", FULL, S.FILLED, ["OrderFilled"], []),
+    ("submitting", Executed(fill(symbol=Symbol("MSFT"))), InvariantBroken, [], []),
+    ("submitting", Executed(fill(side=Side.SELL)), InvariantBroken, [], []),
+    ("submitting", Executed(fill(quantity=0)), InvariantBroken, [], []),
+    ("submitting", Admission(COMMAND, ACCEPTED), InvariantBroken, [], []),
+]
+
+
+@pytest.mark.parametrize(
+    ("start", "message", "want", "events", "effects"),
+    CASES,
+    ids=[f"{c[0]}-{type(c[1]).__name__}-{n}" for n, c in enumerate(CASES)],
+)
+def test_table(start: str, message: Message, want: Any, events: list[str], effects: list[type[Effect]]) -> None:
+    order = after(*START[start])
+    if isinstance(want, type):
+        with pytest.raises(want):
+            step(order, message, 20)
+        return
+    taken = step(order, message, 20)
+    assert taken.order.status is want
+    assert [type(event).__name__ for event in taken.events] == events
+    assert [type(effect) for effect in taken.effects] == effects
+    if not events:
+        assert taken.order == order
+    else:
+        assert taken.order.updated_ns == 20
+
+
+def test_admission_is_one_step_to_submitting() -> None:
+    taken = step(None, Admission(COMMAND, ACCEPTED), 7)
+    assert taken.order.status is S.SUBMITTING and taken.effects == (SendOrder(),)
+    assert [type(event).__name__ for event in taken.events] == ["OrderReceived", "OrderAccepted", "OrderSubmitting"]
+    assert taken.order.order_id == ids.order_id(COMMAND.idempotency_key, 7)
+    assert taken.order.client_order_id == ids.client_order_id(taken.order.order_id)
+    assert step(None, Admission(COMMAND, ACCEPTED), 7) == taken
+
+
+@pytest.mark.parametrize(("gate", "kept"), [(1, False), (2, False), (3, True), (5, True), (7, True)])
+def test_a_refusal_is_on_record_and_sends_nothing(gate: int, kept: bool) -> None:
+    taken = step(None, Admission(COMMAND, Refused(gate, "why", (("limit", "3"),))), 7)
+    assert taken.order.status is S.DENIED and taken.order.reason == f"gate {gate}: why"
+    assert taken.effects == () and taken.is_kept is kept
+    assert [type(event).__name__ for event in taken.events] == (["OrderReceived"] if kept else []) + ["OrderDenied"]
+
+
+def test_no_order_takes_an_admission_only() -> None:
+    with pytest.raises(InvariantBroken):
+        step(None, ACK, 7)
+
+
+def test_average_price_and_fees_add_up() -> None:
+    order = after(ACK, Executed(fill("A", 30, "10")), Executed(fill("B", 70, "11")))
+    assert order.average_price == Decimal("10.7") and order.fees == 1
+    assert order.fill_ids == ("A", "B") and order.venue_order_id == "V1"
+
+
+def test_ends_go_nowhere_but_to_late_fills() -> None:
+    for status in TERMINAL:
+        assert LEGAL[status] <= {status, S.FILLED}
+    assert {status for status in OrderStatus if not status.is_terminal} - SENT == {S.NEW, S.ACCEPTED}
+    assert set(LEGAL) == set(OrderStatus)
+
+
+MESSAGES = st.one_of(
+    st.just(ACK),
+    st.sampled_from([Cancelled("c"), Expired("e"), CancelRefused("r"), NoAnswer("n"), UnknownAtVenue(), CANCEL]),
+    st.just(Rejected("no")),
+    st.builds(
+        lambda name, quantity, cents: Executed(fill(f"F{name}", quantity, str(Decimal(cents) / 100))),
+        st.integers(0, 5), st.integers(1, 60), st.integers(1, 5000),
+    ),
+)  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(MESSAGES, max_size=15))
+def test_any_story_keeps_the_books(messages: list[Message]) -> None:
+    order, seen, now_ns = admitted(), [], 10
+    for message in messages:
+        now_ns += 1
+        try:
+            taken: Step = step(order, message, now_ns)
+        except InvariantBroken:
+            continue
+        assert taken.order.status in LEGAL[order.status] | {order.status}
+        assert bool(taken.events) == (taken.order != order)
+        seen += [event.fill for event in taken.events if isinstance(event, OrderFilled)]
+        order = taken.order
+        assert step(order, message, now_ns + 1).events == () or isinstance(message, UnknownAtVenue)
+    assert order.filled_quantity == sum(f.quantity for f in seen) <= order.quantity
+    assert len({f.fill_id for f in seen}) == len(seen) and order.fill_ids == tuple(f.fill_id for f in seen)
+    assert order.fees == sum((f.fee for f in seen), Decimal(0))
+    worth = sum((f.price * f.quantity for f in seen), Decimal(0))
+    assert abs(order.average_price * order.filled_quantity - worth) < Decimal("1e-15")
+    assert (order.status is S.FILLED) == (order.filled_quantity == order.quantity)
