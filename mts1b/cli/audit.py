@@ -1,0 +1,121 @@
+"""`mts audit verify`, `mts audit trail ORDER`: the hash chain of everything that happened to orders."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from mts1b.config import Settings, load_settings
+from mts1b.foundation.clock import iso
+from mts1b.foundation.errors import DataError, InputError
+
+if TYPE_CHECKING:
+    from mts1b.audit.chain import Broken, Link, Verified
+    from mts1b.platform.db import Pool
+
+T = TypeVar("T")
+
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", readable=False, help="Where everything lies; default ~/.mts1b.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+app = typer.Typer(no_args_is_help=True, help="The tamper-evident record of every order.")
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the commands."""
+    parent.add_typer(app, name="audit")
+
+
+@app.command("verify")
+def verify(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Check every link against its predecessor and its content; exit 2 at the first that does not hold."""
+    from mts1b.audit.chain import Broken
+
+    proof = verify_chain(load_settings(data_dir=data_dir))
+    if as_json:
+        typer.echo(json.dumps(asdict(proof), default=asdict))
+    if isinstance(proof, Broken):
+        raise _broken(proof)
+    if not as_json:
+        typer.echo(f"audit: {proof.links:,} links verified, head {proof.head.sequence} {proof.head.hash[:16]}")
+
+
+@app.command("trail")
+def trail(order: str, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Tell everything that happened to one order (or fund), with times."""
+    links = read_trail(load_settings(data_dir=data_dir), order)
+    if as_json:
+        typer.echo(json.dumps([asdict(link) | {"content": json.loads(link.content)} for link in links]))
+        return
+    table = Table("link", "time (UTC)", "what", "content", title=order, title_justify="left")
+    for link in links:
+        table.add_row(str(link.sequence), iso(link.timestamp), link.kind, _told(link))
+    Console().print(table, highlight=False)
+
+
+def verify_chain(settings: Settings) -> Verified | Broken:
+    """The proof of the whole stored chain, or its first link that does not hold. StackError when the stack is down."""
+    from mts1b.audit.store import verify_stored
+
+    return _with_pool(settings, verify_stored)
+
+
+def verified_links(settings: Settings) -> int:
+    """How many links the chain has, all of them verified. DataError names the first that does not hold."""
+    from mts1b.audit.chain import Broken
+
+    proof = verify_chain(settings)
+    if isinstance(proof, Broken):
+        raise _broken(proof)
+    return proof.links
+
+
+def read_trail(settings: Settings, subject_id: str) -> list[Link]:
+    """Every link about one order or fund. InputError when there is none."""
+    from mts1b.audit import store
+
+    links = _with_pool(settings, lambda pool: store.trail(pool, subject_id))
+    if not links:
+        raise InputError("order", subject_id, "nothing is on record", "give the id of an order or a fund")
+    return links
+
+
+def _with_pool(settings: Settings, ask: Callable[[Pool], Awaitable[T]]) -> T:
+    from mts1b.deploy.endpoints import endpoints
+    from mts1b.platform.db import close_pools, migrate, open_pool
+
+    async def run() -> T:
+        pool = await open_pool("audit", endpoints(settings).postgres_dsn, pool_size=1)
+        try:
+            await migrate(pool)
+            return await ask(pool)
+        finally:
+            await close_pools()
+
+    return asyncio.run(run())
+
+
+def _broken(proof: Broken) -> DataError:
+    return DataError("audit_chain", proof.sequence, proof.problem, f"{proof.links} links before it hold")
+
+
+def _told(link: Link) -> str:
+    content = json.loads(link.content)
+    order = content.pop("order", None)
+    if isinstance(order, dict):
+        content |= {name: order[name] for name in ("side", "quantity", "symbol", "order_type", "time_in_force")}
+    fill = content.pop("fill", None)
+    if isinstance(fill, dict):
+        content |= {name: fill[name] for name in ("side", "quantity", "symbol", "price", "fee", "fill_id")}
+    hidden = ("order_id", "ts_ns")
+    return ", ".join(f"{name} {value}" for name, value in content.items() if value and name not in hidden)
