@@ -56,7 +56,6 @@ def evaluate(
     strategy.check_history(columns, len(panel.ts_ns))
     chosen = check_periods(periods, len(panel.ts_ns))
     result: Evaluation = BACKENDS[backend](strategy, columns, panel, execution, chosen, keep_returns)
-    _check_finite(strategy, columns, result)
     if periods is None:
         result = Evaluation({name: table[0] for name, table in result.metrics.items()}, result.returns)
     return result
@@ -68,11 +67,3 @@ def _check_panel(panel: Panel) -> None:
             "panel", (len(panel.ts_ns), len(panel.symbols)), "holds no bars", "choose names and dates with bars"
         )
     check_prices(panel)
-
-
-def _check_finite(strategy: Strategy, columns: Mapping[str, Floats], result: Evaluation) -> None:
-    wrong = ~np.isfinite(result.metrics["exposure"]) | ~np.isfinite(result.metrics["volatility"])
-    if bool(wrong.any()):
-        c = int(np.argwhere(wrong)[0][-1])
-        values = {name: float(column[c]) for name, column in columns.items()}
-        raise InputError(strategy.name, values, "gives weights that are not finite", "guard the division, or clip()")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mts1b.backtester.evaluation import METRICS, RETURN_METRICS, Evaluation
+from mts1b.backtester.evaluation import METRICS, RETURN_METRICS, Evaluation, check_finite
 from mts1b.backtester.execution import Execution, Moves, moves
 from mts1b.backtester.lanes import Kernel, kernel_of
 from mts1b.backtester.layout import Layout, plan
@@ -62,6 +62,7 @@ def evaluate(
     for group in _groups(kernel, program, bars, names):
         tables = Tables(program, kernel, {key: table[group] for key, table in fields.items()}, names)
         _run_group(kernel, layout, tables, _cut(moved, group), bounds, execution.cost, sums)
+    check_finite(strategy.name, combos, np.isfinite(sums.gross.sum(axis=1))[layout.job, layout.lane])
     return _collect(kernel, layout, sums, bounds, periods, names, execution.cost, keep_returns)
 
 
@@ -148,16 +149,12 @@ def _reads(
 
 def _takes(kernel: Kernel, fixed: list[dict[str, float]], inner: Mapping[str, Floats], names: int) -> list[Floats]:
     """The kernel's scalars by job: [J, lanes] where they vary between lanes, else [J]."""
-    shape = {True: (kernel.lanes,), False: ()}
-    return [
-        np.array(
-            [
-                np.broadcast_to(scalar_value(node, {**values, **inner}, names), shape[kernel.varies(node)])
-                for values in fixed
-            ]
-        )
-        for node in kernel.takes
-    ]
+    takes = []
+    for node in kernel.takes:
+        shape = (kernel.lanes,) if kernel.varies(node) else ()
+        chosen = (scalar_value(node, {**values, **inner}, names) for values in fixed)
+        takes.append(np.array([np.broadcast_to(value, shape) for value in chosen], dtype=np.float64))
+    return takes
 
 
 def _collect(

@@ -49,6 +49,14 @@ class Evaluation:
         return int(self.metrics["sharpe"].shape[-1])
 
 
+def check_finite(strategy: str, columns: Mapping[str, Floats], finite: NDArray[np.bool_]) -> None:
+    """InputError, naming the first combination, unless `finite` [C] holds for all of them."""
+    if not bool(finite.all()):
+        first = int(np.argmin(finite))
+        values = {name: float(column[first]) for name, column in columns.items()}
+        raise InputError(strategy, values, "gives weights that are not finite", "guard the division, or clip()")
+
+
 def check_periods(periods: Periods | None, bars: int) -> list[tuple[int, int]]:
     """Row ranges start <= t < stop inside the history; the whole of it when none are given."""
     chosen = [(0, bars)] if periods is None else [(int(start), int(stop)) for start, stop in periods]

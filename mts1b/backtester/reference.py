@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mts1b.backtester.evaluation import METRICS, Evaluation
+from mts1b.backtester.evaluation import METRICS, Evaluation, check_finite
 from mts1b.backtester.execution import Execution, Moves, moves
 from mts1b.quantkit import metrics as formulas
 from mts1b.strategy.definition import Strategy
@@ -62,7 +62,10 @@ def evaluate(
     kept = np.empty((count, len(panel.ts_ns))) if keep_returns else None
     for c in range(count):
         values = {name: float(column[c]) for name, column in combos.items()}
-        result = book(program.targets(values, panel), moved, execution.cost)
+        wanted = program.targets(values, panel)
+        chosen = {name: np.array([value]) for name, value in values.items()}
+        check_finite(strategy.name, chosen, np.array([np.isfinite(wanted).all()]))
+        result = book(wanted, moved, execution.cost)
         if kept is not None:
             kept[c] = result.returns
         for p, (start, stop) in enumerate(periods):

@@ -56,6 +56,8 @@ class Tables:
         """The node's table [G, T * width], column l for the inner values `inner[name][l]`; each distinct one once."""
         used = sorted(node.parameters & inner.keys())
         width = len(next(iter(inner.values())))
+        if node.spec.kind is not Kind.CROSS and self._distinct_enough(used, inner, width):
+            return self._filled(node, fixed, inner)
         tuples, place = np.unique(np.stack([inner[name] for name in used], axis=1), axis=0, return_inverse=True)
         distinct = {name: np.ascontiguousarray(tuples[:, i]) for i, name in enumerate(used)}
         fill = self._crossed if node.spec.kind is Kind.CROSS else self._filled
@@ -64,6 +66,10 @@ class Tables:
             return columns
         gathered = columns.reshape(self.group, self.bars, len(tuples))[:, :, place.reshape(-1)]
         return gathered.reshape(self.group, self.bars * width)
+
+    def _distinct_enough(self, used: list[str], inner: Columns, width: int) -> bool:
+        """Repeated columns are few (the padding of the last block): filling them twice beats copying all."""
+        return len(set(zip(*(inner[name].tolist() for name in used), strict=True))) * 4 >= width * 3
 
     def _filled(self, node: Node, fixed: Mapping[str, float], inner: Columns) -> Floats:
         unit = self._units[node.key]

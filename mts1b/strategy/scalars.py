@@ -24,7 +24,9 @@ def scalar_value(node: Node, values: Mapping[str, Any], names: int) -> Any:
     args = [scalar_value(arg, values, names) for arg in node.args]
     function = node.spec.function
     assert function is not None and kind is Kind.ELEMENT, node
-    with np.errstate(all="ignore"):
-        if any(isinstance(arg, np.ndarray) for arg in args):
-            return np.vectorize(function, otypes=[np.float64])(*args)
-        return float(function(*(np.float64(arg) for arg in args)))
+    with np.errstate(all="ignore"):  # float64 divides by 0 as the kernels do, Python's float does not
+        table = np.broadcast_arrays(*(np.asarray(arg, dtype=np.float64) for arg in args))
+        found = np.array(
+            [function(*row) for row in zip(*(column.ravel() for column in table), strict=True)], dtype=np.float64
+        )
+    return found.reshape(table[0].shape) if table[0].ndim else float(found[0])

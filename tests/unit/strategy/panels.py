@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mts1b.strategy.definition import Strategy
 from mts1b.strategy.panel import Panel
 
 
@@ -37,9 +38,7 @@ def changed_after(panel: Panel, bar: int, seed: int = 11) -> Panel:
     return Panel(ts_ns=panel.ts_ns, symbols=panel.symbols, data_version="changed", **fields)
 
 
-def small_values(strategy) -> dict[str, float]:
+def small_values(strategy: Strategy) -> dict[str, float]:
     """Parameter values that are warm within 40 bars."""
-    return {
-        name: min(max(bound.low, 12.0 if bound.kind == "int" else bound.default), bound.high)
-        for name, bound in strategy.params.items()
-    }
+    wanted = {name: 12.0 if bound.kind == "int" else bound.default for name, bound in strategy.params.items()}
+    return {name: min(max(wanted[name], bound.low), bound.high) for name, bound in strategy.params.items()}

@@ -1,0 +1,78 @@
+"""`mts strategy`: what can be run, and what a definition means."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mts1b.foundation.errors import InputError, MtsError
+from mts1b.strategy import Strategy, get_strategy
+from mts1b.strategy.library import names
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add `mts strategy`."""
+    group = typer.Typer(no_args_is_help=True, help="Strategies: list the library, explain a definition.")
+    group.command("list")(list_)
+    group.command("check")(check)
+    app.add_typer(group, name="strategy")
+
+
+def list_(as_json: AsJson = False) -> None:
+    """The library's strategies, with their parameters."""
+    found = [get_strategy(name) for name in names()]
+    if as_json:
+        typer.echo(json.dumps([_row(one) for one in found]))
+        return
+    for one in found:
+        bounds = ", ".join(f"{name} {bound.low:g}..{bound.high:g}" for name, bound in one.params.items())
+        typer.echo(f"{one.name:18s} {one.summary}\n{'':18s} {bounds or 'no parameters'}")
+
+
+def check(
+    what: Annotated[str, typer.Argument(help="A name of the library, or a .py file of strategies.")],
+    as_json: AsJson = False,
+) -> None:
+    """Explain nodes, parameters, look-back and what combinations share. Exit 2 when the definition is wrong."""
+    found = strategies_of(Path(what)) if what.endswith(".py") else [get_strategy(what)]
+    typer.echo(json.dumps([_row(one) for one in found]) if as_json else "\n\n".join(one.describe() for one in found))
+
+
+def strategies_of(path: Path) -> list[Strategy]:
+    """The strategies that a user's file defines. InputError when it cannot be read, run, or defines none."""
+    if not path.is_file():
+        raise InputError("file", str(path), "does not exist", "give a .py file")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise InputError("file", str(path), "is not a Python file", "give a .py file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except MtsError:
+        raise
+    except Exception as error:  # whatever a user's file does wrong is the user's to see, as one line
+        raise InputError("file", str(path), f"fails: {type(error).__name__}: {error}", "correct it") from error
+    found = [value for value in vars(module).values() if isinstance(value, Strategy)]
+    if not found:
+        raise InputError("file", str(path), "defines no strategy", "decorate a function with @strategy")
+    return found
+
+
+def _row(one: Strategy) -> dict[str, object]:
+    return {
+        "name": one.name,
+        "summary": one.summary,
+        "target": str(one.root),
+        "hash": one.hash,
+        "params": {
+            name: {"low": bound.low, "high": bound.high, "default": bound.default, "kind": bound.kind}
+            for name, bound in one.params.items()
+        },
+        "lookback_bars": int(one.lookback(one.resolve({}))),
+    }

@@ -1,0 +1,55 @@
+"""Every combination has its lane, whatever the grid looks like."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from mts1b.backtester.layout import LANES_MAX, plan, width
+
+GRIDS = {
+    "full": list(itertools.product(range(10), range(100))),
+    "filtered": [(a, b) for a in range(40) for b in range(100) if a < b],
+    "short inner axis": list(itertools.product(range(30), range(9), range(4))),
+    "wide inner axis": list(itertools.product(range(2), range(401))),
+    "scattered": np.random.default_rng(1).integers(0, 10_000, (300, 3)).tolist(),
+    "repeated": [(1, 2)] * 5,
+    "one": [(3,)],
+}
+
+
+@pytest.mark.parametrize("case", GRIDS)
+def test_every_combination_has_its_lane(case):
+    table = np.array(GRIDS[case], dtype=float)
+    columns = {f"p{i}": table[:, i] for i in range(table.shape[1])}
+    laid = plan(columns)
+    for c in range(len(table)):
+        block, outer = laid.jobs[laid.job[c]]
+        for name, values in columns.items():
+            inner = name in laid.inner
+            found = laid.inner_values[name][block, laid.lane[c]] if inner else laid.outer_values[name][outer]
+            assert found == values[c]
+
+
+@pytest.mark.parametrize(
+    ("case", "waste"),
+    [("full", 1.13), ("short inner axis", 1.2), ("wide inner axis", 1.2), ("filtered", 1.5), ("scattered", 1.5)],
+)
+def test_few_lanes_are_wasted(case, waste):
+    table = np.array(GRIDS[case], dtype=float)
+    laid = plan({f"p{i}": table[:, i] for i in range(table.shape[1])})
+    assert len(laid.jobs) * laid.lanes <= waste * len(np.unique(table, axis=0))
+
+
+def test_no_parameters_is_one_lane_of_one_job():
+    laid = plan({})
+    assert (laid.jobs, laid.job.tolist(), laid.lane.tolist()) == (((0, 0),), [0], [0])
+
+
+@pytest.mark.parametrize("size", [1, 8, 9, 16, 100, 128, 129, 401, 1000])
+def test_width_holds_the_values_in_few_blocks(size):
+    lanes = width(size)
+    assert lanes <= LANES_MAX
+    assert -(-size // lanes) == -(-size // LANES_MAX)
