@@ -13,6 +13,7 @@ from functools import cache
 from hashlib import blake2b
 from importlib.metadata import version
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from mts1b.backtester import Execution
@@ -23,8 +24,14 @@ from mts1b.research.grid import Grid
 from mts1b.strategy import Strategy
 from mts1b.strategy.panel import FIELDS, Panel
 
-DECIDING_PACKAGES = ("mts1b.quantkit", "mts1b.strategy", "mts1b.backtester", "mts1b.research")
-"""Whose source decides the numbers of a sweep."""
+DECIDING_SOURCES = (
+    ("mts1b.quantkit", "*.py"),
+    ("mts1b.strategy", "*.py"),
+    ("mts1b.backtester", "*.py"),
+    ("mts1b.research", "chunks.py"),
+    ("mts1b.research", "grid.py"),
+)
+"""Package and pattern of the files whose source decides the rows of a sweep."""
 
 DECIDING_LIBRARIES = ("numpy", "numba")
 
@@ -132,9 +139,9 @@ def panel_digest(panel: Panel) -> str:
 
 @cache
 def code_version() -> str:
-    """Digest of the source that decides a sweep's numbers, and of the libraries that compute them."""
+    """Digest of the source that decides a sweep's rows, and of the versions of the libraries that compute them."""
     sources: list[object] = [f"{name}={version(name)}" for name in DECIDING_LIBRARIES]
-    for package in DECIDING_PACKAGES:
-        modules = (entry for entry in files(package).iterdir() if entry.name.endswith(".py"))
-        sources += [package + entry.name + entry.read_text() for entry in sorted(modules, key=lambda entry: entry.name)]
+    for package, pattern in DECIDING_SOURCES:
+        root = Path(str(files(package)))
+        sources += [f"{path.relative_to(root)}\x1e{path.read_text()}" for path in sorted(root.rglob(pattern))]
     return digest(*sources)

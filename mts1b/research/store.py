@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from mts1b.foundation.errors import DataError, StackError
+from mts1b.foundation.errors import DataError, StackError, unknown_name
 from mts1b.research.plan import Chunk, SweepPlan
 
 MADE_BY = ("data_version", "code_version", "execution")
@@ -89,6 +92,31 @@ class SweepStore:
 def read_table(pattern: str, sort_by: str = "combination") -> pl.DataFrame:
     """The result table behind `SweepSummary.table`, one row for each combination, sorted by its number."""
     return pl.read_parquet(pattern).sort(sort_by)
+
+
+@dataclass(frozen=True, slots=True)
+class HeatMap:
+    """A metric over two parameters: `values` [Y, X], NaN where the grid has no combination."""
+
+    x_name: str
+    y_name: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    values: NDArray[np.float64]
+
+
+def heat_map(table: pl.DataFrame, x_name: str, y_name: str, metric: str = "sharpe") -> HeatMap:
+    """The best of `metric` over all other parameters, for each pair of values. UnknownNameError for another column."""
+    for name in (x_name, y_name, metric):
+        if name not in table.columns:
+            raise unknown_name("column", name, table.columns)
+    best = table.group_by(x_name, y_name).agg(pl.col(metric).max()).drop_nulls()
+    x, y = (tuple(best[name].unique().sort().to_list()) for name in (x_name, y_name))
+    values = np.full((len(y), len(x)), np.nan)
+    rows = np.searchsorted(np.array(y), best[y_name].to_numpy())
+    columns = np.searchsorted(np.array(x), best[x_name].to_numpy())
+    values[rows, columns] = best[metric].to_numpy()
+    return HeatMap(x_name, y_name, x, y, values)
 
 
 def _unwritable(path: Path, error: OSError) -> StackError:

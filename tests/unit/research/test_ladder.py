@@ -13,7 +13,7 @@ import pytest
 
 from mts1b.backtester import METRICS, Execution, evaluate
 from mts1b.foundation.clock import SystemClock
-from mts1b.foundation.errors import DataError, InputError, StackError
+from mts1b.foundation.errors import DataError, InputError, StackError, UnknownNameError
 from mts1b.quantkit.overfitting import deflated_sharpe
 from mts1b.research import plan as plan_module
 from mts1b.research.folds import rolling_folds
@@ -21,7 +21,7 @@ from mts1b.research.grid import Grid
 from mts1b.research.ladder import Progress, run_sweep
 from mts1b.research.plan import SweepSpec
 from mts1b.research.runner import LocalRunner
-from mts1b.research.store import read_table
+from mts1b.research.store import heat_map, read_table
 from mts1b.research.summary import SweepSummary
 from mts1b.strategy import get_strategy
 from tests.unit.research.made_panels import random_panel
@@ -166,3 +166,14 @@ def test_a_window_longer_than_history_is_refused_before_anything_is_written(tmp_
 def test_top_out_of_range(tmp_path: Path, top_k: int) -> None:
     with pytest.raises(InputError, match="top="):
         sweep(tmp_path, dataclasses.replace(SPEC, top_k=top_k))
+
+
+def test_a_heat_map_takes_the_best_over_the_other_parameters() -> None:
+    table = pl.DataFrame(
+        {"fast": [5, 5, 9, 9], "slow": [20, 20, 30, 20], "target": [0.1, 0.2, 0.1, 0.1], "sharpe": [1.0, 2.0, 3.0, 4.0]}
+    )
+    found = heat_map(table, "fast", "slow")
+    assert (found.x, found.y) == ((5, 9), (20, 30))
+    np.testing.assert_array_equal(found.values, [[2.0, 4.0], [math.nan, 3.0]])
+    with pytest.raises(UnknownNameError, match="did you mean: fast"):
+        heat_map(table, "fats", "slow")
