@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
-from mts1b.brokers.port import Broker, VenueAck, VenueOrderState, VenueReject, VenueReport
+from mts1b.brokers.port import Broker, ReportKind, VenueAck, VenueOrderState, VenueReject, VenueReport
 from mts1b.foundation.ids import ClientOrderId
 from mts1b.foundation.limits import QUEUE_DEPTH_MAX
 from mts1b.foundation.order import Order
 
 BATCH_REPORTS = 500
+ACKS_WAIT_S = 0.05
 
 
 class BrokerWorker:
@@ -39,7 +41,8 @@ class BrokerWorker:
     async def reports_after(self, after: int, wait_s: float) -> list[VenueReport]:
         """The next reports above `after`, at most BATCH_REPORTS; empty when none came within `wait_s`.
 
-        Reports up to `after` are let go. Asking for older ones again starts over at the venue.
+        Reports up to `after` are let go. Asking for older ones again starts over at the venue. Acknowledgements, which
+        `submit` has given already, are no news: alone they wait ACKS_WAIT_S for company.
         """
         if self._pump is None or after < self._head or self._pump.done():
             await self._start(after)
@@ -47,10 +50,9 @@ class BrokerWorker:
             while self._reports and self._reports[0].sequence <= after:
                 self._head = self._reports.popleft().sequence
             self._changed.notify_all()  # room for the pump
-            try:
-                await asyncio.wait_for(self._changed.wait_for(self._something), wait_s)
-            except TimeoutError:
+            if not await self._within(wait_s, lambda: bool(self._reports)):
                 return []
+            await self._within(ACKS_WAIT_S, lambda: any(report.kind is not ReportKind.ACK for report in self._reports))
         if not self._reports and self._pump is not None and self._pump.done():
             self._pump.result()  # raises what ended it
         return [report for _, report in zip(range(BATCH_REPORTS), self._reports, strict=False)]
@@ -63,8 +65,14 @@ class BrokerWorker:
         await self._broker.close()
         await self._stop()
 
-    def _something(self) -> bool:
-        return bool(self._reports) or self._pump is None or self._pump.done()
+    async def _within(self, wait_s: float, condition: Callable[[], bool]) -> bool:
+        """Whether the condition came true, or the pump ended, in time. The lock is held."""
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._changed.wait_for(lambda: self._pump is None or self._pump.done() or condition())
+        except TimeoutError:
+            return False
+        return True
 
     async def _start(self, after: int) -> None:
         await self._stop()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mts1b.foundation.clock import NS_PER_MS
-from mts1b.platform.telemetry import summary
+from mts1b.platform.telemetry import Recorder
 
 SIGNAL = "strategy_signal"
 SIZING = "portfolio_sizing"
@@ -20,7 +19,7 @@ class Budget:
 
     step: str
     title: str
-    target_ms: float
+    target_ms: float | None
 
 
 HOT_PATH = (
@@ -43,7 +42,7 @@ HOT_PATH = (
 class LatencyRow:
     """One step as measured: milliseconds, the number of measurements, and whether p99 is within the target.
 
-    A step that never ran has count 0, NaN times and is within nothing. `target_ms` None: no target is stated.
+    A step that never ran has count 0. `target_ms` None: no target is stated.
     """
 
     step: str
@@ -59,14 +58,18 @@ class LatencyRow:
         return None if self.target_ms is None or not self.count else self.p99_ms <= self.target_ms
 
 
-def latency_rows(durations_ns: Mapping[str, Sequence[int]]) -> tuple[LatencyRow, ...]:
+def latency_rows(recorded: Recorder) -> tuple[LatencyRow, ...]:
     """The source's steps in its order, then the whole rebalance of one bar, which it states no target for."""
-    rows = [_row(budget.step, budget.title, budget.target_ms, durations_ns) for budget in HOT_PATH]
-    return (*rows, _row(REBALANCE, "Whole rebalance of one bar, all its orders", None, durations_ns))
-
-
-def _row(step: str, title: str, target_ms: float | None, durations_ns: Mapping[str, Sequence[int]]) -> LatencyRow:
-    if not durations_ns.get(step):
-        return LatencyRow(step, title, 0, float("nan"), float("nan"), target_ms)
-    found = summary(step, durations_ns[step])
-    return LatencyRow(step, title, found.count, found.p50_ns / NS_PER_MS, found.p99_ns / NS_PER_MS, target_ms)
+    budgets = (*HOT_PATH, Budget(REBALANCE, "Whole rebalance of one bar, all its orders", None))
+    found = recorded.table([budget.step for budget in budgets])
+    return tuple(
+        LatencyRow(
+            step=budget.step,
+            title=budget.title,
+            count=row.count,
+            p50_ms=row.p50_ns / NS_PER_MS,
+            p99_ms=row.p99_ns / NS_PER_MS,
+            target_ms=budget.target_ms,
+        )
+        for budget, row in zip(budgets, found, strict=True)
+    )

@@ -16,7 +16,7 @@ from mts1b.foundation.clock import Clock
 from mts1b.oms.local_risk import LocalRisk
 from mts1b.oms.ports import BusPort, JournalPort
 from mts1b.oms.service import Oms
-from mts1b.platform.telemetry import StepTimer
+from mts1b.platform.telemetry import Recorder
 from mts1b.riskengine.service import RiskService
 
 
@@ -45,12 +45,12 @@ def local_desk(
     service = RiskService(plan.fund_id, plan.limits, clock)
     service.set_covariance(plan.symbols, plan.covariance())
 
-    async def build(timer: StepTimer) -> Oms:
-        return Oms(plan.fund_id, journal, LocalRisk(service), broker, bus, clock, plan.opening_cash, timer)
+    async def build(recorder: Recorder) -> Oms:
+        return Oms(plan.fund_id, journal, LocalRisk(service), broker, bus, clock, plan.opening_cash, recorder)
 
-    oms = OmsWorker(build, broker, StepTimer())
-    strategy = StrategyWorker(
-        plan.strategy, plan.values, plan.panel, plan.mandate, oms, clock, StepTimer(), plan.in_flight
-    )
     risk = cast(RiskDesk, Local(service))
+    oms = OmsWorker(build, broker, risk, Recorder())
+    strategy = StrategyWorker(
+        plan.strategy, plan.values, plan.panel, plan.mandate, oms, clock, Recorder(), plan.in_flight
+    )
     return Desk(Feed(plan.panel, market), strategy, risk, oms, BrokerWorker(broker))

@@ -5,29 +5,37 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 from actors.portfolio import Holdings
 from mts1b.brokers.port import Broker, VenueReport
 from mts1b.foundation.commands import CancelOrder, SubmitOrder
-from mts1b.foundation.errors import StackError, VenueError
+from mts1b.foundation.errors import InvariantBroken, StackError, VenueError
 from mts1b.foundation.events import NavMarked
 from mts1b.foundation.ids import Symbol
 from mts1b.foundation.limits import QUEUE_DEPTH_MAX, START_TIMEOUT_S
 from mts1b.foundation.order import Order
 from mts1b.oms.recovery import RecoveryReport
 from mts1b.oms.service import Oms
-from mts1b.platform.telemetry import StepTimer
+from mts1b.platform.telemetry import Recorder
 
 BATCH_REPORTS = 500
 RETRY_S = 0.2
 
 
+class RiskMarks(Protocol):
+    """Where risk takes new prices, in order with everything else it hears from the OMS."""
+
+    async def mark(self, prices: Mapping[Symbol, Decimal], ts_ns: int) -> NavMarked: ...
+
+
 class OmsWorker:
     """`start` recovers and follows the venue; the other calls start it when nobody has, as after a restart."""
 
-    def __init__(self, build: Callable[[StepTimer], Awaitable[Oms]], broker: Broker, timer: StepTimer) -> None:
-        self._build, self._broker, self._timer = build, broker, timer
+    def __init__(
+        self, build: Callable[[Recorder], Awaitable[Oms]], broker: Broker, risk: RiskMarks, recorder: Recorder
+    ) -> None:
+        self._build, self._broker, self._risk, self._recorder = build, broker, risk, recorder
         self._oms: Oms | None = None
         self._starting = asyncio.Lock()
         self._followed = asyncio.Condition()
@@ -39,7 +47,7 @@ class OmsWorker:
         """Recover from the journal, then accept work. Does nothing when it has already."""
         async with self._starting:
             if self._recovery is None:
-                self._oms = self._oms or await self._build(self._timer)
+                self._oms = self._oms or await self._build(self._recorder)
                 self._recovery = await self._oms.recover()
                 self._sequence = self._recovery.report_sequence
                 self._follower = asyncio.create_task(self._follow(self._oms))
@@ -52,7 +60,13 @@ class OmsWorker:
         return await (await self._running()).cancel(command)
 
     async def mark(self, prices: Mapping[Symbol, Decimal], ts_ns: int) -> NavMarked:
-        return await (await self._running()).mark(prices, ts_ns)
+        """Value the fund, here and in risk. InvariantBroken when the two books do not agree."""
+        oms = await self._running()
+        marked = await oms.mark(prices, ts_ns)
+        theirs = await self._risk.mark(prices, ts_ns)
+        if (marked.nav, marked.cash) != (theirs.nav, theirs.cash):
+            raise InvariantBroken("nav", marked.nav, f"risk has {theirs.nav}")
+        return marked
 
     async def holdings(self) -> Holdings:
         """NAV at the last marks, positions and open orders. StackError before the first mark."""
@@ -87,9 +101,9 @@ class OmsWorker:
     async def statistics(self) -> dict[str, Any]:
         return (await self._running()).statistics()
 
-    async def durations(self) -> dict[str, list[int]]:
-        """What each step took, in nanoseconds, in the order of happening."""
-        return self._timer.durations()
+    async def durations(self) -> Recorder:
+        """What each step took so far."""
+        return self._recorder
 
     async def close(self) -> None:
         """Let orders in flight finish and stop being the fund's writer. Open orders stay at the venue."""

@@ -22,7 +22,9 @@ class RiskWorker:
         self._service = service
         self._restored = False
 
-    def check(self, command: SubmitOrder | CancelOrder) -> Decision:
+    def check(self, command: SubmitOrder | CancelOrder, told: Sequence[OrderEvent] = ()) -> Decision:
+        """Decide, after following what is `told` with the question."""
+        self.tell(told)
         self._require_restored()
         return self._service.check(command)
 
@@ -44,7 +46,9 @@ class RiskWorker:
         self._service.restore(snapshot)
         self._restored = True
 
-    def mark(self, prices: Mapping[Symbol, Decimal], ts_ns: int) -> NavMarked:
+    def mark(self, prices: Mapping[Symbol, Decimal], ts_ns: int, told: Sequence[OrderEvent] = ()) -> NavMarked:
+        """Value the fund, after following what is `told`."""
+        self.tell(told)
         self._require_restored()
         return self._service.mark(prices, ts_ns)
 

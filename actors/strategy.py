@@ -20,7 +20,7 @@ from mts1b.foundation.errors import InputError, InvariantBroken, StackError
 from mts1b.foundation.ids import Symbol
 from mts1b.foundation.limits import ORDERS_IN_FLIGHT_MAX, START_TIMEOUT_S
 from mts1b.foundation.order import Order
-from mts1b.platform.telemetry import StepTimer
+from mts1b.platform.telemetry import Recorder
 from mts1b.strategy.definition import Strategy, Values
 from mts1b.strategy.panel import Panel
 from mts1b.strategy.stepper import Stepper
@@ -65,14 +65,14 @@ class StrategyWorker:
         mandate: Mandate,
         oms: OrderEntry,
         clock: Clock,
-        timer: StepTimer,
+        recorder: Recorder,
         in_flight: int = ORDERS_IN_FLIGHT_MAX,
     ) -> None:
         if not 1 <= in_flight <= ORDERS_IN_FLIGHT_MAX:
             raise InputError("in_flight", in_flight, f"must be 1 to {ORDERS_IN_FLIGHT_MAX}", "choose one in range")
         self._strategy, self._values, self._history = strategy, values, history
         self._symbols = tuple(Symbol(name) for name in history.symbols)
-        self._mandate, self._oms, self._clock, self._timer = mandate, oms, clock, timer
+        self._mandate, self._oms, self._clock, self._recorder = mandate, oms, clock, recorder
         self._in_flight = in_flight
         self._stepper = strategy.stepper(values, self._symbols)
         self._next = 0
@@ -96,11 +96,11 @@ class StrategyWorker:
             holdings = await self._oms.holdings()
             sizing_ns = self._clock.monotonic_ns()
             commands = rebalance(self._mandate, self._symbols, targets.tolist(), bar.closes, holdings, bar.ts_ns)
-            self._timer.record(SIZING, self._clock.monotonic_ns() - sizing_ns)
+            self._recorder.record(SIZING, self._clock.monotonic_ns() - sizing_ns)
             statuses.update(order.status.value for order in await self._hand_over(commands))
         took_ns = self._clock.monotonic_ns() - began_ns
         if statuses:
-            self._timer.record(REBALANCE, took_ns)
+            self._recorder.record(REBALANCE, took_ns)
         self._counts.update(statuses)
         self._counts["bars"] += 1
         return Rebalanced(bar.index, targets, dict(statuses), took_ns)
@@ -108,9 +108,9 @@ class StrategyWorker:
     async def statistics(self) -> dict[str, int]:
         return dict(self._counts)
 
-    async def durations(self) -> dict[str, list[int]]:
-        """What each step took, in nanoseconds, in the order of happening."""
-        return self._timer.durations()
+    async def durations(self) -> Recorder:
+        """What each step took so far."""
+        return self._recorder
 
     async def _targets(self, bar: Closed) -> NDArray[np.float64]:
         """The targets of `bar`, catching up first where bars were missed."""
@@ -122,7 +122,7 @@ class StrategyWorker:
             raise InvariantBroken("bar", bar.ts_ns, f"is not row {bar.index} of the history")
         began_ns = self._clock.monotonic_ns()
         targets = self._stepper.step(*bar.rows)
-        self._timer.record(SIGNAL, self._clock.monotonic_ns() - began_ns)
+        self._recorder.record(SIGNAL, self._clock.monotonic_ns() - began_ns)
         self._next, self._last = bar.index + 1, (bar.index, targets)
         return targets
 
@@ -156,5 +156,5 @@ class StrategyWorker:
                     raise
                 await asyncio.sleep(RETRY_S)
             else:
-                self._timer.record(ORDER_TOTAL, self._clock.monotonic_ns() - began_ns)
+                self._recorder.record(ORDER_TOTAL, self._clock.monotonic_ns() - began_ns)
                 return order

@@ -41,7 +41,7 @@ from mts1b.foundation.limits import STOP_TIMEOUT_S
 from mts1b.oms.journal import Journal
 from mts1b.oms.service import Oms
 from mts1b.platform import db, eventbus
-from mts1b.platform.telemetry import StepTimer
+from mts1b.platform.telemetry import Recorder
 from mts1b.riskengine.limits import RiskLimits
 from mts1b.riskengine.service import RiskService
 from mts1b.strategy.definition import Strategy, Values
@@ -65,7 +65,7 @@ class StrategyActor(StrategyWorker):
         self, strategy: Strategy, values: Values, panel: Panel, mandate: Mandate, oms: ActorHandle, in_flight: int
     ) -> None:
         entry = cast(OmsWorker, Remote(oms, "oms"))
-        super().__init__(strategy, values, panel, mandate, entry, SystemClock(), StepTimer(), in_flight)
+        super().__init__(strategy, values, panel, mandate, entry, SystemClock(), Recorder(), in_flight)
 
 
 class BrokerActor(BrokerWorker):
@@ -84,17 +84,17 @@ class OmsActor(OmsWorker):
         self._bus: eventbus.EventBus | None = None
         venue, gate = RemoteBroker(broker), RemoteRisk(risk)
 
-        async def build(timer: StepTimer) -> Oms:
+        async def build(recorder: Recorder) -> Oms:
             pool = await db.open_pool("primary", postgres_dsn)
             await db.migrate(pool)
             self._bus = await eventbus.connect(nats_url)
             await self._bus.ensure_stream(STREAM, SUBJECTS)
             journal = Journal(pool, fund_id)
-            oms = Oms(fund_id, journal, gate, venue, FillsBus(self._bus), SystemClock(), cash, timer)
+            oms = Oms(fund_id, journal, gate, venue, FillsBus(self._bus), SystemClock(), cash, recorder)
             gate.restore_it = oms.restore_risk
             return oms
 
-        super().__init__(build, venue, StepTimer())
+        super().__init__(build, venue, gate, Recorder())
 
     async def close(self) -> None:
         await super().close()
