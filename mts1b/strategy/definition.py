@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,7 @@ from mts1b.foundation.ids import digest
 from mts1b.strategy.expr import Node, Number, lift
 from mts1b.strategy.ops import Kind
 from mts1b.strategy.scalars import scalar_value
-
-if TYPE_CHECKING:
-    from mts1b.strategy.stepper import Stepper
+from mts1b.strategy.stepper import Stepper
 
 Values = Mapping[str, Any]
 """Parameter values by name: numbers, or arrays with one entry for each combination."""
@@ -119,9 +117,7 @@ class Strategy:
 
     def stepper(self, values: Values, symbols: Sequence[str]) -> Stepper:
         """The live form: `.warm(panel)`, then `.step(open, high, low, close, volume)` of rows [S] -> targets [S]."""
-        from mts1b.strategy.stepper import Stepper  # compiles: only where it is run
-
-        return Stepper(self, values, symbols)
+        return Stepper(self.root, self.resolve(values), symbols)
 
     def check_history(self, values: Values, bars: int) -> None:
         """InputError, naming parameter, value and need, when the first target would come after the last of `bars`."""

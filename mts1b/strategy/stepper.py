@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mts1b.foundation.errors import InputError
-from mts1b.strategy.definition import Strategy, Values
+from mts1b.strategy.expr import Node
 from mts1b.strategy.panel import FIELDS, Panel
 from mts1b.strategy.program import FIELD_KEYS, Progress, program_of
 
@@ -16,14 +16,15 @@ Floats = NDArray[np.float64]
 
 
 class Stepper:
-    """Follows the market with one set of parameter values. Warm it with the history, then call `step` once a bar."""
+    """Follows the market with one set of parameter values. Warm it with the history, then call `step` once a bar.
 
-    def __init__(self, strategy: Strategy, values: Values, symbols: Sequence[str]) -> None:
-        self.strategy = strategy
-        self.values = strategy.resolve(values)
+    Made by `Strategy.stepper`, which checks the values.
+    """
+
+    def __init__(self, root: Node, values: Mapping[str, float], symbols: Sequence[str]) -> None:
         self.symbols = tuple(symbols)
-        self._program = program_of(strategy.root)
-        self._progress = Progress(self._program, self.values, len(self.symbols))
+        self._program = program_of(root)
+        self._progress = Progress(self._program, values, len(self.symbols))
 
     def warm(self, panel: Panel) -> Floats:
         """Take in a history of the same names; the targets [T, S] decided along it."""
