@@ -113,8 +113,8 @@ class Grid:
 
     @property
     def inner(self) -> int:
-        """Values of the last axis, the one that runs fastest; 1 for a strategy without parameters."""
-        return self.shape[-1] if self.axes else 1
+        """Values of the axis that runs fastest: the last with more than one; 1 when there is none."""
+        return next((count for count in reversed(self.shape) if count > 1), 1)
 
     @property
     def full_size(self) -> int:

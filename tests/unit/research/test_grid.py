@@ -24,6 +24,7 @@ VALUES = st.lists(st.integers(0, 30).map(float), min_size=1, max_size=6, unique=
 def test_ranges_leave_out_the_stop() -> None:
     grid = Grid.parse({"fast": "5:105:1", "slow": "20:420:4"}, PARAMS)
     assert grid.shape == (100, 100, 1) and grid.size() == 10_000
+    assert grid.inner == 100  # the last axis that is swept
     assert grid.axes[1].values[:2] == (20.0, 24.0) and grid.axes[1].values[-1] == 416.0
     assert grid.axes[2] == Axis("target", (0.15,))  # not swept: its default
 
@@ -95,4 +96,4 @@ def test_an_axis_reads_back_its_own_text(values) -> None:
 
 def test_a_strategy_without_parameters_has_one_combination() -> None:
     grid = Grid.parse({}, {})
-    assert grid.size() == 1 and grid.combinations(np.arange(1)) == {}
+    assert grid.size() == grid.inner == 1 and grid.combinations(np.arange(1)) == {}
