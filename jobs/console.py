@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from mts1b.config import Settings, load_settings
 from mts1b.foundation.errors import InputError, MtsError
@@ -64,7 +65,7 @@ def print_sweep(summary: SweepSummary, rows: int = 5) -> None:
         f"in {summary.seconds:.1f} s ({summary.chunks_computed} chunks computed, {summary.chunks_skipped} found)",
         soft_wrap=True,
     )
-    table = Table("rank", *summary.best, "Sharpe", "CAGR", "max drawdown", "turnover")
+    table = Table("rank", *summary.best, "Sharpe", "CAGR", "max drawdown", "turnover", box=SIMPLE)
     for place, row in enumerate(summary.top[:rows], start=1):
         measured = (
             f"{row['sharpe']:.3f}",
@@ -86,11 +87,11 @@ def print_sweep(summary: SweepSummary, rows: int = 5) -> None:
 
 def print_walk_forward(console: Console, found: WalkForwardSummary) -> None:
     """The folds, and the joined out-of-sample result."""
-    table = Table("fold", "chosen on", "judged on", "parameters", "Sharpe in", "Sharpe out", "return out")
+    judged_on = Column("judged on", no_wrap=True)
+    table = Table("fold", judged_on, "chosen before", "Sharpe in", "out", "return", box=SIMPLE)
     for place, fold in enumerate(found.folds, start=1):
         table.add_row(
             str(place),
-            " to ".join(fold.train_dates),
             " to ".join(fold.test_dates),
             " ".join(f"{name}={value:g}" for name, value in fold.params.items()),
             f"{fold.train['sharpe']:.3f}",

@@ -24,6 +24,9 @@ from mts1b.research.grid import Grid
 from mts1b.strategy import Strategy
 from mts1b.strategy.panel import FIELDS, Panel
 
+CHUNKS_WANTED = 8
+"""Chunks of a sweep at least, while they stay above the smallest worth handing out."""
+
 DECIDING_SOURCES = (
     ("mts1b.quantkit", "*.py"),
     ("mts1b.strategy", "*.py"),
@@ -87,10 +90,12 @@ class SweepPlan:
 def plan_sweep(spec: SweepSpec, panel: Panel) -> SweepPlan:
     """Fix the sweep's key and chunks. Reads the panel's bars once, for their digest."""
     bars, names = panel.close.shape
+    size = chunk_size(spec.grid, bars, names)
     manifest = {
         "strategy": {"name": spec.strategy.name, "hash": spec.strategy.hash},
         "grid": spec.grid.text,
         "combinations": spec.grid.size(),
+        "chunk_combinations": size,
         "data": {
             "version": panel.data_version,
             "digest": panel_digest(panel),
@@ -105,12 +110,15 @@ def plan_sweep(spec: SweepSpec, panel: Panel) -> SweepPlan:
         "periods": spec.periods(bars),
     }
     key = digest("sweep", json.dumps(manifest, sort_keys=True))
-    return SweepPlan(key, manifest, tuple(_chunks(spec.grid, chunk_size(spec.grid, bars, names), key)))
+    return SweepPlan(key, manifest, tuple(_chunks(spec.grid, size, key)))
 
 
 def chunk_size(grid: Grid, bars: int, names: int) -> int:
-    """Combinations of a chunk: whole runs of the grid's last axis where they fit, since those share the most."""
-    wanted = CHUNK_BAR_STEPS // max(bars * names, 1)
+    """Combinations of a chunk: whole runs of the grid's inner axis where they fit, since those share the most.
+
+    A small sweep is cut finer, so that it too keeps a few workers busy.
+    """
+    wanted = min(CHUNK_BAR_STEPS // max(bars * names, 1), grid.full_size // CHUNKS_WANTED)
     size = min(max(wanted, CHUNK_COMBINATIONS_MIN), CHUNK_COMBINATIONS_MAX)
     inner = grid.inner
     return size if inner > size else size // inner * inner
