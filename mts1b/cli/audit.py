@@ -92,7 +92,7 @@ def read_trail(settings: Settings, subject_id: str) -> list[Link]:
 
 def _with_pool(settings: Settings, ask: Callable[[Pool], Awaitable[T]]) -> T:
     from mts1b.deploy.endpoints import endpoints
-    from mts1b.platform.db import close_pools, migrate, open_pool
+    from mts1b.platform.db import migrate, open_pool
 
     async def run() -> T:
         pool = await open_pool("audit", endpoints(settings).postgres_dsn, pool_size=1)
@@ -100,7 +100,7 @@ def _with_pool(settings: Settings, ask: Callable[[Pool], Awaitable[T]]) -> T:
             await migrate(pool)
             return await ask(pool)
         finally:
-            await close_pools()
+            await pool.close()
 
     return asyncio.run(run())
 

@@ -113,7 +113,7 @@ class RiskService:
             "mode": self.state.mode.value,
             "nav": self.state.nav,
             "gross": self.state.totals.gross,
-            "working_orders": len(self.state.working),
+            "open_orders": self.state.open_orders,
             "keys": len(self.state.keys),
         }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 from mts1b.foundation.clock import NS_PER_DAY, NS_PER_S
 from mts1b.foundation.commands import SubmitOrder
@@ -34,6 +34,8 @@ from mts1b.foundation.order import Order, Side
 from mts1b.riskengine.covariance import Covariance
 from mts1b.riskengine.exposure import EMPTY, ZERO, Name, Totals
 from mts1b.riskengine.verdict import Mode
+
+K = TypeVar("K", IdempotencyKey, OrderId)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +83,9 @@ class RiskState:
         self.names: dict[Symbol, Name] = {}
         self.totals = Totals()
         self.unmarked: set[Symbol] = set()
-        self.working: dict[IdempotencyKey, Working] = {}
+        self.reserved: dict[IdempotencyKey, Working] = {}  # accepted, its events not back yet
+        self.working: dict[OrderId, Working] = {}
         self.keys: dict[IdempotencyKey, int] = {}
-        self.key_of: dict[OrderId, IdempotencyKey] = {}
         self.borrow: dict[Symbol, Borrow] = {}
         self.borrow_ns: int | None = None
         self.covariance: Covariance | None = None
@@ -97,6 +99,11 @@ class RiskState:
     def nav(self) -> Decimal | None:
         """Cash and the worth of the shares held at the marks. None before the first mark, or with a name unmarked."""
         return None if self.last_nav is None or self.unmarked else self.cash + self.totals.held
+
+    @property
+    def open_orders(self) -> int:
+        """Orders that may still fill."""
+        return len(self.reserved) + len(self.working)
 
     def name(self, symbol: Symbol) -> Name:
         return self.names.get(symbol, EMPTY)
@@ -115,19 +122,18 @@ class RiskState:
         for symbol, quantity in snapshot.positions:
             self._set(symbol, replace(self.name(symbol), held=quantity))
         for order in snapshot.open_orders:
-            self.key_of[order.order_id] = order.idempotency_key
-            self._work(order.idempotency_key, Working(order.symbol, order.side, order.open_quantity))
+            self._work(self.working, order.order_id, Working(order.symbol, order.side, order.open_quantity))
         self._reload_covariance()
 
     def reserve(self, command: SubmitOrder, now_ns: int) -> None:
         """Count an accepted order at once, before its events come back: many may be in flight."""
         self.keys[command.idempotency_key] = now_ns
-        self._work(command.idempotency_key, Working(command.symbol, command.side, command.quantity))
+        self._work(self.reserved, command.idempotency_key, Working(command.symbol, command.side, command.quantity))
 
     def release(self, key: IdempotencyKey) -> None:
         """Take back a reservation that never became an order."""
         self.keys.pop(key, None)
-        self._work(key, None)
+        self._work(self.reserved, key, None)
 
     def forget_keys(self, now_ns: int, window_s: int) -> None:
         """Drop keys older than the window; they are in order of time."""
@@ -143,14 +149,12 @@ class RiskState:
         match event:
             case OrderReceived(order=order, ts_ns=ts_ns):
                 self.keys.setdefault(order.idempotency_key, ts_ns)
-                self.key_of[order.order_id] = order.idempotency_key
-                self._work(order.idempotency_key, Working(order.symbol, order.side, order.quantity))
+                self._work(self.reserved, order.idempotency_key, None)
+                self._work(self.working, order.order_id, Working(order.symbol, order.side, order.quantity))
             case OrderFilled(fill=fill):
                 self._fill(fill)
             case OrderDenied() | OrderCancelled() | OrderRejected() | OrderExpired():
-                key = self.key_of.pop(event.order_id, None)
-                if key is not None:
-                    self._work(key, None)
+                self._work(self.working, event.order_id, None)
             case OrderAccepted() | OrderSubmitting() | OrderWorking() | CancelRequested() | OrderInDoubt():
                 return
             case _:
@@ -179,18 +183,14 @@ class RiskState:
         self.cash += fill.cash_change
         name = self.name(fill.symbol)
         self._set(fill.symbol, replace(name, held=name.held + fill.side.sign * fill.quantity))
-        key = self.key_of.get(fill.order_id)
-        open_part = self.working.get(key) if key is not None else None
-        if key is None or open_part is None:
-            return  # a late fill of an order that had ended
-        left = open_part.quantity - fill.quantity
-        self._work(key, replace(open_part, quantity=left) if left > 0 else None)
-        if left <= 0:
-            del self.key_of[fill.order_id]
+        open_part = self.working.get(fill.order_id)
+        if open_part is not None:  # else a late fill of an order that had ended
+            left = open_part.quantity - fill.quantity
+            self._work(self.working, fill.order_id, replace(open_part, quantity=left) if left > 0 else None)
 
-    def _work(self, key: IdempotencyKey, now: Working | None) -> None:
+    def _work(self, table: dict[K, Working], key: K, now: Working | None) -> None:
         """Set the open part of one order; None when it has none."""
-        for sign, part in ((-1, self.working.pop(key, None)), (1, now)):
+        for sign, part in ((-1, table.pop(key, None)), (1, now)):
             if part is None:
                 continue
             name = self.name(part.symbol)
@@ -200,7 +200,7 @@ class RiskState:
             else:
                 self._set(part.symbol, replace(name, sells=name.sells + change))
         if now is not None:
-            self.working[key] = now
+            table[key] = now
 
     def _set(self, symbol: Symbol, name: Name) -> None:
         self.totals = self.totals.exchange(self.name(symbol), name)

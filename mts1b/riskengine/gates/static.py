@@ -40,8 +40,8 @@ def _size(command: SubmitOrder, context: GateContext) -> Verdict:
         return unset(GATE, "open_orders_max")
     if command.quantity > quantity_max:
         return refused(GATE, "quantity", quantity=command.quantity, quantity_max=quantity_max)
-    if len(context.state.working) >= orders_max:
-        return refused(GATE, "open_orders", open_orders=len(context.state.working), open_orders_max=orders_max)
+    if context.state.open_orders >= orders_max:
+        return refused(GATE, "open_orders", open_orders=context.state.open_orders, open_orders_max=orders_max)
     return ACCEPTED
 
 
