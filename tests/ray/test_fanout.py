@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,10 +17,16 @@ from mts1b.foundation.errors import InputError
 
 @pytest.fixture(scope="module")
 def runner(ray_stack):
-    connect_ray(ray_stack.settings)
+    before = dict(os.environ)
+    connected = "ray" in sys.modules and sys.modules["ray"].is_initialized()
+    ray = connect_ray(ray_stack.settings)
     from jobs.fanout import RayRunner
 
-    return RayRunner(in_flight_max=3)
+    yield RayRunner(in_flight_max=3)
+    if not connected:  # leave this process as it was found
+        ray.shutdown()
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def scaled(shared: np.ndarray, item: int) -> float:

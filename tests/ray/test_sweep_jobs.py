@@ -21,7 +21,7 @@ from mts1b.research.store import read_table
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-GRID = ("fast=5:45:1", "slow=20:120:2")
+GRID = ("fast=5:45:2", "slow=20:120:2")
 WORDS = ("--strategy", "sma_cross", *(word for text in GRID for word in ("--grid", text)), "--where", "fast < slow")
 JOB = "test-sweep"
 STORED = "*/chunks/[0-9]*.parquet"
