@@ -11,6 +11,7 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from mts1b.audit.chain import GENESIS, Head
@@ -110,7 +111,9 @@ class Journal:
             await asyncio.gather(self._writer, return_exceptions=True)
         connection, self._connection = self._connection, None
         if connection is not None:
-            with translated("journal"):
+            with suppress(StackError), translated("journal"):  # a lost one is back in the pool already
+                if self._failure is not None:
+                    connection.terminate()  # nobody knows what state it is in
                 await self._pool.release(connection)  # type: ignore[arg-type]
 
     async def _one(self, statement: str, value: str) -> Order | None:

@@ -263,6 +263,7 @@ def test_a_step_on_an_order_that_is_not_there_leaves_no_trace(stack: RunningStac
             await journal.append(Entry(ghost.fund_id, 1, order=ghost, events=(working,)))
         assert await pool.fetchval("SELECT count(*) FROM audit_chain") == 1
         assert await pool.fetchval("SELECT count(*) FROM order_events") == 0
+        await journal.close()
 
     on_postgres(stack, case)
 
