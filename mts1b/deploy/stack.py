@@ -22,6 +22,7 @@ from mts1b.deploy.endpoints import (
     endpoints,
     endpoints_path,
     read_running,
+    with_given,
 )
 from mts1b.deploy.health import PartStatus, ask, read_states, status
 from mts1b.deploy.plan import Plan, prepare_directories, require_free
@@ -37,6 +38,9 @@ Progress = Callable[[str, str], None]
 
 POLL_S = 0.05
 
+LEFT_BEHIND = ((signal.SIGTERM, 5.0), (signal.SIGINT, 8.0), (signal.SIGKILL, STOP_TIMEOUT_S), (signal.SIGKILL, 60.0))
+"""What is sent to what a killed supervisor left, and after how many seconds. SIGINT is Postgres' fast shutdown."""
+
 
 def up(settings: Settings, clock: Clock, progress: Progress | None = None, parts: Sequence[str] = PARTS) -> Endpoints:
     """Start those of `parts` that are neither up nor replaced by a setting, wait until each answers.
@@ -50,7 +54,7 @@ def up(settings: Settings, clock: Clock, progress: Progress | None = None, parts
         prepare_directories(settings.data_dir)
         with _alone(settings, clock):
             _bring_up(settings, clock, wanted, tell)
-    found = endpoints(settings)
+    found = with_given(settings, read_running(settings) or Endpoints(data_dir=str(settings.data_dir)))
     for part in parts:
         if part not in wanted:
             asyncio.run(ask(part, found))
@@ -181,13 +185,14 @@ def _take_down(settings: Settings, clock: Clock) -> None:
 
 
 def _end_left_behind(settings: Settings, clock: Clock, leader: ProcessMark) -> None:
-    """Servers end by themselves when their supervisor is killed; wait for that, then end those that did not."""
-    deadline_ns = clock.monotonic_ns() + int(STOP_TIMEOUT_S * NS_PER_S)
-    while left := processes.left_behind(leader, settings.data_dir):
-        if clock.monotonic_ns() > deadline_ns:
-            processes.end(left, signal.SIGKILL, 5.0)
-            return
-        _pause()
+    """The kernel tells servers to stop when their supervisor is killed. Wait; then ask those left, then kill them."""
+    since_ns = clock.monotonic_ns()
+    for what, after_s in LEFT_BEHIND:
+        while left := processes.left_behind(leader, settings.data_dir):
+            if clock.monotonic_ns() - since_ns > after_s * NS_PER_S:
+                processes.send(left, what)
+                break
+            _pause()
 
 
 @contextlib.contextmanager

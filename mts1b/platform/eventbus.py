@@ -35,13 +35,17 @@ BATCH_MESSAGES = 64
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One event delivered to one durable consumer. `sequence` grows along the stream; `deliveries` starts at 1."""
+    """One event delivered to one durable consumer. `sequence` grows along the stream; `deliveries` starts at 1.
+
+    `pending`: how many more there were for this consumer when this one was sent.
+    """
 
     subject: str
     payload: bytes
     message_id: str
     sequence: int
     deliveries: int
+    pending: int
     _raw: Any = field(repr=False, compare=False)
 
     async def ack(self) -> None:
@@ -129,6 +133,7 @@ def _message(raw: Any) -> Message:
         message_id=(raw.headers or {}).get("Nats-Msg-Id", ""),
         sequence=raw.metadata.sequence.stream,
         deliveries=raw.metadata.num_delivered,
+        pending=raw.metadata.num_pending,
         _raw=raw,
     )
 
