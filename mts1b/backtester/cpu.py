@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mts1b.backtester.evaluation import METRICS, RETURN_METRICS, Evaluation, check_finite
 from mts1b.backtester.execution import Execution, Moves, moves
-from mts1b.backtester.lanes import Kernel, kernel_of
+from mts1b.backtester.lanes import Kernel, kernel_of, tabled_parameters
 from mts1b.backtester.layout import Layout, plan
 from mts1b.backtester.summary import BARS_PER_YEAR, SPREAD_MIN, SUMMARY_ROWS
 from mts1b.backtester.tables import Tables
@@ -51,7 +51,7 @@ def evaluate(
     keep_returns: bool,
 ) -> Evaluation:
     """As `mts1b.backtester.evaluate`, arguments already checked; metrics are [P, C]."""
-    layout = plan(combos)
+    layout = plan(combos, tabled_parameters(strategy.root))
     kernel = kernel_of(strategy.root, layout.lanes, layout.inner)
     bars, names = panel.close.shape
     bounds = np.unique(np.array([0, bars, *(edge for period in periods for edge in period)], dtype=np.int64))

@@ -37,6 +37,11 @@ def is_tabled(node: Node) -> bool:
     return node.spec.kind in (Kind.FIELD, Kind.SERIES, Kind.CROSS)
 
 
+def tabled_parameters(root: Node) -> list[frozenset[str]]:
+    """The parameters of each table that the kernel of this expression reads."""
+    return [node.parameters for node in leaves(root, is_tabled) if node.is_series]
+
+
 class Kernel:
     """The compiled kernel of one expression for one width and one set of inner parameters.
 

@@ -7,7 +7,7 @@ every outer value. The layout depends on the combinations only, so every run sum
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,8 +25,14 @@ LANES_STEP = 16
 LANES_FEW = 8
 """Width for a handful of combinations: one vector of AVX-512."""
 
-WASTE_MAX = 2.0
-"""Lanes computed for each lane wanted, above which the parameters are no longer split into outer and inner."""
+STEP_COST = 1.0
+"""Cost of one lane over one bar of the fused kernel: the unit of the next two."""
+
+LOOP_COST = 16.0
+"""Cost of starting a loop over lanes, shared by all of them."""
+
+FILL_COST = 8.0
+"""Cost of filling one lane of a table over one bar."""
 
 
 @dataclass(frozen=True)
@@ -46,19 +52,27 @@ class Layout:
     lane: Ints
 
 
-def plan(columns: Mapping[str, Floats]) -> Layout:
-    """The layout of combinations given as parameter columns [C], row-major grids (last parameter fastest) best."""
+def plan(columns: Mapping[str, Floats], reads: Sequence[frozenset[str]] = ()) -> Layout:
+    """The layout of combinations given as parameter columns [C], row-major grids (last parameter fastest) best.
+
+    `reads`: the parameters of each table that the kernel reads. Of all ways to cut the parameters into outer and inner
+    the cheapest by the costs above is taken; the fewest inner ones when equal.
+    """
     names = list(columns)
     count = len(next(iter(columns.values()))) if columns else 1
-    for cut in range(len(names) - 1, -1, -1):
-        inner = names[cut:]
-        values, _ = _distinct(columns, inner, count)
-        if values.shape[0] >= LANES_MAX // 2 or cut == 0:
-            laid = _lay(columns, names[:cut], inner, count)
-            wanted = len(set(zip(laid.job.tolist(), laid.lane.tolist(), strict=True)))
-            if cut == 0 or len(laid.jobs) * laid.lanes <= WASTE_MAX * max(wanted, LANES_STEP):
-                return laid
-    return _lay(columns, [], names, count)
+    ways = [_lay(columns, names[:cut], names[cut:], count) for cut in range(max(len(names) - 1, 0), -1, -1)]
+    return min(ways, key=lambda laid: _cost(laid, reads))
+
+
+def _cost(laid: Layout, reads: Sequence[frozenset[str]]) -> float:
+    """What the layout costs for one bar of one name."""
+    cost = len(laid.jobs) * (laid.lanes * STEP_COST + LOOP_COST)
+    for parameters in reads:
+        if parameters & laid.inner:
+            shared = sorted(parameters - laid.inner)
+            tables = {(block, *(laid.outer_values[name][outer] for name in shared)) for block, outer in laid.jobs}
+            cost += len(tables) * laid.lanes * FILL_COST
+    return cost
 
 
 def _lay(columns: Mapping[str, Floats], outer: list[str], inner: list[str], count: int) -> Layout:

@@ -170,8 +170,8 @@ def demean(x: Expression) -> Node:
 
 
 def top_n(x: Expression, n: Expression) -> Node:
-    """1 for the `n` names with the largest values at this bar, else 0."""
-    return build("top_n", x, n)
+    """1 for the `n` names with the largest values at this bar, else 0. One ranking serves every `n`."""
+    return build("xs_place", x) < n
 
 
 def latch(entry: Expression, exit: Expression) -> Node:

@@ -13,6 +13,8 @@ from enum import StrEnum
 from math import nan
 from typing import Any
 
+import numpy as np
+
 from mts1b.quantkit.sizing import kelly_fraction, vol_target_weight
 
 
@@ -185,35 +187,30 @@ def latch(on: float, entry: bool, exit: bool) -> tuple[float, float]:
     return on, on
 
 
-def top_n(row: Any, out: Any, n: float) -> None:
-    """1 for the `n` names with the largest values, else 0; equal values in the order of the names."""
-    for s in range(row.shape[0]):
-        if row[s] != row[s]:
-            out[s] = nan
-            continue
-        better = 0
-        for j in range(row.shape[0]):
-            if row[j] > row[s] or (row[j] == row[s] and j < s):
-                better += 1
-        out[s] = 1.0 if better < n else 0.0
+def xs_place(row: Any, out: Any) -> None:
+    """How many names have a larger value; equal values in the order of the names."""
+    order = np.argsort(-row, kind="mergesort")
+    for i in range(row.shape[0]):
+        s = order[i]
+        out[s] = float(i) if row[s] == row[s] else nan
 
 
 def xs_rank(row: Any, out: Any) -> None:
     """Share of the other names with a smaller value, ties counted half: 0 the smallest, 1 the largest, 0.5 if alone."""
-    for s in range(row.shape[0]):
-        if row[s] != row[s]:
-            out[s] = nan
-            continue
-        below = 0.0
-        count = 0.0
-        for j in range(row.shape[0]):
-            if row[j] == row[j] and j != s:
-                count += 1.0
-                if row[j] < row[s]:
-                    below += 1.0
-                elif row[j] == row[s]:
-                    below += 0.5
-        out[s] = below / count if count > 0.0 else 0.5
+    order = np.argsort(row, kind="mergesort")
+    count = 0
+    while count < row.shape[0] and row[order[count]] == row[order[count]]:
+        count += 1
+    start = 0
+    while start < count:
+        stop = start + 1
+        while stop < count and row[order[stop]] == row[order[start]]:
+            stop += 1
+        for i in range(start, stop):
+            out[order[i]] = 0.5 * (start + stop - 1) / (count - 1) if count > 1 else 0.5
+        start = stop
+    for i in range(count, row.shape[0]):
+        out[order[i]] = nan
 
 
 def xs_demean(row: Any, out: Any) -> None:
@@ -277,7 +274,7 @@ for _function, _inputs, _symbol in (
     register(Op(_function.__name__, Kind.ELEMENT, _function, inputs=_inputs, symbol=_symbol))
 
 register(Op("latch", Kind.PATH, latch, inputs=2, size=lambda: 1, truths=True))
-register(Op("top_n", Kind.CROSS, top_n, inputs=1, scalars=1, window=0))
+register(Op("xs_place", Kind.CROSS, xs_place, inputs=1))
 register(Op("xs_rank", Kind.CROSS, xs_rank, inputs=1))
 register(Op("xs_demean", Kind.CROSS, xs_demean, inputs=1))
 register(Op("xs_zscore", Kind.CROSS, xs_zscore, inputs=1))

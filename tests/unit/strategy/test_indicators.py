@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mts1b.strategy import indicators
+from mts1b.strategy import indicators, ops
 
 SERIES = st.lists(st.floats(1.0, 1000.0), min_size=1, max_size=60)
 
@@ -82,3 +82,28 @@ def test_rounding_does_not_stay_after_a_jump():
     series = [10.0] * 50 + [5000.0] * 7 + [10.0] * 50
     assert follow(indicators.sma, 16, series, 5.0)[-1] == 10.0
     assert follow(indicators.rolling_std, 16, series, 5.0, 0.0)[-1] == 0.0
+
+
+@settings(max_examples=100, deadline=None)
+@given(row=st.lists(st.one_of(st.integers(-5, 5).map(float), st.just(math.nan)), min_size=1, max_size=12))
+def test_places_and_ranks_over_names(row):
+    """Ties by the order of the names for places, counted half for ranks; names without a value take no part."""
+    values, place, rank = np.array(row), np.empty(len(row)), np.empty(len(row))
+    ops.xs_place(values, place)
+    ops.xs_rank(values, rank)
+    for s, x in enumerate(row):
+        others = [y for j, y in enumerate(row) if j != s and not math.isnan(y)]
+        before = sum(y > x for y in others) + sum(row[j] == x for j in range(s))
+        share = sum(1.0 if y < x else 0.5 if y == x else 0.0 for y in others) / len(others) if others else 0.5
+        assert place[s] == before or (math.isnan(x) and math.isnan(place[s]))
+        assert rank[s] == pytest.approx(share) or (math.isnan(x) and math.isnan(rank[s]))
+
+
+def test_scores_over_names():
+    row, out = np.array([1.0, math.nan, 2.0, 6.0]), np.empty(4)
+    ops.xs_demean(row, out)
+    np.testing.assert_allclose(out, [-2.0, math.nan, -1.0, 3.0])
+    ops.xs_zscore(row, out)
+    np.testing.assert_allclose(out, np.array([-2.0, math.nan, -1.0, 3.0]) / np.std([1.0, 2.0, 6.0]))
+    ops.xs_zscore(np.array([3.0, 3.0]), out[:2])
+    assert out[:2].tolist() == [0.0, 0.0]
