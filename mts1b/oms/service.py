@@ -23,6 +23,7 @@ from mts1b.oms.outbox import Outbox
 from mts1b.oms.ports import BusPort, DuplicateOrder, Entry, JournalPort, JournalState, NoRecorder, Recorder, RiskPort
 from mts1b.oms.recovery import RecoveryReport, risk_snapshot
 from mts1b.oms.steps import STEP_JOURNAL, Steps
+from mts1b.riskengine.gates.idempotency import DUPLICATE_KEY
 from mts1b.riskengine.verdict import Decision, Refused
 
 STEP_RECEIVE = "oms_receive"
@@ -244,6 +245,11 @@ class Oms:
         looked_ns = self._clock.monotonic_ns()
         decision = await self._risk.check(command)
         decided_ns = self._clock.monotonic_ns()
+        if isinstance(decision.verdict, Refused) and decision.verdict.reason == DUPLICATE_KEY:
+            existing = await self._journal.order_by_key(command.idempotency_key)
+            if existing is not None:  # older than the keys in memory
+                self._steps.counts["duplicates"] += 1
+                return existing
         taken = self._steps.decide(None, Admission(command, decision.verdict))
         order = taken.order
         if taken.is_kept:

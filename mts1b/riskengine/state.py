@@ -30,6 +30,7 @@ from mts1b.foundation.events import (
 )
 from mts1b.foundation.fill import Fill
 from mts1b.foundation.ids import FundId, IdempotencyKey, OrderId, Symbol
+from mts1b.foundation.limits import DEDUP_KEYS_IN_MEMORY_MAX
 from mts1b.foundation.order import Order, Side
 from mts1b.riskengine.covariance import Covariance
 from mts1b.riskengine.exposure import EMPTY, ZERO, Name, Totals
@@ -136,11 +137,11 @@ class RiskState:
         self._work(self.reserved, key, None)
 
     def forget_keys(self, now_ns: int, window_s: int) -> None:
-        """Drop keys older than the window; they are in order of time."""
+        """Drop keys older than the window, and the oldest beyond what memory may hold; they are in order of time."""
         horizon = now_ns - window_s * NS_PER_S
         while self.keys:
             key = next(iter(self.keys))
-            if self.keys[key] > horizon:
+            if self.keys[key] > horizon and len(self.keys) <= DEDUP_KEYS_IN_MEMORY_MAX:
                 return
             del self.keys[key]
 

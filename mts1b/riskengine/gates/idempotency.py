@@ -9,6 +9,8 @@ from mts1b.riskengine.verdict import ACCEPTED, Verdict, refused, unset
 
 GATE = 1
 
+DUPLICATE_KEY = "duplicate_key"
+
 
 def gate(command: SubmitOrder, context: GateContext) -> Verdict:
     """Refuse `duplicate_key`. The OMS answers repeats itself; this gate holds if it should ever not."""
@@ -19,5 +21,5 @@ def gate(command: SubmitOrder, context: GateContext) -> Verdict:
         return refused(GATE, "key_missing", key=repr(command.idempotency_key))
     seen_ns = context.state.keys.get(command.idempotency_key)
     if seen_ns is not None and context.now_ns - seen_ns < window_s * NS_PER_S:
-        return refused(GATE, "duplicate_key", key=command.idempotency_key, seen_ns=seen_ns, window_s=window_s)
+        return refused(GATE, DUPLICATE_KEY, key=command.idempotency_key, seen_ns=seen_ns, window_s=window_s)
     return ACCEPTED

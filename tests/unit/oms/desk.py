@@ -6,6 +6,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
+
 from mts1b.audit.chain import Verified, verify
 from mts1b.brokers.port import Broker, VenueAck, VenueOrderState, VenueReject, VenueReport
 from mts1b.foundation.clock import NS_PER_DAY
@@ -62,11 +64,19 @@ class Faults:
         return answer
 
 
+class Ticking(SimulatedClock):
+    """No two readings are the same: an order made again would have another id."""
+
+    def now_ns(self) -> int:
+        self.advance(1)
+        return super().now_ns()
+
+
 class Desk:
     """What outlives an OMS (clock, store, venue, bus) and the OMS of the moment."""
 
     def __init__(self, **changes: Any) -> None:
-        self.clock = SimulatedClock(10**18)
+        self.clock = Ticking(10**18)
         self.store, self.bus = MemoryStore(), MemoryBus()
         self.exchange = MemoryVenue(self.clock)
         self.venue = Faults(self.exchange)
@@ -78,8 +88,6 @@ class Desk:
         """A new OMS on what is stored, recovered and marked at PRICE."""
         self.journal = journal or MemoryJournal(self.store, fund)
         self.risk = RiskService(fund, limits(**self.changes), self.clock)
-        import numpy as np
-
         self.risk.set_covariance(SYMBOLS, np.eye(len(SYMBOLS)) * 1e-4)
         port = LocalRisk(self.risk)
         self.oms = Oms(fund, self.journal, port, self.venue, self.bus, self.clock, OPENING_CASH)

@@ -15,7 +15,7 @@ from mts1b.foundation.clock import NS_PER_S
 from mts1b.foundation.commands import SubmitOrder
 from mts1b.foundation.ids import IdempotencyKey, Symbol
 from mts1b.foundation.order import OrderType, Side
-from mts1b.riskengine import Borrow, Refused, RiskService, RiskSnapshot
+from mts1b.riskengine import Borrow, Refused, RiskService, RiskSnapshot, state
 from tests.unit.riskengine.books import DAY_S, SYMBOLS, WIDE, command, service
 
 BUY, SELL = Side.BUY, Side.SELL
@@ -116,6 +116,13 @@ def test_gate_1_bars_a_key_for_its_window() -> None:
     engine._clock.advance(1)  # type: ignore[attr-defined]
     assert outcome(engine, command(1)) == "ok"
     assert len(engine.state.keys) == 1
+
+
+def test_keys_in_memory_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state, "DEDUP_KEYS_IN_MEMORY_MAX", 3)
+    engine = service()
+    assert [outcome(engine, command(n)) for n in range(6)] == ["ok"] * 6
+    assert list(engine.state.keys) == ["key2", "key3", "key4", "key5"]  # cut before each check, then one more
 
 
 def test_a_released_key_is_free_again() -> None:
