@@ -5,6 +5,7 @@ Subjects are `mts.v1.<system>.<entity>.<event>`, as `mts.v1.oms.fills.created`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +32,9 @@ ACK_WAIT_S = 30.0
 
 BATCH_MESSAGES = 64
 """Messages fetched at a time."""
+
+ONCE: dict[str, Any] = {"allow_reconnect": False, "max_reconnect_attempts": 1, "reconnect_time_wait": 0.02}
+"""Try, and give up soon. An attempt limit of 0 would mean none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +148,8 @@ async def _quiet(_error: Exception) -> None:
 
 async def _connect(url: str, timeout_s: float, **options: Any) -> Any:
     try:
-        return await nats.connect(url, connect_timeout=timeout_s, error_cb=_quiet, **options)
+        async with asyncio.timeout(timeout_s):
+            return await nats.connect(url, connect_timeout=timeout_s, error_cb=_quiet, **options)
     except ValueError as error:
         raise InputError("eventbus.url", server_of(url), str(error), "give nats://user@host:port") from None
     except (errors.Error, OSError, TimeoutError) as error:
@@ -161,7 +166,7 @@ async def connect(url: str, timeout_s: float = CONNECT_TIMEOUT_S) -> EventBus:
 
 async def ping(url: str, timeout_s: float = CONNECT_TIMEOUT_S) -> str:
     """The server's version. StackError when it does not answer in time."""
-    client = await _connect(url, timeout_s, allow_reconnect=False, max_reconnect_attempts=0, reconnect_time_wait=0)
+    client = await _connect(url, timeout_s, **ONCE)
     try:
         version = client.connected_server_version
         return f"{version.major}.{version.minor}.{version.patch}"
