@@ -57,7 +57,8 @@ _REFUSED = (
     asyncpg.TooManyConnectionsError,
 )
 
-_pools: dict[str, Pool] = {}
+_pools: dict[str, tuple[asyncio.AbstractEventLoop, Pool]] = {}
+"""By name, with the event loop that the pool belongs to: it cannot be used from another."""
 
 
 class Conflict(DataError):
@@ -101,18 +102,19 @@ async def open_pool(name: str, dsn: str, pool_size: int = DB_POOL_SIZE_DEFAULT, 
     It grows on demand to `pool_size + max_overflow` connections; those idle for five minutes close. StackError when
     the server cannot be reached within CONNECT_TIMEOUT_S or refuses the credentials.
     """
-    if name in _pools and not _pools[name].is_closing():
-        return _pools[name]
+    loop = asyncio.get_running_loop()
+    if name in _pools and _pools[name][0] is loop and not _pools[name][1].is_closing():
+        return _pools[name][1]
     try:
         pool = await asyncpg.create_pool(
             dsn, min_size=1, max_size=pool_size + max_overflow, timeout=CONNECT_TIMEOUT_S, command_timeout=60.0
         )
+    except ValueError as error:  # asyncpg's own error for a bad DSN is one of these and of _UNREACHABLE
+        raise InputError(f"db.{name}.dsn", server_of(dsn), str(error), "give postgres://user@host:port/name") from None
     except (*_UNREACHABLE, *_REFUSED) as error:
         raise StackError(f"db.{name}", server_of(dsn), str(error) or "no answer", "run `mts up`") from None
-    except ValueError as error:
-        raise InputError(f"db.{name}.dsn", server_of(dsn), str(error), "give postgres://user@host:port/name") from None
     assert pool is not None
-    _pools[name] = pool
+    _pools[name] = loop, pool
     return pool
 
 
@@ -120,12 +122,12 @@ def get_pool(name: str = "primary") -> Pool:
     """The open pool `name`. StackError when nobody opened it in this process."""
     if name not in _pools:
         raise StackError("pool", name, "is not open", "call open_pool() first")
-    return _pools[name]
+    return _pools[name][1]
 
 
 async def close_pools() -> None:
-    """Close every pool of this process; connections in use are given CONNECT_TIMEOUT_S to come back."""
-    pools = list(_pools.values())
+    """Close every pool of this event loop; connections in use are given CONNECT_TIMEOUT_S to come back."""
+    pools = [pool for loop, pool in _pools.values() if loop is asyncio.get_running_loop()]
     _pools.clear()
     for pool in pools:
         try:
@@ -138,7 +140,7 @@ def pool_gauges() -> dict[str, PoolGauge]:
     """Active and idle connections by pool name."""
     return {
         name: PoolGauge(active=pool.get_size() - pool.get_idle_size(), idle=pool.get_idle_size())
-        for name, pool in _pools.items()
+        for name, (_, pool) in _pools.items()
     }
 
 
@@ -197,7 +199,10 @@ async def _apply(connection: Connection, package: str, wanted: list[tuple[int, s
                 raise DataError("migration", name, "has changed since it was applied", "add a new migration instead")
             continue
         async with connection.transaction():
-            await connection.execute(sql)
+            try:
+                await connection.execute(sql)
+            except asyncpg.SyntaxOrAccessError as error:
+                raise DataError("migration", name, str(error), "correct it; nothing of it was applied") from None
             await connection.execute(
                 "INSERT INTO schema_migrations (package, version, name, checksum) VALUES ($1, $2, $3, $4)",
                 package,
