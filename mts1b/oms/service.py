@@ -69,7 +69,6 @@ class Oms:
         self._journal, self._risk, self._clock = journal, risk, clock
         self._opening_cash = opening_cash
         self._marks: dict[Symbol, Decimal] = {}
-        self._state = JournalState()
         self._admitting: dict[IdempotencyKey, asyncio.Task[Order]] = {}
 
     # -- asked of it -------------------------------------------------------------------------------------------------
@@ -82,14 +81,13 @@ class Oms:
         """
         self._steps.ready = False
         await self._journal.open()
-        self._state = await self._journal.load(self._clock.now_ns() - DEDUP_WINDOW_S * NS_PER_S)
-        self._steps.load(self._state, self._opening_cash)
-        if self._state.cash is None:
-            opening = Entry(
-                self.fund_id, self._clock.now_ns(), cash=self._opening_cash, opening_cash=self._opening_cash
-            )
+        state = await self._load()
+        self._steps.load(state, self._opening_cash)
+        if state.cash is None:
+            cash = self._opening_cash
+            opening = Entry(self.fund_id, self._clock.now_ns(), cash=cash, opening_cash=cash)
             await self._steps.append(opening)
-        await self.restore_risk()
+        await self._restore_risk(state)
         self._steps.ready = True
         found = len(self.open_orders())
         doubtful = await self.reconcile()
@@ -171,8 +169,9 @@ class Oms:
         return self.doubtful()
 
     async def restore_risk(self) -> None:
-        """Give risk the journal's view again, as after a restart of risk."""
-        await self._risk.restore(risk_snapshot(self._state, self.book, self.open_orders(), self._marks))
+        """Give risk the fund's view again, as after a restart of risk. Orders may be in flight meanwhile."""
+        self._steps.require_ready()
+        await self._restore_risk(await self._load())
 
     async def drain(self) -> int:
         """Wait until the bus has everything journalled so far; returns how many messages it was given since start."""
@@ -228,6 +227,14 @@ class Oms:
         }
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    async def _load(self) -> JournalState:
+        return await self._journal.load(self._clock.now_ns() - DEDUP_WINDOW_S * NS_PER_S)
+
+    async def _restore_risk(self, state: JournalState) -> None:
+        """History from the journal, orders and book from memory, which is ahead of it by what is in flight."""
+        self._steps.snapshot_taken()
+        await self._risk.restore(risk_snapshot(state, self.book, self.open_orders(), self._marks))
 
     async def _existing(self, key: IdempotencyKey) -> Order | None:
         found = self._steps.table.by_key(key, self._clock.now_ns() - DEDUP_WINDOW_S * NS_PER_S)

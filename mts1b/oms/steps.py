@@ -40,6 +40,7 @@ class Steps:
         self._journalled_sequence = 0
         self.counts: Counter[str] = Counter()
         self.ready = False
+        self._snapshots = 0
 
     def load(self, state: JournalState, opening_cash: Decimal) -> None:
         """Forget everything and take the journal's view."""
@@ -51,6 +52,10 @@ class Steps:
         cash = opening_cash if state.cash is None else state.cash
         self.book = Book(self.fund_id, cash, {position.symbol: position for position in state.positions})
         self.report_sequence = self._journalled_sequence = state.report_sequence
+
+    def snapshot_taken(self) -> None:
+        """Risk is about to be given all of memory: it must not also be told of steps that are in memory already."""
+        self._snapshots += 1
 
     def require_ready(self) -> None:
         if not self.ready:
@@ -100,7 +105,7 @@ class Steps:
             report_sequence=self.report_sequence if moved else None,
             outbox=tuple(fill_message(event) for event in fills),
         )
-        return self._told(self.append(entry), taken)
+        return self._told(self.append(entry), taken, self._snapshots)
 
     def append(self, entry: Entry) -> Awaitable[None]:
         """Queue an entry at once. Await the result: durable."""
@@ -116,13 +121,13 @@ class Steps:
             raise
         self._recorder.record(STEP_JOURNAL, self._clock.monotonic_ns() - began_ns)
 
-    async def _told(self, durable: Awaitable[None], taken: Step) -> None:
+    async def _told(self, durable: Awaitable[None], taken: Step, snapshots: int) -> None:
         try:
             await durable
         except DuplicateOrder:
             self.table.remove(taken.order)
             raise
-        if taken.is_kept:
+        if taken.is_kept and snapshots == self._snapshots:
             self.risk.tell(taken.events)
         if any(isinstance(event, OrderFilled) for event in taken.events):
             self._outbox.wake()

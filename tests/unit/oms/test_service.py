@@ -355,6 +355,25 @@ def test_every_step_is_timed() -> None:
     run(case)
 
 
+@pytest.mark.parametrize("turns", range(0, 14))
+def test_risk_may_be_restored_while_orders_and_fills_are_in_flight(turns: int) -> None:
+    async def case(desk: Desk) -> None:
+        for number in range(3):
+            await desk.oms.submit(desk.command(number))
+        desk.session += 1
+        await desk.exchange.open_session(desk.session * 86_400 * 10**9, {Symbol("A"): Decimal(10)})
+        following = asyncio.create_task(desk.oms.on_reports(desk.reports()))
+        await asyncio.sleep(0)
+        sending = [asyncio.create_task(desk.oms.submit(desk.command(number))) for number in range(3, 6)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await desk.oms.restore_risk()
+        await asyncio.gather(following, *sending)
+        assert desk.risk.state.peak_nav == OPENING_CASH
+
+    run(case)
+
+
 def test_nothing_works_before_recovery() -> None:
     async def whole() -> None:
         desk = Desk()
