@@ -77,6 +77,7 @@ def head_environment(plan: Plan, ports: dict[str, int], token_path: Path) -> dic
         RAY_AUTH_MODE="token",
         RAY_AUTH_TOKEN_PATH=str(token_path),
         RAY_USAGE_STATS_ENABLED="0",
+        RAY_worker_niceness="0",  # Ray's own 15 starves the order path as soon as anything else runs here
         RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S="0",  # `down` means now, and nobody else takes this node's work
         AUTOSCALER_METRIC_PORT=str(ports["ray.autoscaler_metrics"]),
         DASHBOARD_METRIC_PORT=str(ports["ray.dashboard_metrics"]),
