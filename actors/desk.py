@@ -18,7 +18,6 @@ from actors.strategy import StrategyWorker
 from mts1b.foundation.errors import InputError
 from mts1b.foundation.events import NavMarked
 from mts1b.foundation.ids import FundId, StrategyId, Symbol
-from mts1b.foundation.limits import ORDERS_IN_FLIGHT_MAX
 from mts1b.quantkit.covariance import sample_covariance
 from mts1b.riskengine.limits import RiskLimits
 from mts1b.strategy.definition import Strategy, Values
@@ -30,7 +29,10 @@ COVARIANCE_BARS = 252
 
 @dataclass(frozen=True, slots=True)
 class DeskPlan:
-    """One strategy trading one fund, from row `first` of the panel on. `opening_cash` opens the fund."""
+    """One strategy trading one fund, from row `first` of the panel on. `opening_cash` opens the fund.
+
+    `in_flight`: orders handed over at a time. With more than one the rebalance ends sooner and each order takes longer.
+    """
 
     fund_id: FundId
     strategy: Strategy
@@ -39,7 +41,7 @@ class DeskPlan:
     first: int
     limits: RiskLimits
     opening_cash: Decimal
-    in_flight: int = ORDERS_IN_FLIGHT_MAX
+    in_flight: int = 1
 
     def __post_init__(self) -> None:
         if not 2 <= self.first < len(self.panel.ts_ns):

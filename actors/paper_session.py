@@ -34,7 +34,7 @@ from mts1b.platform.telemetry import Recorder
 from mts1b.riskengine.limits import RiskLimits
 
 GATES = (1, 2, 3, 4, 5, 6)
-OPENING_CASH = Decimal("10000000")
+OPENING_CASH = Decimal("1000000")
 
 Progress = Callable[[int, int], None]
 """Called with the sessions done and the sessions asked for at least."""

@@ -66,7 +66,7 @@ class StrategyWorker:
         oms: OrderEntry,
         clock: Clock,
         recorder: Recorder,
-        in_flight: int = ORDERS_IN_FLIGHT_MAX,
+        in_flight: int = 1,
     ) -> None:
         if not 1 <= in_flight <= ORDERS_IN_FLIGHT_MAX:
             raise InputError("in_flight", in_flight, f"must be 1 to {ORDERS_IN_FLIGHT_MAX}", "choose one in range")

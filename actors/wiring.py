@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from typing import Any, cast
@@ -51,21 +52,34 @@ STREAM = "mts"
 SUBJECTS = ("mts.v1.>",)
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A panel in Ray's object store, read by each actor that needs it without a copy, and again when it restarts.
+
+    Whoever put it there has to hold it for as long as the actors live.
+    """
+
+    reference: ray.ObjectRef
+
+    def get(self) -> Panel:
+        return cast(Panel, ray.get(self.reference))
+
+
 class FeedActor(Feed):
     """Replays a panel into the paper exchange."""
 
-    def __init__(self, panel: Panel, venue: Endpoint) -> None:
-        super().__init__(panel, PaperMarket(venue))
+    def __init__(self, panel: Shared, venue: Endpoint) -> None:
+        super().__init__(panel.get(), PaperMarket(venue))
 
 
 class StrategyActor(StrategyWorker):
     """Hands its orders to the OMS actor."""
 
     def __init__(
-        self, strategy: Strategy, values: Values, panel: Panel, mandate: Mandate, oms: ActorHandle, in_flight: int
+        self, strategy: Strategy, values: Values, panel: Shared, mandate: Mandate, oms: ActorHandle, in_flight: int
     ) -> None:
         entry = cast(OmsWorker, Remote(oms, "oms"))
-        super().__init__(strategy, values, panel, mandate, entry, SystemClock(), Recorder(), in_flight)
+        super().__init__(strategy, values, panel.get(), mandate, entry, SystemClock(), Recorder(), in_flight)
 
 
 class BrokerActor(BrokerWorker):
@@ -131,7 +145,7 @@ async def ray_desk(plan: DeskPlan, stack: Endpoints, venue: Endpoint, detached: 
     Not detached, they also end with this process.
     """
     start = partial(_start, plan.fund_id, detached)
-    panel = ray.put(plan.panel)
+    panel = Shared(ray.put(plan.panel))
     limits = (plan.limits, plan.fund_id, plan.symbols, plan.covariance())
     handles: dict[str, ActorHandle] = {}
     try:
@@ -149,7 +163,8 @@ async def ray_desk(plan: DeskPlan, stack: Endpoints, venue: Endpoint, detached: 
 
 
 def _start(fund_id: FundId, detached: bool, role: str, worker: type, *given: Any) -> ActorHandle:
-    actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0)(worker)
+    # Task events would report every order to the dashboard, at a tenth of the price of the call itself.
+    actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0, enable_task_events=False)(worker)
     lifetime = "detached" if detached else None
     return actor.options(name=f"{role}-{fund_id}", namespace=NAMESPACE, lifetime=lifetime).remote(*given)
 
