@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from mts1b.config import load_settings
@@ -43,8 +44,6 @@ def test_settings_replace_parts(tmp_path: Path) -> None:
 
 
 def test_a_reused_pid_is_another_process() -> None:
-    import os
-
     ours = ProcessMark.of(os.getpid())
     assert ours is not None and ours.process() is not None
     assert ProcessMark(ours.pid, ours.created - 60).process() is None
