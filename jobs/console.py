@@ -57,15 +57,15 @@ def write_json(target: str | None, text: str) -> None:
             raise InputError("json", target, f"cannot be written: {error.strerror}", "give another file") from None
 
 
-def print_sweep(summary: SweepSummary, rows: int = 5) -> None:
+def print_sweep(summary: SweepSummary, rows: int = 5, console: Console | None = None) -> None:
     """The result of a sweep for a reader."""
-    console = Console()
+    console = console or Console()
     console.print(
         f"{summary.strategy}: {summary.trials:,} combinations x {summary.symbols} symbols x {summary.bars:,} bars "
         f"in {summary.seconds:.1f} s ({summary.chunks_computed} chunks computed, {summary.chunks_skipped} found)",
         soft_wrap=True,
     )
-    table = Table("rank", *summary.best, "Sharpe", "CAGR", "max drawdown", "turnover", box=SIMPLE)
+    table = Table("rank", *summary.swept, "Sharpe", "CAGR", "max drawdown", "turnover", box=SIMPLE)
     for place, row in enumerate(summary.top[:rows], start=1):
         measured = (
             f"{row['sharpe']:.3f}",
@@ -73,27 +73,30 @@ def print_sweep(summary: SweepSummary, rows: int = 5) -> None:
             f"{row['max_drawdown']:.2%}",
             f"{row['turnover']:.1f}",
         )
-        table.add_row(str(place), *(f"{row[name]:g}" for name in summary.best), *measured)
+        table.add_row(str(place), *(f"{row[name]:g}" for name in summary.swept), *measured)
     console.print(table)
+    fixed = " ".join(f"{name}={value:g}" for name, value in summary.best.items() if name not in summary.swept)
+    if fixed:
+        console.print(f"in all of them {fixed}", soft_wrap=True)
     console.print(
         f"best Sharpe {summary.sharpe:.3f}; {summary.trials:,} worthless trials would show "
         f"{summary.sharpe_by_luck:.3f}; deflated Sharpe ratio {summary.deflated_sharpe:.3f}",
         soft_wrap=True,
     )
     if summary.walk_forward is not None:
-        print_walk_forward(console, summary.walk_forward)
+        print_walk_forward(console, summary.walk_forward, summary.swept)
     console.print(f"table: {summary.table}", soft_wrap=True)
 
 
-def print_walk_forward(console: Console, found: WalkForwardSummary) -> None:
-    """The folds, and the joined out-of-sample result."""
+def print_walk_forward(console: Console, found: WalkForwardSummary, swept: tuple[str, ...]) -> None:
+    """The folds with what they chose of the `swept` parameters, and the joined out-of-sample result."""
     judged_on = Column("judged on", no_wrap=True)
     table = Table("fold", judged_on, "chosen before", "Sharpe in", "out", "return", box=SIMPLE)
     for place, fold in enumerate(found.folds, start=1):
         table.add_row(
             str(place),
             " to ".join(fold.test_dates),
-            " ".join(f"{name}={value:g}" for name, value in fold.params.items()),
+            " ".join(f"{name}={fold.params[name]:g}" for name in swept),
             f"{fold.train['sharpe']:.3f}",
             f"{fold.test['sharpe']:.3f}",
             f"{fold.test['total_return']:.2%}",

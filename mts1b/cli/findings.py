@@ -85,16 +85,18 @@ def figures(found: Findings) -> dict[str, Any]:
 
 def print_findings(found: Findings, console: Console) -> None:
     """The result for a reader."""
-    print_sweep(found.sweep)
+    print_sweep(found.sweep, console=console)
     hold = float(metrics.sharpe(buy_and_hold_returns(found.panel)))
     console.print(f"buy and hold: Sharpe {hold:.3f} (the sample is survivorship-biased)", highlight=False)
     paper = found.paper
     nav = paper.nav[-1][1]
-    backtest = float(np.prod(1.0 + found.winner_returns[found.paper_bars]) - 1.0)
+    held = slice(found.paper_bars.start + 1, found.paper_bars.stop)  # it holds nothing before its second opening
+    backtest = float(np.prod(1.0 + found.winner_returns[held]) - 1.0)
     console.print(
         f"paper: {paper.sessions} sessions, {paper.orders_total:,} orders, {len(paper.fills):,} fills, "
         f"NAV {nav:,.2f} ({nav / OPENING_CASH - 1:+.2%}; backtest of the same sessions {backtest:+.2%})",
         highlight=False,
+        soft_wrap=True,
     )
     refused = ", ".join(f"gate {gate}: {count}" for gate, count in paper.refusals.items())
     console.print(f"refusals: {refused}", highlight=False)

@@ -87,6 +87,12 @@ class SweepSummary:
     RUN_FIELDS = ("chunks_computed", "chunks_skipped", "seconds", "bar_steps_per_s")
 
     @property
+    def swept(self) -> tuple[str, ...]:
+        """The parameters that the grid gives more than one value."""
+        ranges = dict(term.split("=", 1) for term in self.grid.partition(" where ")[0].split())
+        return tuple(name for name in self.best if set(ranges.get(name, "")) & set(":,"))
+
+    @property
     def bar_steps(self) -> int:
         """Bars x names x combinations."""
         return self.bars * self.symbols * self.trials
