@@ -91,7 +91,8 @@ def print_sweep(summary: SweepSummary, rows: int = 5, console: Console | None = 
 def print_walk_forward(console: Console, found: WalkForwardSummary, swept: tuple[str, ...]) -> None:
     """The folds with what they chose of the `swept` parameters, and the joined out-of-sample result."""
     judged_on = Column("judged on", no_wrap=True)
-    table = Table("fold", judged_on, "chosen before", "Sharpe in", "out", "return", box=SIMPLE)
+    chosen = Column("chosen before", no_wrap=True)
+    table = Table("fold", judged_on, chosen, "Sharpe in", "out", "return", box=SIMPLE)
     for place, fold in enumerate(found.folds, start=1):
         table.add_row(
             str(place),
