@@ -35,7 +35,9 @@ SpreadOption = Annotated[float, typer.Option("--half-spread-bps", help="Of the t
 BackendOption = Annotated[str, typer.Option("--backend", help="cpu, or reference (slow, readable).")]
 TopOption = Annotated[int, typer.Option("--top", help="How many of the best to report.")]
 JsonOption = Annotated[str | None, typer.Option("--json", help="Write the result to this file; - for standard output.")]
-DataDirOption = Annotated[Path | None, typer.Option("--data-dir", help="Data directory of the stack and the lake.")]
+DataDirOption = Annotated[
+    Path | None, typer.Option("--data-dir", readable=False, help="Data directory of the stack and the lake.")
+]
 LocalOption = Annotated[bool, typer.Option("--local", help="In this process, without Ray.")]
 
 

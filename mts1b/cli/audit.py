@@ -6,13 +6,13 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from mts1b.cli.options import AsJson, DataDir
 from mts1b.config import Settings, load_settings
 from mts1b.foundation.clock import iso
 from mts1b.foundation.errors import DataError, InputError
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", readable=False, help="Where everything lies; default ~/.mts1b.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 app = typer.Typer(no_args_is_help=True, help="The tamper-evident record of every order.")
 

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from mts1b.cli.options import AsJson, DataDir
 from mts1b.config import load_settings
 from mts1b.foundation.clock import from_ns
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from mts1b.datalake.manifest import Manifest
 
 SAMPLE = "sample"
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where everything lies; default ~/.mts1b.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:

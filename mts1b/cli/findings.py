@@ -143,10 +143,15 @@ def write_findings(found: Findings, path: Path, clock: Clock) -> Path:
                 pages.LatencyRow(row.title, row.count, row.p50_ms, row.p99_ms, row.target_ms)
                 for row in found.paper.latency
             ),
-            warnings=(pages.SURVIVORSHIP, pages.ADJUSTED, pages.PAPER, IN_SAMPLE),
+            warnings=(pages.SURVIVORSHIP, pages.ADJUSTED, pages.PAPER, IN_SAMPLE, ALIKE),
         ),
     )
 
+
+ALIKE = (
+    "All combinations hold the same names long, and these rose: the deflated Sharpe ratio asks whether the winner "
+    "beats the luck of choosing among them, not whether it beats holding the names. Compare it with buy and hold."
+)
 
 IN_SAMPLE = (
     "The winner was chosen on the whole period, the paper sessions among it: they show the order path, not "

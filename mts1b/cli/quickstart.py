@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.console import Console
 
+from mts1b.cli.options import DataDir, JsonFile
 from mts1b.config import Settings, load_settings
 from mts1b.foundation.clock import NS_PER_S, Clock, SystemClock
 
@@ -32,8 +32,6 @@ SESSIONS_MIN, ORDERS_MIN = 60, 1_000
 PAPER_YEAR_BARS = 252
 """The paper session may use the sample's last year."""
 
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where everything lies; default ~/.mts1b.")]
-JsonFile = Annotated[str | None, typer.Option("--json", help="Write every figure to this file; - for standard output.")]
 KeepUp = Annotated[bool, typer.Option("--keep-up", help="Leave the stack running.")]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from mts1b.cli.options import AsJson, DataDir
 from mts1b.config import Settings, load_settings
 from mts1b.foundation.clock import SystemClock
 from mts1b.foundation.errors import unknown_name
@@ -20,10 +20,6 @@ from mts1b.foundation.errors import unknown_name
 if TYPE_CHECKING:
     from mts1b.deploy.stack import PartStatus
 
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", readable=False, help="Where everything lies; default ~/.mts1b.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 COLOURS = {"up": "green", "down": "red", "failed": "red"}
 

@@ -9,11 +9,10 @@ from typing import Annotated
 
 import typer
 
+from mts1b.cli.options import AsJson
 from mts1b.foundation.errors import InputError, MtsError
 from mts1b.strategy import Strategy, get_strategy
 from mts1b.strategy.library import names
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
