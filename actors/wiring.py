@@ -56,13 +56,27 @@ SUBJECTS = ("mts.v1.>",)
 class Shared:
     """A panel in Ray's object store, read by each actor that needs it without a copy, and again when it restarts.
 
-    Whoever put it there has to hold it for as long as the actors live.
+    The reference travels as bytes, which makes Ray keep the panel for as long as the process that put it there lives.
     """
 
-    reference: ray.ObjectRef
+    reference: bytes
+
+    @classmethod
+    def put(cls, panel: Panel) -> Shared:
+        return cls(ray.cloudpickle.dumps(ray.put(panel)))
 
     def get(self) -> Panel:
-        return cast(Panel, ray.get(self.reference))
+        return cast(Panel, ray.get(ray.cloudpickle.loads(self.reference)))
+
+
+def actor_name(role: str, fund_id: FundId) -> str:
+    """What an actor is found by, in the namespace of the project."""
+    return f"{role}-{fund_id}"
+
+
+def colleague(role: str, fund_id: FundId) -> ActorHandle:
+    """A running actor of the same fund, as another one finds it, also after a restart."""
+    return ray.get_actor(actor_name(role, fund_id), namespace=NAMESPACE)
 
 
 class FeedActor(Feed):
@@ -75,10 +89,8 @@ class FeedActor(Feed):
 class StrategyActor(StrategyWorker):
     """Hands its orders to the OMS actor."""
 
-    def __init__(
-        self, strategy: Strategy, values: Values, panel: Shared, mandate: Mandate, oms: ActorHandle, in_flight: int
-    ) -> None:
-        entry = cast(OmsWorker, Remote(oms, "oms"))
+    def __init__(self, strategy: Strategy, values: Values, panel: Shared, mandate: Mandate, in_flight: int) -> None:
+        entry = cast(OmsWorker, Remote(colleague("oms", mandate.fund_id), "oms"))
         super().__init__(strategy, values, panel.get(), mandate, entry, SystemClock(), Recorder(), in_flight)
 
 
@@ -92,11 +104,9 @@ class BrokerActor(BrokerWorker):
 class OmsActor(OmsWorker):
     """Journals in Postgres, publishes on NATS, speaks to the risk and broker actors."""
 
-    def __init__(
-        self, postgres_dsn: str, nats_url: str, fund_id: FundId, cash: Decimal, risk: ActorHandle, broker: ActorHandle
-    ) -> None:
+    def __init__(self, postgres_dsn: str, nats_url: str, fund_id: FundId, cash: Decimal) -> None:
         self._bus: eventbus.EventBus | None = None
-        venue, gate = RemoteBroker(broker), RemoteRisk(risk)
+        venue, gate = RemoteBroker(colleague("broker", fund_id)), RemoteRisk(colleague("risk", fund_id))
 
         async def build(recorder: Recorder) -> Oms:
             pool = await db.open_pool("primary", postgres_dsn)
@@ -145,16 +155,15 @@ async def ray_desk(plan: DeskPlan, stack: Endpoints, venue: Endpoint, detached: 
     Not detached, they also end with this process.
     """
     start = partial(_start, plan.fund_id, detached)
-    panel = Shared(ray.put(plan.panel))
+    panel = Shared.put(plan.panel)
     limits = (plan.limits, plan.fund_id, plan.symbols, plan.covariance())
     handles: dict[str, ActorHandle] = {}
     try:
         handles["broker"] = start("broker", BrokerActor, venue)
         handles["risk"] = start("risk", RiskActor, *limits)
         handles["feed"] = start("feed", FeedActor, panel, venue)
-        book = (stack.postgres_dsn, stack.nats_url, plan.fund_id, plan.opening_cash)
-        handles["oms"] = start("oms", OmsActor, *book, handles["risk"], handles["broker"])
-        trader = (plan.strategy, plan.values, panel, plan.mandate, handles["oms"], plan.in_flight)
+        handles["oms"] = start("oms", OmsActor, stack.postgres_dsn, stack.nats_url, plan.fund_id, plan.opening_cash)
+        trader = (plan.strategy, plan.values, panel, plan.mandate, plan.in_flight)
         handles["strategy"] = start("strategy", StrategyActor, *trader)
         yield _desk(handles)
     finally:
@@ -166,7 +175,7 @@ def _start(fund_id: FundId, detached: bool, role: str, worker: type, *given: Any
     # Task events would report every order to the dashboard, at a tenth of the price of the call itself.
     actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0, enable_task_events=False)(worker)
     lifetime = "detached" if detached else None
-    return actor.options(name=f"{role}-{fund_id}", namespace=NAMESPACE, lifetime=lifetime).remote(*given)
+    return actor.options(name=actor_name(role, fund_id), namespace=NAMESPACE, lifetime=lifetime).remote(*given)
 
 
 def _desk(handles: dict[str, ActorHandle]) -> Desk:
