@@ -18,6 +18,7 @@ from actors.strategy import StrategyWorker
 from mts1b.foundation.errors import InputError
 from mts1b.foundation.events import NavMarked
 from mts1b.foundation.ids import FundId, StrategyId, Symbol
+from mts1b.foundation.limits import ORDERS_IN_FLIGHT_MAX
 from mts1b.quantkit.covariance import sample_covariance
 from mts1b.riskengine.limits import RiskLimits
 from mts1b.strategy.definition import Strategy, Values
@@ -47,7 +48,11 @@ class DeskPlan:
         if not 2 <= self.first < len(self.panel.ts_ns):
             held = len(self.panel.ts_ns)
             raise InputError("first", self.first, f"the panel has rows 0..{held - 1}", "leave two rows of history")
-        self.strategy.resolve(self.values)
+        self.strategy.check_history(self.strategy.resolve(self.values), self.first + 1)
+        if self.opening_cash <= 0:
+            raise InputError("cash", str(self.opening_cash), "a fund opens with money", "give more than 0")
+        if not 1 <= self.in_flight <= ORDERS_IN_FLIGHT_MAX:
+            raise InputError("in_flight", self.in_flight, f"must be 1 to {ORDERS_IN_FLIGHT_MAX}", "choose one in range")
 
     @property
     def mandate(self) -> Mandate:

@@ -16,9 +16,9 @@ from actors.latency import ORDER_TOTAL, REBALANCE, SIGNAL, SIZING
 from actors.portfolio import Holdings, Mandate, rebalance
 from mts1b.foundation.clock import NS_PER_S, Clock
 from mts1b.foundation.commands import SubmitOrder
-from mts1b.foundation.errors import InputError, InvariantBroken, StackError
+from mts1b.foundation.errors import InvariantBroken, StackError
 from mts1b.foundation.ids import Symbol
-from mts1b.foundation.limits import ORDERS_IN_FLIGHT_MAX, START_TIMEOUT_S
+from mts1b.foundation.limits import START_TIMEOUT_S
 from mts1b.foundation.order import Order
 from mts1b.platform.telemetry import Recorder
 from mts1b.strategy.definition import Strategy, Values
@@ -68,8 +68,6 @@ class StrategyWorker:
         recorder: Recorder,
         in_flight: int = 1,
     ) -> None:
-        if not 1 <= in_flight <= ORDERS_IN_FLIGHT_MAX:
-            raise InputError("in_flight", in_flight, f"must be 1 to {ORDERS_IN_FLIGHT_MAX}", "choose one in range")
         self._strategy, self._values, self._history = strategy, values, history
         self._symbols = tuple(Symbol(name) for name in history.symbols)
         self._mandate, self._oms, self._clock, self._recorder = mandate, oms, clock, recorder

@@ -1,0 +1,133 @@
+"""`mts paper`: a strategy through the real order path, on a replayed market and a simulated exchange."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress
+from rich.table import Table
+
+from mts1b.cli.options import AsJson, DataDir
+from mts1b.config import load_settings
+from mts1b.foundation.clock import SystemClock, to_ns
+from mts1b.foundation.errors import InputError
+
+if TYPE_CHECKING:
+    from actors.paper_session import PaperResult
+    from mts1b.strategy.panel import Panel
+
+ROWS_BEFORE_END = 252
+"""Where the market starts when no date is given: a year of sessions before the data end."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add `mts paper`."""
+    paper = typer.Typer(no_args_is_help=True, help="Paper trading: the real order path, a simulated exchange.")
+    paper.callback()(lambda: None)
+    paper.command("run")(run)
+    app.add_typer(paper, name="paper")
+
+
+def run(
+    strategy: Annotated[str, typer.Option(help="Name of a strategy: see `mts strategy list`.")] = "vol_target_cross",
+    param: Annotated[list[str] | None, typer.Option(help="name=value; defaults stand for the others.")] = None,
+    symbols: Annotated[str, typer.Option(help="A,B,C or all.")] = "all",
+    start: Annotated[
+        str | None, typer.Option(help="First session, YYYY-MM-DD; a year before the end if not given.")
+    ] = None,
+    sessions: Annotated[int, typer.Option(help="Market sessions, at least.")] = 60,
+    orders: Annotated[int, typer.Option(help="Orders, at least, unless the data end before.")] = 1_000,
+    cash: Annotated[str | None, typer.Option(help="What the fund opens with.")] = None,
+    fee_bps: Annotated[str, typer.Option(help="The exchange's fee on the traded value.")] = "1",
+    slippage_bps: Annotated[str, typer.Option(help="How far market orders move the price.")] = "2",
+    in_flight: Annotated[int, typer.Option(help="Orders handed over at a time.")] = 1,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Trade stored sessions one after another on a running stack, with real actors, journal and bus."""
+    from actors.desk import DeskPlan
+    from actors.paper_session import OPENING_CASH, Extent, fresh_fund, paper_limits, run_paper
+    from mts1b.brokers.paper.matching import Rules
+    from mts1b.datalake import open_lake
+    from mts1b.foundation.ids import Symbol
+    from mts1b.strategy.library import get_strategy
+
+    settings, clock = load_settings(data_dir=data_dir), SystemClock()
+    chosen = get_strategy(strategy)
+    rules = Rules(fee_bps=_amount("fee_bps", fee_bps), slippage_bps=_amount("slippage_bps", slippage_bps))
+    opening_cash = OPENING_CASH if cash is None else _amount("cash", cash)
+    named = None if symbols == "all" else symbols.split(",")
+    panel = open_lake(settings.lake_root).equities.bars.panel(symbols=named)
+    first = _first_row(panel, start)
+    limits = paper_limits([Symbol(name) for name in panel.symbols], opening_cash)
+    plan = DeskPlan(
+        fresh_fund(clock), chosen, _values(param or []), panel, first, limits, opening_cash, in_flight=in_flight
+    )
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=as_json) as bar:
+        task = bar.add_task("paper sessions", total=sessions)
+        result = run_paper(
+            settings,
+            plan,
+            Extent(first, sessions, orders),
+            rules,
+            clock,
+            lambda done, wanted: bar.update(task, completed=done, total=max(done, wanted)),
+        )
+    if as_json:
+        print(json.dumps(result.to_json()))
+    else:
+        _show(result)
+
+
+def _amount(field: str, text: str) -> Decimal:
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or amount < 0:
+        raise InputError(field, text, "not an amount", "give a number of at least 0")
+    return amount
+
+
+def _values(params: list[str]) -> dict[str, float]:
+    values = {}
+    for given in params:
+        name, _, text = given.partition("=")
+        try:
+            values[name] = float(text)
+        except ValueError:
+            raise InputError("param", given, "not name=number", "give it as fast=20") from None
+    return values
+
+
+def _first_row(panel: Panel, start: str | None) -> int:
+    if start is None:
+        return max(0, len(panel.ts_ns) - ROWS_BEFORE_END)
+    try:
+        ts_ns = to_ns(datetime.strptime(start, "%Y-%m-%d").replace(tzinfo=UTC))
+    except ValueError:
+        raise InputError("start", start, "not a date", "give YYYY-MM-DD") from None
+    return bisect_left(panel.ts_ns.tolist(), ts_ns)
+
+
+def _show(result: PaperResult) -> None:
+    console = Console()
+    ended = ", ".join(f"{count} {name}" for name, count in result.orders.items())
+    console.print(f"{result.strategy}: {result.sessions} sessions, {result.orders_total} orders ({ended})")
+    refusals = ", ".join(f"gate {gate}: {count}" for gate, count in result.refusals.items())
+    console.print(f"refusals  {refusals}")
+    console.print(f"NAV       {result.nav[0][1]:,.2f} -> {result.nav[-1][1]:,.2f}")
+    table = Table("hot path", "count", "p50 ms", "p99 ms", "target ms", "within")
+    for row in result.latency:
+        target = "" if row.target_ms is None else f"{row.target_ms:g}"
+        within = {True: "yes", False: "NO", None: ""}[row.within]
+        table.add_row(row.title, str(row.count), f"{row.p50_ms:.3f}", f"{row.p99_ms:.3f}", target, within)
+    console.print(table)
+    console.print(f"{result.elapsed_s:.1f} s; the exchange's log is kept as paper/{result.fund_id}")
