@@ -24,8 +24,12 @@ RECONNECT_S = 0.2
 TELL_WITHIN_S = 0.05
 
 
+class ActorAway(StackError):
+    """The actor has died or cannot be reached, and is being started again. Whether it took the call is not known."""
+
+
 async def ask(reference: Awaitable[Any], name: str) -> Any:
-    """An actor's answer. Its own errors as they were raised there; StackError when the actor is away."""
+    """An actor's answer. Its own errors as they were raised there; ActorAway when the actor is away."""
     try:
         return await reference
     except RayTaskError as error:
@@ -34,20 +38,32 @@ async def ask(reference: Awaitable[Any], name: str) -> Any:
         raise
     except RayActorError as error:
         problem = str(error).strip().splitlines()[0]
-        raise StackError("actor", name, problem, "it is started again; repeat the call") from None
+        raise ActorAway("actor", name, problem, "it is started again; repeat the call") from None
 
 
 class Remote:
-    """An actor's methods as coroutine functions: `await Remote(handle, "oms").submit(command)`."""
+    """An actor's methods as coroutine functions: `await Remote(handle, "oms").submit(command)`.
 
-    def __init__(self, handle: ActorHandle, name: str) -> None:
-        self._handle, self._name = handle, name
+    With `repeats` a call is made again, every RECONNECT_S, while the actor is away: for calls that may be repeated.
+    """
+
+    def __init__(self, handle: ActorHandle, name: str, repeats: int = 0) -> None:
+        self._handle, self._name, self._repeats = handle, name, repeats
 
     def __getattr__(self, method: str) -> Callable[..., Awaitable[Any]]:
         if method.startswith("_"):
             raise AttributeError(method)
         call = getattr(self._handle, method)
-        return lambda *given, **named: ask(call.remote(*given, **named), self._name)
+
+        async def answer(*given: Any, **named: Any) -> Any:
+            for _ in range(self._repeats):
+                try:
+                    return await ask(call.remote(*given, **named), self._name)
+                except ActorAway:
+                    await asyncio.sleep(RECONNECT_S)
+            return await ask(call.remote(*given, **named), self._name)
+
+        return answer
 
 
 class RemoteBroker:

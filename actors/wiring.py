@@ -11,7 +11,7 @@ under its idempotency key.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -50,6 +50,8 @@ from mts1b.strategy.panel import Panel
 
 STREAM = "mts"
 SUBJECTS = ("mts.v1.>",)
+DESK_REPEATS = 100
+"""Times a desk repeats a call to an actor that is away: 20 s, an actor needs one or two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +181,9 @@ def _start(fund_id: FundId, detached: bool, role: str, worker: type, *given: Any
 
 
 def _desk(handles: dict[str, ActorHandle]) -> Desk:
-    remote: Callable[[str], Any] = lambda role: Remote(handles[role], role)  # noqa: E731
-    return Desk(remote("feed"), remote("strategy"), remote("risk"), remote("oms"), remote("broker"))
+    """All that a desk asks of its workers may be asked again: sessions, marks and orders are known by their keys."""
+    workers: dict[str, Any] = {role: Remote(handle, role, DESK_REPEATS) for role, handle in handles.items()}
+    return Desk(**workers)
 
 
 async def _end(handles: dict[str, ActorHandle]) -> None:
