@@ -12,7 +12,7 @@ from mts1b.foundation.limits import QUEUE_DEPTH_MAX
 from mts1b.foundation.order import Order
 
 BATCH_REPORTS = 500
-ACKS_WAIT_S = 0.05
+ACKS_WAIT_S = 0.2
 
 
 class BrokerWorker:
