@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -15,6 +16,8 @@ import pytest
 from mts1b.config import Settings, load_settings
 from mts1b.deploy.endpoints import Endpoints
 from mts1b.foundation.clock import SystemClock
+
+os.environ["RAY_AUTH_MODE"] = "token"  # Ray reads it once, when it is first imported, by whichever test that is
 
 FOLDERS = ("unit", "contract", "cases", "sim", "ray", "e2e")
 TESTS = Path(__file__).parent

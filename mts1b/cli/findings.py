@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
-from actors.latency import LatencyRow
 from actors.paper_session import OPENING_CASH, PaperResult
 from jobs.console import print_sweep
 from mts1b import backtester
 from mts1b.backtester import Execution
+from mts1b.cli.tables import latency_table, refusals_line
 from mts1b.foundation.clock import Clock
 from mts1b.foundation.errors import InvariantBroken
 from mts1b.quantkit import metrics
@@ -98,20 +97,9 @@ def print_findings(found: Findings, console: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    refused = ", ".join(f"gate {gate}: {count}" for gate, count in paper.refusals.items())
-    console.print(f"refusals: {refused}", highlight=False)
+    console.print(refusals_line(paper.refusals), highlight=False)
     console.print(f"parity: targets equal to the backtest's on {len(paper.decided_ns)} bars", highlight=False)
     console.print(latency_table(paper.latency))
-
-
-def latency_table(rows: tuple[LatencyRow, ...]) -> Table:
-    """The source's hot path with our columns beside it."""
-    table = Table("step of the hot path", "count", "p50 ms", "p99 ms", "target ms", "within")
-    for row in rows:
-        within = {None: "", True: "[green]yes[/]", False: "[red]no[/]"}[row.within]
-        target = "" if row.target_ms is None else f"{row.target_ms:g}"
-        table.add_row(row.title, f"{row.count:,}", f"{row.p50_ms:.3f}", f"{row.p99_ms:.3f}", target, within)
-    return table
 
 
 def write_findings(found: Findings, path: Path, clock: Clock) -> Path:

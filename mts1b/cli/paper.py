@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
-from rich.table import Table
 
 from mts1b.cli.options import AsJson, DataDir
+from mts1b.cli.tables import latency_table, refusals_line
 from mts1b.config import load_settings
 from mts1b.foundation.clock import SystemClock, to_ns
 from mts1b.foundation.errors import InputError
@@ -121,13 +121,7 @@ def _show(result: PaperResult) -> None:
     console = Console()
     ended = ", ".join(f"{count} {name}" for name, count in result.orders.items())
     console.print(f"{result.strategy}: {result.sessions} sessions, {result.orders_total} orders ({ended})")
-    refusals = ", ".join(f"gate {gate}: {count}" for gate, count in result.refusals.items())
-    console.print(f"refusals  {refusals}")
-    console.print(f"NAV       {result.nav[0][1]:,.2f} -> {result.nav[-1][1]:,.2f}")
-    table = Table("hot path", "count", "p50 ms", "p99 ms", "target ms", "within")
-    for row in result.latency:
-        target = "" if row.target_ms is None else f"{row.target_ms:g}"
-        within = {True: "yes", False: "NO", None: ""}[row.within]
-        table.add_row(row.title, str(row.count), f"{row.p50_ms:.3f}", f"{row.p99_ms:.3f}", target, within)
-    console.print(table)
+    console.print(refusals_line(result.refusals), highlight=False)
+    console.print(f"NAV {result.nav[0][1]:,.2f} -> {result.nav[-1][1]:,.2f}")
+    console.print(latency_table(result.latency))
     console.print(f"{result.elapsed_s:.1f} s; the exchange's log is kept as paper/{result.fund_id}")
