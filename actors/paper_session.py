@@ -235,6 +235,7 @@ def run_paper(
 
     The exchange's log stays under the data directory, `paper/<fund>`.
     """
+    extent.rows(len(plan.panel.ts_ns))  # a wrong wish is refused before anything is asked of the stack
     stack = endpoints(settings)
     connect_ray(settings)
     from actors.wiring import ray_desk  # after the connection, which sets the environment Ray reads on import
