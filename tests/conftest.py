@@ -69,6 +69,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
         found = deployed.up(settings, SystemClock(), parts=("postgres", "nats", "valkey"))
         yield RunningStack(settings, found)
     finally:
+        if "ray" in sys.modules:
+            sys.modules["ray"].shutdown()  # a driver whose cluster goes away ends its process, and the test run with it
         deployed.down(settings, SystemClock())
 
 
