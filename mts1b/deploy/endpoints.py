@@ -17,6 +17,10 @@ PARTS = ("postgres", "nats", "valkey", "ray")
 """Every part of the stack, in the order they are shown. They start side by side and stop in reverse."""
 
 
+CLOCK_STEP_S = 2.0
+"""Start times are told by the machine's clock, which may be set; no pid comes round again this soon."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProcessMark:
     """One process for good: a pid may be used again, a pid with its start time may not."""
@@ -36,7 +40,7 @@ class ProcessMark:
         """The process while it lives (a zombie does not), else None."""
         try:
             process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.created) < 0.02
+            same = abs(process.create_time() - self.created) < CLOCK_STEP_S
             return process if same and process.status() != psutil.STATUS_ZOMBIE else None
         except psutil.NoSuchProcess:
             return None

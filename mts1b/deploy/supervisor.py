@@ -207,11 +207,13 @@ class Supervisor:
     async def until_lost(self, part: Part, process: asyncio.subprocess.Process) -> str:
         """Wait until the server ends or, for one of several processes, until one of them is gone; say which."""
         members: set[ProcessMark] = set()
+        before: set[ProcessMark] = set()
         ended = asyncio.ensure_future(process.wait())
         while not ended.done():
             await asyncio.wait({ended}, timeout=CHECK_INTERVAL_S)
             if part.whole and not ended.done():
-                members |= {mark for child in processes.children(process.pid) if (mark := ProcessMark.of(child.pid))}
+                now = {mark for child in processes.children(process.pid) if (mark := ProcessMark.of(child.pid))}
+                members, before = members | (now & before), now  # what is seen once may be an errand of a moment
                 lost = [mark.pid for mark in members if mark.process() is None]
                 if lost:
                     return f"lost process {lost[0]}"
