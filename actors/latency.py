@@ -33,7 +33,7 @@ HOT_PATH = (
     Budget("risk_gate_5", "Risk gate 5 (drawdown)", 2.0),
     Budget("risk_gate_6", "Risk gate 6 (short)", 2.0),
     Budget("broker_submit", "Broker submit", 20.0),
-    Budget(ORDER_TOTAL, "Total, an order's hand-over to the venue's answer", 50.0),
+    Budget(ORDER_TOTAL, "Total, from hand-over to the venue's answer", 50.0),
 )
 """Targets in milliseconds, as the source states them; the total is the one without the veto."""
 

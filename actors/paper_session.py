@@ -34,8 +34,8 @@ from mts1b.platform.telemetry import Recorder
 from mts1b.riskengine.limits import RiskLimits
 
 GATES = (1, 2, 3, 4, 5, 6)
-OPENING_CASH = Decimal("250000")
-"""What a paper fund opens with: over 100 names, some 35 orders a session."""
+OPENING_CASH = Decimal("1000000")
+"""What a paper fund opens with: over 100 names, some 55 orders a session."""
 
 Progress = Callable[[int, int], None]
 """Called with the sessions done and the sessions asked for at least."""

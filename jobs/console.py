@@ -92,7 +92,7 @@ def print_walk_forward(console: Console, found: WalkForwardSummary, swept: tuple
     """The folds with what they chose of the `swept` parameters, and the joined out-of-sample result."""
     judged_on = Column("judged on", no_wrap=True)
     chosen = Column("chosen before", no_wrap=True)
-    table = Table("fold", judged_on, chosen, "Sharpe in", "out", "return", box=SIMPLE)
+    table = Table("fold", judged_on, chosen, "Sharpe in", "out", "return", box=SIMPLE, padding=(0, 1))
     for place, fold in enumerate(found.folds, start=1):
         table.add_row(
             str(place),

@@ -16,7 +16,8 @@ WITHIN = {None: "", True: "[green]yes[/]", False: "[red]no[/]"}
 
 def latency_table(rows: Sequence[LatencyRow]) -> Table:
     """The source's hot path with our columns beside it."""
-    table = Table(Column("hot path", no_wrap=True), "count", "p50 ms", "p99 ms", "target ms", "within", box=SIMPLE)
+    numbers = [Column(name, no_wrap=True, justify="right") for name in ("count", "p50 ms", "p99 ms", "target ms")]
+    table = Table("hot path", *numbers, Column("within", no_wrap=True), box=SIMPLE, padding=(0, 1))
     for row in rows:
         target = "" if row.target_ms is None else f"{row.target_ms:g}"
         table.add_row(row.title, f"{row.count:,}", f"{row.p50_ms:.3f}", f"{row.p99_ms:.3f}", target, WITHIN[row.within])
