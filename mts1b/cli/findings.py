@@ -64,12 +64,24 @@ def parity(panel: Panel, summary: SweepSummary, paper: PaperResult) -> int:
     return len(rows)
 
 
+def settled_returns(found: Findings) -> tuple[float, float]:
+    """Return of the paper fund and of the backtest over the same bars, from the first close the fund was invested at.
+
+    Before that they cannot agree: the backtest comes in with positions, the fund with cash.
+    """
+    first, nav = found.paper_bars.start + 2, [float(value) for _, value in found.paper.nav]
+    backtest = np.prod(1.0 + found.winner_returns[first : found.paper_bars.stop]) - 1.0
+    return nav[-1] / nav[1] - 1.0, float(backtest)
+
+
 def figures(found: Findings) -> dict[str, Any]:
     """Every printed figure, JSON-ready. `run` alone differs between two runs."""
     sweep, paper = found.sweep.to_dict(), found.paper.to_json()
     measured = {name: sweep.pop(name) for name in (*found.sweep.RUN_FIELDS, "table", "folder")}
     hot_path = {name: paper.pop(name) for name in ("latency", "elapsed_s", "fund_id")}
     hold = buy_and_hold_returns(found.panel)
+    paper_return, backtest_return = settled_returns(found)
+    paper |= {"return_once_invested": paper_return, "backtest_return_once_invested": backtest_return}
     return {
         "sweep": sweep | {"buy_and_hold_sharpe": float(metrics.sharpe(hold))},
         "paper": paper | {"targets_equal_backtest_bars": len(found.paper.decided_ns)},
@@ -89,11 +101,11 @@ def print_findings(found: Findings, console: Console) -> None:
     console.print(f"buy and hold: Sharpe {hold:.3f} (the sample is survivorship-biased)", highlight=False)
     paper = found.paper
     nav = paper.nav[-1][1]
-    held = slice(found.paper_bars.start + 1, found.paper_bars.stop)  # it holds nothing before its second opening
-    backtest = float(np.prod(1.0 + found.winner_returns[held]) - 1.0)
+    paper_return, backtest_return = settled_returns(found)
     console.print(
         f"paper: {paper.sessions} sessions, {paper.orders_total:,} orders, {len(paper.fills):,} fills, "
-        f"NAV {nav:,.2f} ({nav / OPENING_CASH - 1:+.2%}; backtest of the same sessions {backtest:+.2%})",
+        f"NAV {nav:,.2f} ({nav / OPENING_CASH - 1:+.2%}); once invested {paper_return:+.2%}, the backtest "
+        f"{backtest_return:+.2%}",
         highlight=False,
         soft_wrap=True,
     )
