@@ -1,4 +1,4 @@
-"""The event bus and the cache against the real servers."""
+"""The event bus and the cache against the real servers. Its subjects lie apart from the platform's own stream."""
 
 from __future__ import annotations
 
@@ -29,30 +29,30 @@ def test_an_event_is_stored_once_however_often_it_is_sent(stack: RunningStack) -
     async def work() -> tuple[list[int], list[Message]]:
         bus = await eventbus.connect(stack.endpoints.nats_url)
         for _ in range(2):  # the second time it is there already
-            await bus.ensure_stream("ONCE", ["mts.v1.once.>"])
-        sent = [await bus.publish("mts.v1.once.fills.created", b"x", message_id=key) for key in ("a", "a", "b")]
-        taken = await take(bus, "mts.v1.once.>", "reader", 2)
+            await bus.ensure_stream("ONCE", ["contract.v1.once.>"])
+        sent = [await bus.publish("contract.v1.once.fills.created", b"x", message_id=key) for key in ("a", "a", "b")]
+        taken = await take(bus, "contract.v1.once.>", "reader", 2)
         await bus.close()
         return sent, taken
 
     sent, taken = asyncio.run(work())
     assert sent[0] == sent[1] != sent[2]
     assert [(m.message_id, m.subject, m.deliveries) for m in taken] == [
-        ("a", "mts.v1.once.fills.created", 1),
-        ("b", "mts.v1.once.fills.created", 1),
+        ("a", "contract.v1.once.fills.created", 1),
+        ("b", "contract.v1.once.fills.created", 1),
     ]
 
 
 def test_a_durable_consumer_goes_on_after_what_it_acknowledged(stack: RunningStack) -> None:
     async def work() -> list[bytes]:
         bus = await eventbus.connect(stack.endpoints.nats_url)
-        await bus.ensure_stream("RESUME", ["mts.v1.resume.>"])
+        await bus.ensure_stream("RESUME", ["contract.v1.resume.>"])
         for number in range(4):
-            await bus.publish("mts.v1.resume.x.y", str(number).encode(), message_id=str(number))
-        first = await take(bus, "mts.v1.resume.>", "reader", 1)
+            await bus.publish("contract.v1.resume.x.y", str(number).encode(), message_id=str(number))
+        first = await take(bus, "contract.v1.resume.>", "reader", 1)
         await bus.close()
         bus = await eventbus.connect(stack.endpoints.nats_url)
-        everything = await take(bus, "mts.v1.resume.>", "another", 4)
+        everything = await take(bus, "contract.v1.resume.>", "another", 4)
         await bus.close()
         return [message.payload for message in (*first, *everything)]
 
@@ -62,12 +62,12 @@ def test_a_durable_consumer_goes_on_after_what_it_acknowledged(stack: RunningSta
 def test_two_consumers_of_one_name_share_the_work(stack: RunningStack) -> None:
     async def work() -> set[bytes]:
         bus = await eventbus.connect(stack.endpoints.nats_url)
-        await bus.ensure_stream("SHARE", ["mts.v1.share.>"])
+        await bus.ensure_stream("SHARE", ["contract.v1.share.>"])
         seen: list[bytes] = []
         complete = asyncio.Event()
 
         async def reader() -> None:
-            async for message in bus.subscribe("mts.v1.share.>", "pool"):
+            async for message in bus.subscribe("contract.v1.share.>", "pool"):
                 seen.append(message.payload)
                 await message.ack()
                 if len(seen) == 200:
@@ -75,13 +75,12 @@ def test_two_consumers_of_one_name_share_the_work(stack: RunningStack) -> None:
 
         readers = [asyncio.create_task(reader()) for _ in range(2)]
         for number in range(200):
-            await bus.publish("mts.v1.share.x.y", str(number).encode(), message_id=str(number))
+            await bus.publish("contract.v1.share.x.y", str(number).encode(), message_id=str(number))
         async with asyncio.timeout(20):
             await complete.wait()
-        for task in readers:
-            task.cancel()
-        await asyncio.gather(*readers, return_exceptions=True)
-        await bus.close()
+        await bus.close()  # which ends the readers
+        async with asyncio.timeout(20):
+            await asyncio.gather(*readers)
         assert len(seen) == 200
         return set(seen)
 
@@ -95,7 +94,7 @@ def test_what_cannot_be_published_says_so(stack: RunningStack) -> None:
             await bus.publish("nobody.listens", b"", message_id="x")
         await bus.close()
         with pytest.raises(StackError):
-            await bus.publish("mts.v1.once.x.y", b"", message_id="x")
+            await bus.publish("contract.v1.once.x.y", b"", message_id="x")
 
     asyncio.run(work())
 
