@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +84,9 @@ def backtest(
     check_panel(panel)
     chosen = strategy.resolve(values)
     strategy.check_history(chosen, len(panel.ts_ns))
-    stepper = strategy.stepper(chosen, panel.symbols)
+    sectors = getattr(panel, "sectors", ())
+    carried: dict[str, Any] = {"sectors": sectors} if sectors else {}
+    stepper = strategy.stepper(chosen, panel.symbols, **carried)
 
     def decide(t: int) -> Floats:
         row = stepper.warm(panel.rows(t, t + 1))[0]

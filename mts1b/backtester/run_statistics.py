@@ -13,6 +13,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from mts1b.backtester.evaluation import RETURN_METRICS
 from mts1b.backtester.event import Run
 from mts1b.backtester.ledger import Trades
 from mts1b.quantkit import metrics as formulas
@@ -105,15 +106,9 @@ def trade_statistics(trades: Trades) -> dict[str, float]:
 
 def metrics_of(run: Run) -> dict[str, float]:
     """The metrics of a sweep's row (`mts1b.backtester.METRICS`), taken from this run's books."""
-    returns = run.returns
-    return {
-        "total_return": float(formulas.total_return(returns)),
-        "cagr": float(formulas.cagr(returns)),
-        "volatility": float(formulas.volatility(returns)),
-        "sharpe": float(formulas.sharpe(returns)),
-        "max_drawdown": float(formulas.max_drawdown(returns)),
-        "skew": float(formulas.skewness(returns)),
-        "kurtosis": float(formulas.kurtosis(returns)),
+    names = {"skew": "skewness"}
+    found = {name: float(getattr(formulas, names.get(name, name))(run.returns)) for name in RETURN_METRICS}
+    return found | {
         "turnover": float(run.traded.mean() * formulas.BARS_PER_YEAR),
         "trades": float(run.changed.sum()),
         "exposure": float(run.gross.mean()),

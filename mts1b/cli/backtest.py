@@ -12,7 +12,8 @@ import typer
 
 from mts1b.cli.options import AsJson, DataDir
 from mts1b.foundation.errors import InputError, unknown_name
-from mts1b.strategy import Strategy, get_strategy
+from mts1b.strategy import Strategy
+from mts1b.strategy.files import find_strategy
 
 if TYPE_CHECKING:
     from mts1b.backtester import Account, Run
@@ -135,21 +136,6 @@ def _run(
         typer.echo(json.dumps(facts, indent=1, allow_nan=False))
     else:
         show(facts)
-
-
-def find_strategy(text: str) -> Strategy:
-    """The strategy of that name, or the one (of that name) in a file. InputError when there is none, or several."""
-    file, _, name = text.partition(".py:")
-    if not name and not text.endswith(".py"):
-        return get_strategy(text)
-    from mts1b.cli.strategy import strategies_of
-
-    found = {one.name: one for one in strategies_of(Path(f"{file}.py" if name else text))}
-    if name and name not in found:
-        raise unknown_name("strategy", name, found)
-    if not name and len(found) > 1:
-        raise InputError("strategy", text, f"defines {', '.join(found)}", "name one: FILE.py:NAME")
-    return found[name or next(iter(found))]
 
 
 def read_params(texts: Sequence[str], strategy: Strategy) -> dict[str, float]:

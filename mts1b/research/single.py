@@ -25,9 +25,9 @@ from pathlib import Path
 from mts1b.backtester import Account, Run, backtest, metrics_of
 from mts1b.datalake import open_lake
 from mts1b.foundation.errors import InputError
-from mts1b.strategy import Strategy, get_strategy
+from mts1b.strategy import Strategy
+from mts1b.strategy.files import find_strategy
 from mts1b.strategy.panel import Panel
-
 
 PANELS_KEPT = 4
 """Panels that a process keeps: those of the requests it made last."""
@@ -35,8 +35,8 @@ PANELS_KEPT = 4
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """One run. `strategy` is one of the library by name, or a definition; `values` name its parameters, the rest take
-    their defaults; `symbols` empty: all; dates ISO, both included; `lake_root` may begin with ~.
+    """One run. `strategy` is a name of the library, FILE.py:NAME, or a definition; `values` name its parameters, the
+    rest take their defaults; `symbols` empty: all; dates ISO, both included; `lake_root` may begin with ~.
 
     Making one raises what is wrong with it: any error of `Strategy.resolve` and of the lake's `panel`.
     """
@@ -67,8 +67,8 @@ def run_one_param_set(request: RunRequest) -> dict[str, float]:
 
 
 def strategy_of(request: RunRequest) -> Strategy:
-    """The definition. UnknownNameError for a name that the library does not have."""
-    return request.strategy if isinstance(request.strategy, Strategy) else get_strategy(request.strategy)
+    """The definition. UnknownNameError for a name that is not known."""
+    return request.strategy if isinstance(request.strategy, Strategy) else find_strategy(request.strategy)
 
 
 def panel_of(request: RunRequest) -> Panel:

@@ -1,4 +1,4 @@
-"""The source's example of many single runs: `ProcessPoolExecutor` over `run_one_param_set`, against the sweep's rows."""
+"""The source's example of many single runs, `ProcessPoolExecutor` over `run_one_param_set`: the rows of the sweep."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from mts1b.backtester import Account, backtest
+from mts1b.backtester import METRICS, Account, backtest, metrics_of
 from mts1b.foundation.errors import DataError, InputError, MtsError
 from mts1b.strategy import close, get_strategy, param, sma, strategy, where
 from tests.unit.backtester.accounts import FREE, NAN, bars_of, run
@@ -204,3 +204,8 @@ def test_bad_input_is_refused(case):
 def test_options_as_json():
     assert FREE.to_dict()["volume_share_max"] is None and FREE.to_dict()["capital"] == 1000.0
     assert issubclass(InputError, MtsError)
+
+
+def test_the_metrics_are_those_of_a_sweep():
+    panel = made_panel(60, 2)
+    assert tuple(metrics_of(backtest(SMA, {}, panel))) == METRICS

@@ -1,4 +1,4 @@
-"""Properties of the event engine: nothing sees the future, nothing is lost, and the sweep's rows are its first order."""
+"""Properties of the event engine: it sees no future, it loses nothing, and the sweep is its first order."""
 
 from __future__ import annotations
 

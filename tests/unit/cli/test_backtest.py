@@ -70,7 +70,7 @@ def test_a_strategy_of_ones_own(data_dir: Path, monkeypatch: pytest.MonkeyPatch,
         found[name] = json.loads(capsys.readouterr().out)
     assert found["above"]["strategy"] == "above" and found["above"]["hash"] != found["below"]["hash"]
     assert run(monkeypatch, data_dir, file) == 2
-    assert "defines above, below; name one: FILE.py:NAME" in capsys.readouterr().err
+    assert "the file defines several; add one of :above, :below" in capsys.readouterr().err
 
 
 BAD = [
