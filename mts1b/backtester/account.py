@@ -59,7 +59,7 @@ class Account:
     borrow_rate           paid on the value of shorts, a year of 365 days
     cash_rate             earned on cash, paid on a debit balance, a year of 365 days
     delist_after_bars     a name without a bar for so many in a row is closed at its last price, at no cost
-    close_at_end          close all at the fill price of the last bar
+    close_at_end          close all at the fill price of the last bar, as far as its volume allows
 
     InputError names the option that is out of its range.
     """
