@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
+from mts1b.backtester.execution import Execution
 from mts1b.foundation.errors import InputError, unknown_name
 
 FILLS = ("next_open", "close", "vwap")
@@ -94,6 +95,21 @@ class Account:
         for name in ("impact_bars", "delist_after_bars"):
             if getattr(self, name) != int(getattr(self, name)):
                 raise InputError(name, getattr(self, name), "must be a whole number", _RANGES[name][2])
+
+    @classmethod
+    def matching(cls, execution: Execution) -> Account:
+        """The account that a sweep with these costs describes to first order: fractions of shares, no limits, no end.
+
+        Every return of a bar then differs by products of two moves of that bar and the one before it; trades are equal.
+        """
+        return cls(
+            whole_shares=False,
+            leverage_max=math.inf,
+            commission_bps=execution.commission_bps,
+            half_spread_bps=execution.half_spread_bps,
+            delist_after_bars=int(_RANGES["delist_after_bars"][1]),
+            close_at_end=False,
+        )
 
     def to_dict(self) -> dict[str, object]:
         """JSON-ready: an unlimited option is None."""

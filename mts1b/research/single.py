@@ -11,7 +11,8 @@
 
 A request is a few hundred bytes. It is checked, and its bars are read, when it is made: forked workers share that one
 copy (and could not read for themselves: the reader's threads do not survive a fork), spawned ones read once each. For
-more than a few hundred sets of values use a sweep (`mts1b.research.ladder`), whose kernels are made for that.
+more than a few hundred sets of values use a sweep (`mts1b.research.ladder`), whose kernels are made for that; its rows
+are those of `Account.matching`.
 """
 
 from __future__ import annotations

@@ -18,12 +18,12 @@ SYMBOLS = ("AAPL", "GE", "IBM", "JNJ", "KO", "MSFT", "WMT", "XOM")
 PAIRS = [(5, 50), (10, 100), (20, 100), (20, 200), (50, 200)]
 
 SCRIPT = """
-import json, math, sys
+import json, sys
 from dataclasses import replace
-from mts1b.backtester import Account
+from mts1b.backtester import Account, Execution
 from mts1b.research.single import RunRequest, run_one_param_set
 
-account = Account(whole_shares=False, leverage_max=math.inf, close_at_end=False, delist_after_bars=10**7)
+account = Account.matching(Execution())
 base = RunRequest("sma_cross", lake_root=sys.argv[1], symbols=tuple(sys.argv[2].split(",")), account=account)
 param_grid = [replace(base, values={"fast": fast, "slow": slow}) for fast, slow in json.loads(sys.argv[3])]
 

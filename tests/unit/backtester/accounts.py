@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -17,9 +16,6 @@ DAY_NS = YEAR_NS // 365
 
 FREE = Account(capital=1000.0, commission_bps=0.0, half_spread_bps=0.0, close_at_end=False)
 """No costs, whole shares, everything kept open."""
-
-LADDER = Account(whole_shares=False, leverage_max=math.inf, close_at_end=False, delist_after_bars=10**7)
-"""What a sweep assumes: fractions of shares, no limit, nothing closed."""
 
 
 def bars_of(opens, closes, volume=1e6, spacing_ns=DAY_NS) -> Panel:

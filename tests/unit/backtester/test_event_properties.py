@@ -15,7 +15,7 @@ from mts1b.backtester.account import CAPITALS, DIRECTIONS, FILLS
 from mts1b.backtester.execution import moves
 from mts1b.strategy import close, get_strategy, sma, strategy
 from mts1b.strategy.library import names
-from tests.unit.backtester.accounts import LADDER, daily
+from tests.unit.backtester.accounts import daily
 from tests.unit.strategy.panels import changed_after, made_panel, small_values
 
 
@@ -115,7 +115,7 @@ def test_returns_equal_the_ladders_to_second_order(name, panel):
     values = small_values(subject)
     costs = Execution(commission_bps=1.0, half_spread_bps=2.0)
     row = evaluate(subject, {k: [v] for k, v in values.items()}, panel, costs, "reference", keep_returns=True)
-    run = backtest(subject, values, panel, LADDER)
+    run = backtest(subject, values, panel, Account.matching(costs))
     moved = moves(panel)
     largest = np.maximum(np.abs(moved.overnight), np.abs(moved.intraday)).max(axis=0)
     largest = np.maximum(largest, np.concatenate([[0.0], largest[:-1]])) + costs.cost
@@ -134,8 +134,7 @@ def test_the_ladders_row_is_the_limit_of_small_moves(name):
     panel = replace(panel, **fields)
     costs = Execution(commission_bps=1.0 * small, half_spread_bps=2.0 * small)
     row = evaluate(subject, {k: [v] for k, v in values.items()}, panel, costs, "reference").metrics
-    account = replace(LADDER, commission_bps=costs.commission_bps, half_spread_bps=costs.half_spread_bps)
-    found = metrics_of(backtest(subject, values, panel, account))
+    found = metrics_of(backtest(subject, values, panel, Account.matching(costs)))
     gross = 1.0 + np.abs(targets(subject, values, panel)).max()
     for metric in ("total_return", "max_drawdown", "costs"):
         assert found[metric] == pytest.approx(row[metric][0], abs=1e-7 * gross**2), metric
