@@ -54,8 +54,8 @@ class Account:
     commission_per_share  in money, together at least
     commission_min        in money for each order
     half_spread_bps       of the traded value: half of the bid-ask spread
-    impact                Y of the square-root law: a fill moves by Y * volatility * sqrt(quantity / volume), daily
-                          volatility and mean volume of the `impact_bars` bars before the fill (`costs.Liquidity`)
+    impact                Y of the square-root law: a fill moves by Y * volatility * sqrt(quantity / volume), the
+                          volatility a bar and the mean volume of the last `impact_bars` bars up to the decision
     volume_share_max      most of a bar's volume that one order may take; the rest is tried again at the next fill
     borrow_rate           paid on the value of shorts, a year of 365 days
     cash_rate             earned on cash, paid on a debit balance, a year of 365 days

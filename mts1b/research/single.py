@@ -87,4 +87,12 @@ def _panel(lake_root: str, symbols: tuple[str, ...], interval: str, start: str |
 
 
 _forked: list[bool] = []
-os.register_at_fork(after_in_child=lambda: _forked.append(True))
+
+
+def _after_fork() -> None:
+    """In a forked child: the reader's threads are gone if they were ever started, and reading would wait for ever."""
+    if _panel.cache_info().misses:
+        _forked.append(True)
+
+
+os.register_at_fork(after_in_child=_after_fork)

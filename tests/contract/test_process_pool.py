@@ -74,13 +74,14 @@ def test_the_example_as_written_gives_the_rows_of_the_ladder(lake_root: Path) ->
 
 def test_a_forked_worker_refuses_what_it_could_only_wait_for(lake_root: Path) -> None:
     script = """
-import os, pickle, sys
-from mts1b.research import single
-request = single.RunRequest("sma_cross", lake_root=sys.argv[1], symbols=("AAPL",))
-single._panel.cache_clear()
+import os, sys
+from dataclasses import replace
+from mts1b.research.single import RunRequest
+request = RunRequest("sma_cross", lake_root=sys.argv[1], symbols=("AAPL",))
 if os.fork() == 0:
     try:
-        single.run_one_param_set(request)
+        replace(request, values={"slow": 30})
+        replace(request, symbols=("MSFT",))
     except Exception as error:
         print(error)
     sys.stdout.flush()
@@ -88,4 +89,4 @@ if os.fork() == 0:
 os.wait()
 """
     done = subprocess.run([sys.executable, "-c", script, str(lake_root)], capture_output=True, text=True, timeout=120)
-    assert done.stdout.startswith("symbols=('AAPL',): bars that were not read before this worker was forked")
+    assert done.stdout.startswith("symbols=('MSFT',): bars that were not read before this worker was forked")

@@ -7,10 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from mts1b.backtester import METRICS, Account, backtest, metrics_of
+from mts1b.backtester import METRICS, Account, backtest, metrics_of, statistics
+from mts1b.backtester.account import FILLS
 from mts1b.foundation.errors import DataError, InputError, MtsError
 from mts1b.strategy import close, get_strategy, param, sma, strategy, where
-from tests.unit.backtester.accounts import FREE, NAN, bars_of, run
+from tests.unit.backtester.accounts import DAY_NS, FREE, NAN, bars_of, run
 from tests.unit.strategy.panels import made_panel
 
 INF = math.inf
@@ -209,3 +210,27 @@ def test_options_as_json():
 def test_the_metrics_are_those_of_a_sweep():
     panel = made_panel(60, 2)
     assert tuple(metrics_of(backtest(SMA, {}, panel))) == METRICS
+
+
+@pytest.mark.parametrize("fill", FILLS)
+def test_one_bar_and_a_name_without_bars(fill):
+    hold = get_strategy("buy_and_hold")
+    one = backtest(hold, {}, bars_of([10], [11]), Account(fill=fill))
+    assert one.equity[0] == pytest.approx(1e6) and statistics(one)["total_return"] == pytest.approx(0.0)
+    half = backtest(hold, {}, bars_of([[10, NAN]] * 4, [[11, NAN]] * 4), Account(fill=fill))
+    assert not half.quantity[:, 1].any() and np.isfinite(half.equity).all()
+    assert all(math.isfinite(value) for value in (statistics(half) | metrics_of(half)).values())
+
+
+@pytest.mark.parametrize("spacing_ns", [10**9, DAY_NS // 7, DAY_NS])
+def test_statistics_of_any_spacing_are_numbers(spacing_ns):
+    prices = [10, 11, 12, 9, 14, 13, 15, 16, 11]
+    found = statistics(run([1] * 9, bars_of(prices, prices, spacing_ns=spacing_ns)))
+    assert all(math.isfinite(value) for value in found.values())
+    assert found["equity_final"] == run([1] * 9, bars_of(prices, prices)).equity[-1]
+
+
+def test_a_run_without_a_trade():
+    found = statistics(run([0, 0, 0], bars_of([10, 20, 30], [10, 20, 30])))
+    assert found.pop("equity_final") == found.pop("equity_peak") == 1000
+    assert set(found.values()) == {0.0}
