@@ -159,7 +159,7 @@ def build(op: str, *args: Expression) -> Node:
     if spec.kind in Kind.series_kinds():
         if not any(arg.is_series for arg in nodes[: spec.inputs]):
             raise InputError(
-                str(node), op, "needs at least one series of bars", "give open, high, low, close or volume"
+                str(node), op, "needs at least one series of bars", "give open, high, low, close, volume or vwap"
             )
         for arg in nodes[spec.inputs :]:
             if arg.is_series:

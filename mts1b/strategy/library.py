@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mts1b.foundation.errors import unknown_name
-from mts1b.strategy.definition import Strategy, param, strategy
+from mts1b.strategy.definition import Strategy, strategy
 from mts1b.strategy.language import (
     close,
     high,
@@ -20,6 +20,7 @@ from mts1b.strategy.language import (
     vol_target,
     where,
 )
+from mts1b.strategy.parameters import param
 
 
 @strategy

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mts1b.strategy import indicators, ops
+from mts1b.strategy import cross_section, indicators
 
 SERIES = st.lists(st.floats(1.0, 1000.0), min_size=1, max_size=60)
 
@@ -89,8 +89,8 @@ def test_rounding_does_not_stay_after_a_jump():
 def test_places_and_ranks_over_names(row):
     """Ties by the order of the names for places, counted half for ranks; names without a value take no part."""
     values, place, rank = np.array(row), np.empty(len(row)), np.empty(len(row))
-    ops.xs_place(values, place)
-    ops.xs_rank(values, rank)
+    cross_section.xs_place(values, place)
+    cross_section.xs_rank(values, rank)
     for s, x in enumerate(row):
         others = [y for j, y in enumerate(row) if j != s and not math.isnan(y)]
         before = sum(y > x for y in others) + sum(row[j] == x for j in range(s))
@@ -101,9 +101,9 @@ def test_places_and_ranks_over_names(row):
 
 def test_scores_over_names():
     row, out = np.array([1.0, math.nan, 2.0, 6.0]), np.empty(4)
-    ops.xs_demean(row, out)
+    cross_section.xs_demean(row, out)
     np.testing.assert_allclose(out, [-2.0, math.nan, -1.0, 3.0])
-    ops.xs_zscore(row, out)
+    cross_section.xs_zscore(row, out)
     np.testing.assert_allclose(out, np.array([-2.0, math.nan, -1.0, 3.0]) / np.std([1.0, 2.0, 6.0]))
-    ops.xs_zscore(np.array([3.0, 3.0]), out[:2])
+    cross_section.xs_zscore(np.array([3.0, 3.0]), out[:2])
     assert out[:2].tolist() == [0.0, 0.0]
