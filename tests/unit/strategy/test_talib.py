@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import polars as pl
 import pytest
 import talib
 
-from mts1b.datalake import sample_path
 from mts1b.strategy import (
-    Panel,
     adx,
     atr,
     bollinger,
@@ -39,6 +36,7 @@ from mts1b.strategy import (
 )
 from mts1b.strategy.panel import FIELDS
 from mts1b.strategy.program import program_of
+from tests.unit.strategy.real import sample_panel
 
 SYMBOLS = ("AAPL", "XOM")
 
@@ -75,16 +73,9 @@ PAIRS = {
 """Ours, TA-Lib's, and from which bar on they are compared (both must be known by then)."""
 
 
-@pytest.fixture(scope="module")
-def bars() -> Panel:
-    frame = pl.read_parquet(sample_path()).filter(pl.col("symbol").is_in(SYMBOLS)).sort("symbol", "ts")
-    fields = {name: frame[name].cast(pl.Float64).to_numpy().reshape(len(SYMBOLS), -1).T.copy() for name in FIELDS}
-    times = frame["ts"].unique().sort().cast(pl.Datetime("ns")).dt.epoch("ns").to_numpy()
-    return Panel(ts_ns=times, symbols=SYMBOLS, **fields)
-
-
 @pytest.mark.parametrize("name", PAIRS)
-def test_an_indicator_equals_talib(name, bars):
+def test_an_indicator_equals_talib(name):
+    bars = sample_panel(SYMBOLS)
     ours, theirs, first = PAIRS[name]
     got = program_of(ours).targets({}, bars)
     for s in range(len(SYMBOLS)):
