@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from mts1b.strategy.expr import Node
 from mts1b.strategy.ops import Kind
@@ -20,7 +23,7 @@ KINDS = {
 
 
 def describe(root: Node, params: Mapping[str, Param]) -> list[str]:
-    """Lines on the parameters, on the nodes by kind, and on how often each node with a memory is evaluated."""
+    """Lines on the parameters, on the nodes by kind, on what each does, and on how often it is evaluated."""
     lines = [
         f"  param     {name}: {bound.kind} {bound.low:g} to {bound.high:g}, default {bound.default:g}"
         for name, bound in params.items()
@@ -28,6 +31,8 @@ def describe(root: Node, params: Mapping[str, Param]) -> list[str]:
     nodes = [node for node in root.walk() if node.is_series]
     counts = {kind: sum(node.spec.kind is kind for node in nodes) for kind in KINDS}
     lines.append("  nodes     " + ", ".join(f"{count} {KINDS[kind]}" for kind, count in counts.items() if count))
+    explained = {node.op: node.spec for node in nodes if node.spec.kind in (Kind.SERIES, Kind.CROSS, Kind.PATH)}
+    lines += [f"  node      {op}: {_first_sentence(spec.function)}" for op, spec in explained.items()]
     fused = rules_of_kernel(root)
     for node in nodes:
         if node.key in fused:
@@ -51,6 +56,11 @@ def rules_of_kernel(root: Node) -> frozenset[str]:
 
     visit(root)
     return frozenset(found)
+
+
+def _first_sentence(function: Callable[..., Any] | None) -> str:
+    text = " ".join((inspect.getdoc(function) or "").split())
+    return re.split(r"(?<=\.)\s", text, maxsplit=1)[0]
 
 
 def _times(node: Node, params: Mapping[str, Param]) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from numbers import Real
 from typing import Any
 
 from mts1b.foundation.errors import InputError
@@ -139,13 +141,15 @@ Expression = Node | Number
 
 
 def lift(value: Expression) -> Node:
-    """A number as a constant node; a node as itself. InputError for anything else."""
+    """A finite number as a constant node; a node as itself. InputError for anything else."""
     if isinstance(value, Node):
         return value
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise InputError(
             "expression", value, "is neither an expression nor a number", "give bars, a parameter or a number"
         )
+    if not math.isfinite(value):
+        raise InputError("expression", value, "is not a finite number", "give the number that is meant")
     return Node("const", (), float(value))
 
 

@@ -50,6 +50,7 @@ def test_check_explains_rules_nodes_and_what_is_shared():
     out = call("check", "trailing_breakout").stdout
     assert "3 bars" in out
     assert "2 rules" in out
+    assert "node      atr: Wilder's average true range, in price; begun with a mean of `window` ranges." in out
     assert "atr(high, low, close, window): once for each value of window (at most 56 tables)" in out
     assert "in the kernel, for each combination" in out
 

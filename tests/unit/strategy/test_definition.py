@@ -107,6 +107,7 @@ REFUSED = {
     "series as window": (lambda: sma(close, close), "must be known before the first bar"),
     "scalar as series": (lambda: sma(3.0, 5), "needs at least one series"),
     "text as value": (lambda: close + "a", "is neither an expression nor a number"),
+    "constant that is not finite": (lambda: close * float("inf"), "is not a finite number"),
     "bool as value": (lambda: where(True, close, 0.0), "is neither an expression nor a number"),
     "python and": (lambda: (close > 1) and (close < 2), "has no truth value"),
     "bounds upside down": (lambda: param(9, 2), "low <= default <= high"),
@@ -257,6 +258,10 @@ def test_lookback_is_the_bars_before_the_first_value(root, bars):
 def test_lookback_of_many_combinations_at_once():
     found = get_strategy("sma_cross").lookback({"fast": np.array([5.0, 50.0]), "slow": np.array([20.0, 30.0])})
     assert found.tolist() == [19, 49]
+
+
+def test_numbers_of_numpy_are_constants():
+    assert close * np.int64(2) == close * 2 == close * np.float32(2.0)
 
 
 def test_expressions_are_immutable_and_equal_by_structure():
