@@ -22,6 +22,7 @@ from mts1b.strategy.parameters import Param
 from mts1b.strategy.scalars import scalar_value
 from mts1b.strategy.stepper import Stepper
 
+Floats = NDArray[np.float64]
 Values = Mapping[str, Any]
 """Parameter values by name: numbers, or arrays with one entry for each combination."""
 
@@ -93,6 +94,14 @@ class Strategy:
         `sectors` [S] where the strategy reads them.
         """
         return Stepper(self.root, self.resolve(values), symbols, sectors)
+
+    def step(self, state: Stepper, bars: Floats) -> tuple[Floats, Stepper]:
+        """Take in one bar of every name: `bars` [5, S], open to volume (a sixth row: vwap), NaN where there is none.
+
+        The targets [S] decided on its close, and the state for the next bar: the one given, moved on. Begin with
+        `stepper(values, symbols)`, warmed with the history.
+        """
+        return state.step(*bars), state
 
     def check_history(self, values: Values, bars: int) -> None:
         """InputError, naming parameter, value and need, when the first target would come after the last of `bars`."""

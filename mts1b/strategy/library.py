@@ -143,7 +143,7 @@ def nr7_breakout(bars=param(1, 40, 5), loss=param(0.005, 0.2, 0.03)):
     """Long for some bars after a close above the narrowest bar of seven, with a stop-loss (Crabel 1990)."""
     reach = high - low
     narrow = reach <= lowest(reach, 7)
-    return stop_loss(hold((lag(narrow, 1) > 0.0) & (close > lag(high, 1)), bars), close, loss)
+    return stop_loss(hold(lag(narrow, 1) & (close > lag(high, 1)), bars), close, loss)
 
 
 # Reversals

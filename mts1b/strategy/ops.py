@@ -48,6 +48,8 @@ class Op:
     `warm(*scalars)`: bars seen before the first value, beyond what the inputs need; accepts arrays.
     `truths`: the inputs are conditions, handed over as bools: true when known and not 0.
     `window`: the number of the scalar that is a window (a whole number of bars, at least `window_min`), or -1.
+    `conditions`: numbers of the inputs that must be conditions. The value is a condition itself (1, 0 or not known)
+    when `answers`, or when all inputs numbered in `passes` are.
     `positive`: numbers of the arguments that, where they are scalars, must be above 0.
     """
 
@@ -64,6 +66,9 @@ class Op:
     helpers: tuple[Callable[..., Any], ...] = ()
     truths: bool = False
     positive: tuple[int, ...] = ()
+    conditions: tuple[int, ...] = ()
+    answers: bool = False
+    passes: tuple[int, ...] = ()
 
 
 OPS: dict[str, Op] = {
@@ -175,30 +180,26 @@ def is_false(a: float) -> bool:
     return a == 0.0
 
 
-for _function, _inputs, _symbol in (
-    (add, 2, "+"),
-    (sub, 2, "-"),
-    (mul, 2, "*"),
-    (div, 2, "/"),
-    (neg, 1, ""),
-    (absolute, 1, ""),
-    (gt, 2, ">"),
-    (ge, 2, ">="),
-    (lt, 2, "<"),
-    (le, 2, "<="),
-    (both, 2, "&"),
-    (either, 2, "|"),
-    (negate, 1, ""),
-    (where, 3, ""),
-    (smaller, 2, ""),
-    (larger, 2, ""),
-    (clip, 3, ""),
-    (fill, 2, ""),
-    (sqrt, 1, ""),
-    (log, 1, ""),
-    (exp, 1, ""),
-    (fixed_weight, 2, ""),
-    (vol_target_weight, 3, ""),
-    (kelly_fraction, 4, ""),
+_function: Callable[..., Any]
+for _function, _inputs in (
+    (neg, 1),
+    (absolute, 1),
+    (clip, 3),
+    (sqrt, 1),
+    (log, 1),
+    (exp, 1),
+    (fixed_weight, 2),
+    (vol_target_weight, 3),
+    (kelly_fraction, 4),
 ):
-    register(Op(_function.__name__, Kind.ELEMENT, _function, inputs=_inputs, symbol=_symbol))
+    register(Op(_function.__name__, Kind.ELEMENT, _function, inputs=_inputs))
+for _function, _symbol in ((add, "+"), (sub, "-"), (mul, "*"), (div, "/")):
+    register(Op(_function.__name__, Kind.ELEMENT, _function, inputs=2, symbol=_symbol))
+for _function, _symbol in ((gt, ">"), (ge, ">="), (lt, "<"), (le, "<=")):
+    register(Op(_function.__name__, Kind.ELEMENT, _function, inputs=2, symbol=_symbol, answers=True))
+for _function, _symbol in ((both, "&"), (either, "|")):
+    register(Op(_function.__name__, Kind.ELEMENT, _function, 2, symbol=_symbol, conditions=(0, 1), answers=True))
+for _function in (smaller, larger, fill):
+    register(Op(_function.__name__, Kind.ELEMENT, _function, inputs=2, passes=(0, 1)))
+register(Op("negate", Kind.ELEMENT, negate, inputs=1, conditions=(0,), answers=True))
+register(Op("where", Kind.ELEMENT, where, inputs=3, conditions=(0,), passes=(1, 2)))

@@ -90,6 +90,11 @@ class Progress:
             for unit in (*program.units, program.decide)
         ]
 
+    @property
+    def memory(self) -> tuple[Floats, ...]:
+        """What every unit remembers, [S, floats] each, as it is: written to by `advance`."""
+        return tuple(state for _, _, state in self.steps)
+
     def advance(self, tables: Tables) -> Floats:
         """Take in the bars of `tables` (fields by node key, [S, T], any T >= 1); the targets [S, T]."""
         tables = dict(tables)

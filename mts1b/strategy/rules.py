@@ -77,8 +77,8 @@ def trailing_stop(side: float, mark: float, wanted: float, price: float, fractio
     return wanted if abs(side) == 1.0 else 0.0, side, mark
 
 
-register(Op("latch", Kind.PATH, latch, inputs=2, size=lambda: 1, truths=True))
-register(Op("bars_since", Kind.PATH, bars_since, inputs=1, size=lambda: 1))
+register(Op("latch", Kind.PATH, latch, 2, size=lambda: 1, truths=True, conditions=(0, 1), answers=True))
+register(Op("bars_since", Kind.PATH, bars_since, 1, size=lambda: 1, conditions=(0,)))
 for _function in (stop_loss, take_profit, trailing_stop):
     register(
         Op(

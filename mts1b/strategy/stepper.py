@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,21 +20,28 @@ Floats = NDArray[np.float64]
 class Stepper:
     """Follows the market with one set of parameter values. Warm it with the history, then call `step` once a bar.
 
-    Made by `Strategy.stepper`, which checks the values.
+    Made by `Strategy.stepper`, which checks the values. Its memory is plain data: pickled or deep-copied between two
+    bars, it goes on from there.
     """
 
     def __init__(
         self, root: Node, values: Mapping[str, float], symbols: Sequence[str], sectors: Sequence[str] = ()
     ) -> None:
         self.symbols = tuple(symbols)
+        self._root, self._values = root, dict(values)
         self._program = program_of(root)
         self._fixed: dict[str, Floats] = {}
         needed = {str(node.value) for node in root.walk() if node.spec.kind is Kind.FIELD}
         self._needs_vwap = "vwap" in needed
         self._sectors = tuple(sectors)
         if SECTOR in needed:
+            if len(self._sectors) not in (0, len(self.symbols)):
+                raise InputError("sectors", len(self._sectors), f"there are {len(self.symbols)} names", "give each one")
             self._fixed[FIELD_KEYS[SECTOR]] = sector_codes(self._sectors).reshape(-1, 1)
         self._progress = Progress(self._program, values, len(self.symbols))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _resumed, (self._root, self._values, self.symbols, self._sectors, self._progress.memory)
 
     def warm(self, panel: Panel) -> Floats:
         """Take in a history of the same names; the targets [T, S] decided along it."""
@@ -59,3 +67,12 @@ class Stepper:
             for name, row in zip(SERIES, given, strict=False)
         }
         return self._progress.advance(tables | self._fixed)[:, 0]
+
+
+def _resumed(
+    root: Node, values: Mapping[str, float], symbols: Sequence[str], sectors: Sequence[str], memory: Sequence[Floats]
+) -> Stepper:
+    stepper = Stepper(root, values, symbols, sectors)
+    for kept, saved in zip(stepper._progress.memory, memory, strict=True):
+        kept[...] = saved
+    return stepper

@@ -15,7 +15,9 @@ from mts1b.strategy import (
     bars_since,
     close,
     correlation,
+    fill,
     get_strategy,
+    highest,
     lag,
     latch,
     macd_signal,
@@ -106,6 +108,11 @@ REFUSED = {
     "negative lag": (lambda: strategy_of(lag(close, -1)), "lag(close, -1)"),
     "series as window": (lambda: sma(close, close), "must be known before the first bar"),
     "scalar as series": (lambda: sma(3.0, 5), "needs at least one series"),
+    "number as condition": (lambda: where(sma(close, 5), 1.0, 0.0), "where(sma(close, 5), 1, 0)='sma(close, 5)'"),
+    "numbers joined": (lambda: (close > 1.0) & open, "((close > 1) & open)='open': is not a condition"),
+    "number denied": (lambda: ~close, "negate(close)='close': is not a condition; compare it"),
+    "number as entry": (lambda: latch(close > 1.0, 2.0), "is not a condition"),
+    "number counted": (lambda: bars_since(rsi(close, 5)), "is not a condition"),
     "text as value": (lambda: close + "a", "is neither an expression nor a number"),
     "constant that is not finite": (lambda: close * float("inf"), "is not a finite number"),
     "bool as value": (lambda: where(True, close, 0.0), "is neither an expression nor a number"),
@@ -258,6 +265,15 @@ def test_lookback_is_the_bars_before_the_first_value(root, bars):
 def test_lookback_of_many_combinations_at_once():
     found = get_strategy("sma_cross").lookback({"fast": np.array([5.0, 50.0]), "slow": np.array([20.0, 30.0])})
     assert found.tolist() == [19, 49]
+
+
+def test_what_is_made_of_conditions_is_one():
+    up = close > open
+    for made in (~up, up & lag(up, 2), where(up, 1.0, 0.0), latch(up, ~up), highest(up, 3), fill(up, 0.0)):
+        assert made.is_condition
+        assert (up | made).is_condition
+    for made in (sma(up, 3), up + 1.0, close, where(up, 2.0, 0.0)):
+        assert not made.is_condition
 
 
 def test_numbers_of_numpy_are_constants():

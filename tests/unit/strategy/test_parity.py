@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -63,6 +66,20 @@ def test_a_warmed_stepper_goes_on_where_the_table_ends(name):
         np.testing.assert_array_equal(row, whole[t])
 
 
+@pytest.mark.parametrize("name", ["xs_momentum", "trailing_breakout", "groups"])
+def test_a_state_saved_between_bars_goes_on_from_there(name):
+    subject, panel = SUBJECTS[name], replace(made_panel(60, 3, gaps=0.1), sectors=("A", "B", "A"))
+    values = small_values(subject)
+    bars = np.stack([getattr(panel, field) for field in panel.fields], axis=1)
+    state = subject.stepper(values, panel.symbols, panel.sectors)
+    for row in bars[:40]:
+        _, state = subject.step(state, row)
+    saved = pickle.dumps(state)
+    straight = [subject.step(state, row)[0] for row in bars[40:]]
+    again = pickle.loads(saved)
+    np.testing.assert_array_equal([subject.step(again, row)[0] for row in bars[40:]], straight)
+
+
 def test_a_stepper_refuses_other_names():
     with pytest.raises(InputError, match="other names"):
         get_strategy("buy_and_hold").stepper({}, ("A", "B")).warm(made_panel(5, 2))
@@ -73,6 +90,8 @@ def test_a_stepper_refuses_other_sectors_and_a_bar_without_vwap():
     by_sector = as_strategy(rank(close, sector)).stepper({}, panel.symbols, ("A", "B"))
     with pytest.raises(InputError, match="other sectors"):
         by_sector.warm(panel)
+    with pytest.raises(InputError, match="there are 2 names"):
+        as_strategy(rank(close, sector)).stepper({}, panel.symbols, ("A",))
     with pytest.raises(InputError, match="use typical_price"):
         as_strategy(where(close > vwap, 1.0, 0.0)).stepper({}, panel.symbols).step(*np.ones((5, 2)))
 
