@@ -157,6 +157,11 @@ def correlation(x: Expression, y: Expression, window: Expression) -> Node:
     return build("correlation", x, y, window)
 
 
+def beta(x: Expression, y: Expression, window: Expression) -> Node:
+    """Change of `x` for a change of `y`, by least squares over the last `window` bars that have both."""
+    return build("beta", x, y, window)
+
+
 def vwma(x: Expression, window: Expression) -> Node:
     """Average of the last `window` values weighted by volume; `x` itself where nothing was traded in the window."""
     traded = rolling_sum(volume, window)

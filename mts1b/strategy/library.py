@@ -12,11 +12,11 @@ from mts1b.strategy.definition import Strategy, strategy
 from mts1b.strategy.language import (
     adx,
     atr,
+    beta,
     bollinger,
     cci,
     clip,
     close,
-    correlation,
     demean,
     ema,
     high,
@@ -39,7 +39,6 @@ from mts1b.strategy.language import (
     rsi,
     slope,
     sma,
-    std,
     stochastic,
     stop_loss,
     top_n,
@@ -232,9 +231,7 @@ def low_volatility(window=param(10, 252, 126), top=param(1, 100, 10)):
 def betting_against_beta(window=param(10, 252, 126)):
     """Long low beta to the market of the panel, short high beta, by rank (Frazzini and Pedersen 2014)."""
     moved = returns(close)
-    market = xs_mean(moved)
-    beta = correlation(moved, market, window) * std(moved, window) / std(market, window)
-    return 1.0 - 2.0 * rank(beta)
+    return 1.0 - 2.0 * rank(beta(moved, xs_mean(moved), window))
 
 
 @strategy

@@ -1,4 +1,4 @@
-"""Windows that relate a series to time or to another series: slope, correlation. Updates as in `indicators`."""
+"""Windows that relate a series to time or to another series: slope, correlation, beta. Updates as in `indicators`."""
 
 from __future__ import annotations
 
@@ -77,6 +77,15 @@ def correlation(state: Any, x: float, y: float, window: float) -> float:
     return max(-1.0, min(1.0, state[4] / spread)) if spread > 0.0 else 0.0
 
 
+def beta(state: Any, x: float, y: float, window: float) -> float:
+    """Slope of the least-squares line of x on y over the last `window` pairs; 0 when y does not move."""
+    n = int(window)
+    sums_of_products(state, x, y, n)
+    if state[7] < n:
+        return nan
+    return state[4] / state[3] if state[3] > 0.0 else 0.0
+
+
 def two_rings(window: Any) -> int:
     return 11 + 2 * int(window)
 
@@ -84,6 +93,7 @@ def two_rings(window: Any) -> int:
 for _function, _inputs, _size, _helpers in (
     (slope, 1, ring_after(0), (push, ring_weighted)),
     (correlation, 2, two_rings, (push, sums_of_products)),
+    (beta, 2, two_rings, (push, sums_of_products)),
 ):
     register(
         Op(

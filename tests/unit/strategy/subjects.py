@@ -8,6 +8,7 @@ from mts1b.strategy import (
     adx,
     atr,
     bars_since,
+    beta,
     bollinger,
     cci,
     change,
@@ -86,7 +87,9 @@ EXPRESSIONS = {
     ),
     "direction": lambda n: adx(n) + plus_di(n) - minus_di(3) + change(close, n),
     "oscillators": lambda n: stochastic(n, 2) - cci(n) / 10.0 + vwma(typical_price, n) / close,
-    "regressions": lambda n: slope(log(close), n) * 100.0 + correlation(close, volume, n),
+    "regressions": lambda n: (
+        slope(log(close), n) * 100.0 + correlation(close, volume, n) + beta(roc(close, 1), roc(open, 1), n)
+    ),
     "across": lambda n: rank(close) + xs_zscore(roc(close, n)) + demean(close) + top_n(close, n) * universe_size(),
     "groups": lambda n: (
         rank(close, sector)

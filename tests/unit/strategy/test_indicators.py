@@ -99,11 +99,14 @@ def test_average_true_range():
     window=st.integers(2, 12),
     far=st.sampled_from([0.0, 1e4]),
 )
-def test_correlation_equals_its_formula(pairs, window, far):
+def test_correlation_and_beta_equal_their_formulas(pairs, window, far):
     """Also far from 0, and with stretches in which a series does not move."""
     x, y = (np.array(column, dtype=float) + far for column in zip(*pairs, strict=True))
-    state = np.zeros(11 + 2 * window)
-    got = [regression.correlation(state, *pair, float(window)) for pair in zip(x, y, strict=True)]
+    got, slopes = (
+        [function(state, *pair, float(window)) for pair in zip(x, y, strict=True)]
+        for function in (regression.correlation, regression.beta)
+        for state in [np.zeros(11 + 2 * window)]
+    )
     for t in range(len(pairs)):
         a, b = x[max(t - window + 1, 0) : t + 1], y[max(t - window + 1, 0) : t + 1]
         if t < window - 1:
@@ -111,6 +114,7 @@ def test_correlation_equals_its_formula(pairs, window, far):
         else:
             moves = np.ptp(a) > 0 and np.ptp(b) > 0
             assert got[t] == pytest.approx(np.corrcoef(a, b)[0, 1] if moves else 0.0, abs=1e-7)
+            assert slopes[t] == pytest.approx(np.cov(a, b, ddof=0)[0, 1] / np.var(b) if moves else 0.0, abs=1e-6)
 
 
 def test_directional_movement_of_one_way_streets():
