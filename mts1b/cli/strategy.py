@@ -28,9 +28,10 @@ def list_(as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps([_row(one) for one in found]))
         return
+    width = max(len(one.name) for one in found) + 1
     for one in found:
         bounds = ", ".join(f"{name} {bound.low:g}..{bound.high:g}" for name, bound in one.params.items())
-        typer.echo(f"{one.name:18s} {one.summary}\n{'':18s} {bounds or 'no parameters'}")
+        typer.echo(f"{one.name:{width}s}{one.summary}\n{'':{width}s}{bounds or 'no parameters'}")
 
 
 def check(

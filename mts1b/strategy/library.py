@@ -77,7 +77,7 @@ def adx_trend(window=param(2, 60, 14), strength=param(5.0, 60.0, 25.0)):
 
 @strategy
 def vwma_trend(window=param(5, 250, 50)):
-    """Long while the volume-weighted average is above the simple one: volume confirms the trend (Dormeier 2005)."""
+    """Long while the volume-weighted average is above the simple one: volume confirms the trend (Dormeier 2011)."""
     return where(vwma(close, window) > sma(close, window), 1.0, 0.0)
 
 
@@ -125,7 +125,7 @@ def trailing_breakout(entry=param(5, 255, 55), width=param(1.0, 10.0, 3.0), wind
 
 @strategy
 def keltner_breakout(window=param(5, 120, 20), width=param(0.5, 5.0, 2.0)):
-    """Long from a close above the band of true ranges until one below its middle (Keltner 1960; Raschke 1995)."""
+    """Long from a close above the band of true ranges until one below its middle (Keltner 1960)."""
     middle = ema(typical_price, window)
     return latch(close > middle + width * atr(window), close < middle)
 
