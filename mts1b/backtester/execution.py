@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from mts1b.foundation.errors import DataError, InputError
 from mts1b.foundation.ids import digest
-from mts1b.strategy.panel import FIELDS, Panel
+from mts1b.strategy.panel import Panel
 
 Floats = NDArray[np.float64]
 
@@ -82,8 +82,8 @@ def moves(panel: Panel) -> Moves:
 
 def check_prices(panel: Panel) -> None:
     """DataError unless every price is above 0 and finite, and every volume at least 0, or NaN for a missing bar."""
-    for name in FIELDS:
-        values = getattr(panel, name)
+    for name in panel.fields:
+        values = panel.field(name)
         with np.errstate(invalid="ignore"):
             wrong = (values < 0.0) | np.isinf(values) if name == "volume" else (values <= 0.0) | np.isinf(values)
         if bool(wrong.any()):
