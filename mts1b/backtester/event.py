@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,9 +83,7 @@ def backtest(
     check_panel(panel)
     chosen = strategy.resolve(values)
     strategy.check_history(chosen, len(panel.ts_ns))
-    sectors = getattr(panel, "sectors", ())
-    carried: dict[str, Any] = {"sectors": sectors} if sectors else {}
-    stepper = strategy.stepper(chosen, panel.symbols, **carried)
+    stepper = strategy.stepper(chosen, panel.symbols, panel.sectors)
 
     def decide(t: int) -> Floats:
         row = stepper.warm(panel.rows(t, t + 1))[0]
@@ -125,8 +122,7 @@ def fill_prices(panel: Panel, fill: str) -> Floats:
     if fill == "close":
         return panel.close
     typical = (panel.high + panel.low + panel.close) / 3.0
-    carried = getattr(panel, "vwap", None)
-    return typical if carried is None else np.where(np.isfinite(carried), carried, typical)
+    return typical if panel.vwap is None else np.where(np.isfinite(panel.vwap), panel.vwap, typical)
 
 
 class _Simulation:
