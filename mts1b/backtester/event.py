@@ -190,6 +190,8 @@ class _Simulation:
         ends = account.close_at_end and t == len(self.panel.ts_ns) - 1
         if ends:
             targets = np.zeros(len(targets))
+        else:  # nothing is decided on a bar without a close
+            tradable = tradable & np.isfinite(self.panel.close[decided_at])
         wanted = np.where(tradable, targets, self.in_force)
         self.series["changed"][t] = (wanted != self.in_force).sum()
         self.in_force = wanted

@@ -66,9 +66,9 @@ def test_a_position_is_left_and_turned_whatever_the_band():
 
 
 def test_nothing_trades_in_a_gap_and_the_mark_stays():
-    found = run([1, 0, 0, 0], bars_of([10, 10, NAN, 15], [10, 12, NAN, 15]))
-    assert found.quantity[:, 0].tolist() == [0, 100, 100, 0]
-    assert found.equity.tolist() == [1000, 1200, 1200, 1500]
+    found = run([1, 0, 0, 0, 0], bars_of([10, 10, NAN, 15, 15], [10, 12, NAN, 15, 15]))
+    assert found.quantity[:, 0].tolist() == [0, 100, 100, 100, 0]
+    assert found.equity.tolist() == [1000, 1200, 1200, 1500, 1500]
 
 
 def test_a_delisted_name_is_closed_at_its_last_price_at_no_cost():
