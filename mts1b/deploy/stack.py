@@ -93,9 +93,11 @@ def _bring_up(settings: Settings, clock: Clock, wanted: tuple[str, ...], tell: P
         os.kill(supervisor.pid, signal.SIGHUP)
     try:
         _wait_until_up(settings, clock, supervisor, wanted, tell)
-    except BaseException:
+    except BaseException as error:
         if running is None:
             _take_down(settings, clock)
+        elif isinstance(error, StackError) and supervisor.process() is None:
+            return _bring_up(settings, clock, wanted, tell)  # it was dying when it was asked: start anew
         raise
 
 
