@@ -90,7 +90,8 @@ def _bring_up(settings: Settings, clock: Clock, wanted: tuple[str, ...], tell: P
         _same_ports(before, running, ports)
         _write_plan(settings, tuple(dict.fromkeys((*before.parts, *wanted))), before.ports | ports)
         supervisor = ProcessMark(running.supervisor_pid, running.supervisor_created)
-        os.kill(supervisor.pid, signal.SIGHUP)
+        with contextlib.suppress(ProcessLookupError):  # it ended a moment ago: found out below
+            os.kill(supervisor.pid, signal.SIGHUP)
     try:
         _wait_until_up(settings, clock, supervisor, wanted, tell)
     except BaseException as error:
