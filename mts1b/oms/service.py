@@ -79,7 +79,7 @@ class Oms:
         An order that the venue has never heard of is sent again under its client order id. Orders whose question
         stays unanswered remain in doubt (`reconcile` asks again). LeaseLost when another OMS writes this fund.
         """
-        self._steps.ready = False
+        self._steps.ready = self._steps.accepting = False
         await self._journal.open()
         state = await self._load()
         self._steps.load(state, self._opening_cash)
@@ -91,6 +91,7 @@ class Oms:
         self._steps.ready = True
         found = len(self.open_orders())
         doubtful = await self.reconcile()
+        self._steps.accepting = True
         self._outbox.wake()
         return RecoveryReport(found, doubtful, self.report_sequence)
 
@@ -101,7 +102,7 @@ class Oms:
         same key again, within a day, gives the order it made then and sends nothing. Goes on when the caller gives up.
         """
         began_ns = self._clock.monotonic_ns()
-        self._steps.require_ready()
+        self._steps.require_accepting()
         key = IdempotencyKey(str(command.idempotency_key))  # whatever came: gate 1 refuses what is not text
         if key not in self._admitting:
             existing = await self._existing(key)
@@ -117,7 +118,7 @@ class Oms:
 
     async def cancel(self, command: CancelOrder) -> Order:
         """Ask the venue to take an order back. UnknownNameError for an order we do not have."""
-        self._steps.require_ready()
+        self._steps.require_accepting()
         order = await self.order(command.order_id)
         if order is None:
             raise unknown_name("order_id", command.order_id, [item.order_id for item in self.open_orders()])

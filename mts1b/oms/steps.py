@@ -40,6 +40,9 @@ class Steps:
         self._journalled_sequence = 0
         self.counts: Counter[str] = Counter()
         self.ready = False
+        """Whether memory may be stepped: it is the journal's view."""
+        self.accepting = False
+        """Whether commands are taken: the venue was asked about every order it may hold."""
         self._snapshots = 0
 
     def load(self, state: JournalState, opening_cash: Decimal) -> None:
@@ -59,6 +62,10 @@ class Steps:
 
     def require_ready(self) -> None:
         if not self.ready:
+            raise StackError("oms", self.fund_id, "is not ready", "wait until recover() has returned")
+
+    def require_accepting(self) -> None:
+        if not (self.ready and self.accepting):
             raise StackError("oms", self.fund_id, "is not ready", "wait until recover() has returned")
 
     def latest(self, order: Order) -> Order:

@@ -10,10 +10,10 @@ from decimal import Decimal
 
 import pytest
 
-from mts1b.brokers.port import ReportKind
+from mts1b.brokers.port import ReportKind, VenueOrderState
 from mts1b.foundation.commands import CancelOrder
 from mts1b.foundation.errors import InvariantBroken, LeaseLost, StackError, UnknownNameError
-from mts1b.foundation.ids import FillId, FundId, IdempotencyKey, OrderId, Symbol
+from mts1b.foundation.ids import ClientOrderId, FillId, FundId, IdempotencyKey, OrderId, Symbol
 from mts1b.foundation.order import OrderStatus, Side
 from mts1b.oms import order_table
 from mts1b.oms.service import STEPS
@@ -383,3 +383,31 @@ def test_nothing_works_before_recovery() -> None:
             await desk.oms.submit(desk.command(1))
 
     asyncio.run(whole())
+
+
+def test_commands_wait_until_the_venue_was_asked() -> None:
+    async def case(desk: Desk) -> None:
+        desk.venue.script = ["late", "lost"]
+        doubtful = await desk.oms.submit(desk.command(1))
+        assert doubtful.status is S.IN_DOUBT
+        asked, answer = asyncio.Event(), asyncio.Event()
+        query = desk.venue.query
+
+        async def slow(client_order_id: ClientOrderId) -> VenueOrderState | None:
+            asked.set()
+            await answer.wait()
+            return await query(client_order_id)
+
+        desk.venue.query = slow  # type: ignore[method-assign]
+        recovering = asyncio.create_task(desk.oms.recover())
+        await asked.wait()
+        with pytest.raises(StackError, match="not ready"):
+            await desk.oms.submit(desk.command(2))
+        with pytest.raises(StackError, match="not ready"):
+            await desk.oms.cancel(CancelOrder(doubtful.order_id, "x"))
+        answer.set()
+        assert (await recovering).in_doubt == 0
+        await desk.mark()
+        assert (await desk.oms.submit(desk.command(2))).status is S.WORKING
+
+    run(case)
