@@ -143,7 +143,8 @@ def _admit(message: Admission, now_ns: int) -> Step:
 def _acknowledged(order: Order, message: Acknowledged, now_ns: int) -> Step:
     if order.status is S.CANCELLED and order.venue_order_id is None:
         return Step(order, (), (SendCancel(),))  # we let it go as never arrived, and it did arrive
-    if order.venue_order_id is not None or order.status not in SENT:
+    known = order.venue_order_id is not None and order.status is not S.IN_DOUBT
+    if known or order.status not in SENT:
         return Step(order)
     event = OrderWorking(order.order_id, message.venue_order_id, now_ns)
     if order.status is S.PENDING_CANCEL:

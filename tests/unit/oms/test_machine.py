@@ -143,6 +143,7 @@ CASES: list[tuple[str, Message, OrderStatus | type[Exception], list[str], list[t
     ("rejected", FULL, InvariantBroken, [], []),
     ("rejected", ACK, S.REJECTED, [], []),
     ("vanished", UnknownAtVenue(), S.IN_DOUBT, [], []),
+    ("vanished", ACK, S.WORKING, ["OrderWorking"], []),
     ("vanished", FULL, S.FILLED, ["OrderFilled"], []),
     ("submitting", Executed(fill(symbol=Symbol("MSFT"))), InvariantBroken, [], []),
     ("submitting", Executed(fill(side=Side.SELL)), InvariantBroken, [], []),
