@@ -79,10 +79,11 @@ class Oms:
         An order that the venue has never heard of is sent again under its client order id. Orders whose question
         stays unanswered remain in doubt (`reconcile` asks again). LeaseLost when another OMS writes this fund.
         """
-        self._steps.ready = self._steps.accepting = False
+        self._steps.stop()
         await self._journal.open()
         state = await self._load()
         self._steps.load(state, self._opening_cash)
+        self._admitting.clear()  # what was under way ends with StackError; its caller asks again
         if state.cash is None:
             cash = self._opening_cash
             opening = Entry(self.fund_id, self._clock.now_ns(), cash=cash, opening_cash=cash)
@@ -105,7 +106,7 @@ class Oms:
         self._steps.require_accepting()
         key = IdempotencyKey(str(command.idempotency_key))  # whatever came: gate 1 refuses what is not text
         if key not in self._admitting:
-            existing = await self._existing(key)
+            existing = await self._steps.held(self._existing(key))
             if existing is not None:
                 self._steps.counts["duplicates"] += 1
                 return existing
@@ -113,17 +114,18 @@ class Oms:
             self._steps.counts["duplicates"] += 1
         else:
             self._admitting[key] = task = asyncio.create_task(self._admit(command, began_ns))
-            task.add_done_callback(lambda _: self._admitting.pop(key, None))
+            task.add_done_callback(lambda ended: self._admitted(key, ended))
         return await asyncio.shield(self._admitting[key])
 
     async def cancel(self, command: CancelOrder) -> Order:
         """Ask the venue to take an order back. UnknownNameError for an order we do not have."""
         self._steps.require_accepting()
-        order = await self.order(command.order_id)
+        order = await self._steps.held(self.order(command.order_id))
         if order is None:
             raise unknown_name("order_id", command.order_id, [item.order_id for item in self.open_orders()])
         if order.idempotency_key in self._admitting:
-            order = await asyncio.shield(self._admitting[order.idempotency_key])  # it is on its way out: let it arrive
+            arriving = asyncio.shield(self._admitting[order.idempotency_key])  # it is on its way out: let it arrive
+            order = await self._steps.held(arriving)
         return await self._dispatch.take(order, command)
 
     async def on_report(self, report: VenueReport) -> Order | None:
@@ -133,7 +135,7 @@ class Oms:
     async def on_reports(self, reports: Sequence[VenueReport]) -> list[Order | None]:
         """Follow reports in their order, with one wait for all commits. Reports that came before change nothing."""
         self._steps.require_ready()
-        await self._find_old(reports)
+        await self._steps.held(self._find_old(reports))
         waiting: list[Awaitable[None]] = []
         touched: list[Order | None] = []
         steps: list[Step] = []
@@ -165,14 +167,15 @@ class Oms:
         """Ask the venue about every order that it may hold; returns how many stay without an answer."""
         self._steps.require_ready()
         for order in self.open_orders():
-            if order.idempotency_key not in self._admitting:
+            order = self._steps.latest(order)
+            if order.idempotency_key not in self._admitting and not order.status.is_terminal:
                 await self._dispatch.perform(order, (QueryVenue(),))
         return self.doubtful()
 
     async def restore_risk(self) -> None:
         """Give risk the fund's view again, as after a restart of risk. Orders may be in flight meanwhile."""
         self._steps.require_ready()
-        await self._restore_risk(await self._load())
+        await self._restore_risk(await self._steps.held(self._load()))
 
     async def drain(self) -> int:
         """Wait until the bus has everything journalled so far; returns how many messages it was given since start."""
@@ -182,9 +185,13 @@ class Oms:
     async def close(self) -> None:
         """Let orders in flight finish, empty the outbox, stop being the writer. The venue keeps what it holds."""
         await asyncio.gather(*self._admitting.values(), return_exceptions=True)
-        self._steps.ready = False
+        self._steps.stop()
         await self._outbox.close()
         await self._journal.close()
+
+    async def failed(self) -> None:
+        """Returns once memory and journal have parted and `recover` is needed."""
+        await self._steps.failed()
 
     # -- what it knows -----------------------------------------------------------------------------------------------
 
@@ -237,6 +244,12 @@ class Oms:
         self._steps.snapshot_taken()
         await self._risk.restore(risk_snapshot(state, self.book, self.open_orders(), self._marks))
 
+    def _admitted(self, key: IdempotencyKey, ended: asyncio.Task[Order]) -> None:
+        if self._admitting.get(key) is ended:
+            del self._admitting[key]
+        if not ended.cancelled():
+            ended.exception()  # its caller may have gone: nobody is left to ask
+
     async def _existing(self, key: IdempotencyKey) -> Order | None:
         found = self._steps.table.by_key(key, self._clock.now_ns() - DEDUP_WINDOW_S * NS_PER_S)
         return None if found is None else await self.order(found)
@@ -251,7 +264,7 @@ class Oms:
 
     async def _admit(self, command: SubmitOrder, began_ns: int) -> Order:
         looked_ns = self._clock.monotonic_ns()
-        decision = await self._risk.check(command)
+        decision = await self._steps.held(self._risk.check(command))
         decided_ns = self._clock.monotonic_ns()
         if isinstance(decision.verdict, Refused) and decision.verdict.reason == DUPLICATE_KEY:
             existing = await self._journal.order_by_key(command.idempotency_key)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -409,5 +410,40 @@ def test_commands_wait_until_the_venue_was_asked() -> None:
         assert (await recovering).in_doubt == 0
         await desk.mark()
         assert (await desk.oms.submit(desk.command(2))).status is S.WORKING
+
+    run(case)
+
+
+@pytest.mark.parametrize("call", ["submit", "cancel", "query"])
+def test_what_was_under_way_before_a_recovery_touches_nothing_after_it(call: str) -> None:
+    """A slow answer comes after the journal was read again and the order has ended: it must not bring it back."""
+
+    async def case(desk: Desk) -> None:
+        before = await desk.oms.submit(desk.command(1)) if call == "cancel" else None
+        asked, answer = asyncio.Event(), asyncio.Event()
+        at_venue = getattr(desk.venue, call)
+
+        async def slow(given: Any) -> Any:
+            found = await at_venue(given)
+            asked.set()
+            await answer.wait()
+            return found
+
+        setattr(desk.venue, call, slow)
+        desk.venue.script = ["late"] if call == "query" else []
+        given_up = None if before is None else CancelOrder(before.order_id, "x")
+        waiting = asyncio.create_task(desk.oms.cancel(given_up) if given_up else desk.oms.submit(desk.command(1)))
+        await asked.wait()
+        setattr(desk.venue, call, at_venue)
+        await desk.oms.recover()
+        await desk.trade()
+        ended = dict(desk.store.orders)
+        assert [order.status.is_terminal for order in ended.values()] == [True]
+        await desk.oms.recover()
+        answer.set()
+        with pytest.raises(StackError, match="recovered meanwhile"):
+            await waiting
+        assert desk.store.orders == ended and not desk.oms.open_orders()
+        await desk.mark()
 
     run(case)
