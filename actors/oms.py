@@ -21,6 +21,7 @@ from mts1b.platform.telemetry import Recorder
 
 BATCH_REPORTS = 500
 RETRY_S = 0.2
+RETRY_S_MAX = 5.0
 
 
 class RiskMarks(Protocol):
@@ -126,7 +127,6 @@ class OmsWorker:
             try:
                 await self._follow_reports(oms)
             except (VenueError, StackError):
-                await asyncio.sleep(RETRY_S)
                 await self._recover_again(oms)
 
     async def _follow_reports(self, oms: Oms) -> None:
@@ -147,7 +147,11 @@ class OmsWorker:
                     self._sequence = max(self._sequence, batch[-1].sequence)
                     self._followed.notify_all()
 
-        tasks = [asyncio.create_task(listen()), asyncio.create_task(book())]
+        async def watch() -> None:
+            await oms.failed()
+            raise StackError("oms", oms.fund_id, "memory and journal have parted", "recover")
+
+        tasks = [asyncio.create_task(task()) for task in (listen, book, watch)]
         try:
             await asyncio.gather(*tasks)
         finally:
@@ -156,7 +160,13 @@ class OmsWorker:
             await asyncio.wait(tasks)
 
     async def _recover_again(self, oms: Oms) -> None:
-        try:
-            self._recovery = await oms.recover()
-        except StackError:
-            return  # the next round tries again
+        """Recover, however often it takes; the waits between double up to RETRY_S_MAX."""
+        wait_s = RETRY_S
+        while True:
+            await asyncio.sleep(wait_s)
+            try:
+                self._recovery = await oms.recover()
+            except (VenueError, StackError):
+                wait_s = min(2 * wait_s, RETRY_S_MAX)
+            else:
+                return

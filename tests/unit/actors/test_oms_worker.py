@@ -1,0 +1,90 @@
+"""The OMS worker by itself: it brings its OMS back without being asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from actors import oms as worker_module
+from actors.local import Local
+from actors.oms import OmsWorker, RiskMarks
+from mts1b.foundation.commands import SubmitOrder
+from mts1b.foundation.errors import StackError
+from mts1b.foundation.order import Order, OrderStatus
+from mts1b.oms.local_risk import LocalRisk
+from mts1b.oms.ports import JournalPort
+from mts1b.oms.service import Oms
+from mts1b.platform.telemetry import Recorder
+from mts1b.riskengine import RiskService
+from tests.unit.oms.desk import FUND, OPENING_CASH, PRICE, SYMBOLS, Desk
+from tests.unit.riskengine.books import limits
+
+S = OrderStatus
+PRICES = {symbol: PRICE for symbol in SYMBOLS}
+
+
+class Office(Desk):
+    """A desk whose OMS sits in a worker."""
+
+    journal: JournalPort
+
+    def hire(self, **given: Any) -> OmsWorker:
+        self.risk = RiskService(FUND, limits(**self.changes), self.clock)
+        self.risk.set_covariance(SYMBOLS, np.eye(len(SYMBOLS)) * 1e-4)
+        port = LocalRisk(self.risk)
+        self.oms = Oms(FUND, self.journal, port, self.venue, self.bus, self.clock, OPENING_CASH)
+
+        async def build(_: Recorder) -> Oms:
+            return self.oms
+
+        self.worker = OmsWorker(build, self.venue, cast(RiskMarks, Local(self.risk)), Recorder(), **given)
+        return self.worker
+
+    async def again(self, command: SubmitOrder) -> Order:
+        """As a strategy does: the same key until the OMS is there."""
+        async with asyncio.timeout(5):
+            while True:
+                try:
+                    return await self.worker.submit(command)
+                except StackError:
+                    await asyncio.sleep(0.01)
+
+
+def run(case: Callable[[Office], Awaitable[None]], monkeypatch: pytest.MonkeyPatch, **given: Any) -> None:
+    monkeypatch.setattr(worker_module, "RETRY_S", 0.01)
+
+    async def whole() -> None:
+        office = Office()
+        worker = office.hire(**given)
+        await worker.start()
+        await worker.mark(PRICES, office.session)
+        await case(office)
+        await worker.close()
+
+    asyncio.run(whole())
+
+
+@pytest.mark.parametrize("failures", [1, 3])
+def test_a_failed_commit_is_recovered_from_without_a_report(failures: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def case(office: Office) -> None:
+        office.store.fail_next = True
+        with pytest.raises(StackError, match="commit failed"):
+            await office.worker.submit(office.command(1))
+        opened: list[int] = []
+        open_ = office.journal.open
+
+        async def flaky() -> None:
+            opened.append(1)
+            if len(opened) < failures:
+                raise StackError("journal", "down", "not there yet", "wait")
+            await open_()
+
+        monkeypatch.setattr(office.journal, "open", flaky)
+        assert (await office.again(office.command(1))).status in (S.WORKING, S.DENIED)
+        assert len(opened) == failures
+
+    run(case, monkeypatch)
