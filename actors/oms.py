@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, Protocol
 
 from actors.portfolio import Holdings
 from mts1b.brokers.port import Broker, VenueReport
 from mts1b.foundation.commands import CancelOrder, SubmitOrder
-from mts1b.foundation.errors import InvariantBroken, StackError, VenueError
+from mts1b.foundation.errors import InvariantBroken, LeaseLost, StackError, VenueError
 from mts1b.foundation.events import NavMarked
 from mts1b.foundation.ids import Symbol
-from mts1b.foundation.limits import QUEUE_DEPTH_MAX, START_TIMEOUT_S
+from mts1b.foundation.limits import LEASE_S, QUEUE_DEPTH_MAX, START_TIMEOUT_S
 from mts1b.foundation.order import Order
 from mts1b.oms.recovery import RecoveryReport
 from mts1b.oms.service import Oms
@@ -22,6 +23,7 @@ from mts1b.platform.telemetry import Recorder
 BATCH_REPORTS = 500
 RETRY_S = 0.2
 RETRY_S_MAX = 5.0
+LOCK_RETRY_S = 0.25
 
 
 class RiskMarks(Protocol):
@@ -31,17 +33,28 @@ class RiskMarks(Protocol):
 
 
 class OmsWorker:
-    """`start` recovers and follows the venue; the other calls start it when nobody has, as after a restart."""
+    """`start` recovers and follows the venue; the other calls start it when nobody has, as after a restart.
+
+    What recovery cannot mend (LeaseLost for longer than LEASE_S, InvariantBroken) is handed to `give_up`, which ends
+    the process so that the next one begins with the journal; without it every later call raises it.
+    """
 
     def __init__(
-        self, build: Callable[[Recorder], Awaitable[Oms]], broker: Broker, risk: RiskMarks, recorder: Recorder
+        self,
+        build: Callable[[Recorder], Awaitable[Oms]],
+        broker: Broker,
+        risk: RiskMarks,
+        recorder: Recorder,
+        give_up: Callable[[BaseException], None] | None = None,
     ) -> None:
         self._build, self._broker, self._risk, self._recorder = build, broker, risk, recorder
+        self._give_up = give_up
         self._oms: Oms | None = None
         self._starting = asyncio.Lock()
         self._followed = asyncio.Condition()
         self._sequence = 0
         self._follower: asyncio.Task[None] | None = None
+        self._failure: BaseException | None = None
         self._recovery: RecoveryReport | None = None
 
     async def start(self) -> RecoveryReport:
@@ -49,9 +62,10 @@ class OmsWorker:
         async with self._starting:
             if self._recovery is None:
                 self._oms = self._oms or await self._build(self._recorder)
-                self._recovery = await self._oms.recover()
+                self._recovery = await _recovered(self._oms)
                 self._sequence = self._recovery.report_sequence
                 self._follower = asyncio.create_task(self._follow(self._oms))
+                self._follower.add_done_callback(self._ended)
             return self._recovery
 
     async def submit(self, command: SubmitOrder) -> Order:
@@ -119,7 +133,17 @@ class OmsWorker:
         if self._recovery is None or self._oms is None:
             await self.start()
         assert self._oms is not None
+        if self._failure is not None:
+            raise self._failure
         return self._oms
+
+    def _ended(self, follower: asyncio.Task[None]) -> None:
+        """The follower never returns: it was cancelled by `close`, or it met what recovery cannot mend."""
+        if follower.cancelled():
+            return
+        self._failure = follower.exception()
+        if self._failure is not None and self._give_up is not None:
+            self._give_up(self._failure)
 
     async def _follow(self, oms: Oms) -> None:
         """Follow the venue for ever; after a failure of venue or journal, recover and go on."""
@@ -165,8 +189,17 @@ class OmsWorker:
         while True:
             await asyncio.sleep(wait_s)
             try:
-                self._recovery = await oms.recover()
+                self._recovery = await _recovered(oms)
             except (VenueError, StackError):
                 wait_s = min(2 * wait_s, RETRY_S_MAX)
             else:
                 return
+
+
+async def _recovered(oms: Oms) -> RecoveryReport:
+    """Recover. A writer lock that is still held, as that of a process or a connection just lost, is waited for."""
+    for _ in range(int(LEASE_S / LOCK_RETRY_S)):
+        with suppress(LeaseLost):
+            return await oms.recover()
+        await asyncio.sleep(LOCK_RETRY_S)
+    return await oms.recover()

@@ -48,12 +48,20 @@ class Journal:
         await self.close()
         with translated("journal"):
             connection = await self._pool.acquire()
-            if not await connection.fetchval(sql.BE_THE_WRITER, self._fund_id):
+            try:
+                await self._become_writer(connection)
+            except BaseException:
+                connection.terminate()  # whatever lock it holds goes with it
                 await self._pool.release(connection)
-                raise LeaseLost("fund_id", self._fund_id, "another OMS writes this fund", "stop it first")
-            await connection.execute(sql.WRITER_PLANS)
-            self._connection, self._failure = connection, None
-            await self._read_head()
+                raise
+
+    async def _become_writer(self, connection: Connection) -> None:
+        if not await connection.fetchval(sql.BE_THE_WRITER, self._fund_id):
+            raise LeaseLost("fund_id", self._fund_id, "another OMS writes this fund", "stop it first")
+        await connection.execute(sql.WRITER_PLANS)
+        record = await connection.fetchrow(sql.HEAD)
+        self._head = GENESIS if record is None else Head(record["sequence"], record["hash"])
+        self._connection, self._failure = connection, None
 
     async def load(self, keys_after_ns: int) -> JournalState:
         """Everything a start needs, as of one moment."""

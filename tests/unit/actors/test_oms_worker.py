@@ -13,7 +13,7 @@ from actors import oms as worker_module
 from actors.local import Local
 from actors.oms import OmsWorker, RiskMarks
 from mts1b.foundation.commands import SubmitOrder
-from mts1b.foundation.errors import StackError
+from mts1b.foundation.errors import InvariantBroken, LeaseLost, StackError
 from mts1b.foundation.order import Order, OrderStatus
 from mts1b.oms.local_risk import LocalRisk
 from mts1b.oms.ports import JournalPort
@@ -55,7 +55,8 @@ class Office(Desk):
 
 
 def run(case: Callable[[Office], Awaitable[None]], monkeypatch: pytest.MonkeyPatch, **given: Any) -> None:
-    monkeypatch.setattr(worker_module, "RETRY_S", 0.01)
+    for name, value in (("RETRY_S", 0.01), ("LOCK_RETRY_S", 0.01), ("LEASE_S", 0.05)):
+        monkeypatch.setattr(worker_module, name, value, raising=False)
 
     async def whole() -> None:
         office = Office()
@@ -88,3 +89,56 @@ def test_a_failed_commit_is_recovered_from_without_a_report(failures: int, monke
         assert len(opened) == failures
 
     run(case, monkeypatch)
+
+
+@pytest.mark.parametrize("refusals", [2, 1000])
+def test_the_writer_lock_is_waited_for_and_then_given_up(refusals: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    given_up: list[BaseException] = []
+
+    async def case(office: Office) -> None:
+        left = [refusals]
+        open_ = office.journal.open
+
+        async def held() -> None:
+            left[0] -= 1
+            if left[0] >= 0:
+                raise LeaseLost("fund_id", FUND, "another OMS writes this fund", "stop it first")
+            await open_()
+
+        monkeypatch.setattr(office.journal, "open", held)
+        office.store.fail_next = True
+        with pytest.raises(StackError, match="commit failed"):
+            await office.worker.submit(office.command(1))
+        if refusals < 5:
+            assert (await office.again(office.command(1))).status is S.WORKING
+            assert not given_up
+        else:
+            await told(given_up)
+            with pytest.raises(LeaseLost):
+                await office.worker.submit(office.command(2))
+
+    run(case, monkeypatch, give_up=given_up.append)
+    assert [type(error) for error in given_up] == ([] if refusals < 5 else [LeaseLost])
+
+
+def test_a_defect_ends_the_worker_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    given_up: list[BaseException] = []
+
+    async def case(office: Office) -> None:
+        async def broken(_: object) -> None:
+            raise InvariantBroken("order", "o", "cannot be")
+
+        monkeypatch.setattr(office.oms, "on_reports", broken)
+        await office.worker.submit(office.command(1))
+        await told(given_up)
+        with pytest.raises(InvariantBroken):
+            await office.worker.holdings()
+
+    run(case, monkeypatch, give_up=given_up.append)
+    assert [type(error) for error in given_up] == [InvariantBroken]
+
+
+async def told(given_up: list[BaseException]) -> None:
+    async with asyncio.timeout(5):
+        while not given_up:  # noqa: ASYNC110 a callback tells
+            await asyncio.sleep(0.005)
