@@ -24,6 +24,8 @@ BATCH_REPORTS = 500
 RETRY_S = 0.2
 RETRY_S_MAX = 5.0
 LOCK_RETRY_S = 0.25
+SETTLE_S = 1.0
+"""How often the venue is asked again about orders and cancels that it has not answered."""
 
 
 class RiskMarks(Protocol):
@@ -175,7 +177,13 @@ class OmsWorker:
             await oms.failed()
             raise StackError("oms", oms.fund_id, "memory and journal have parted", "recover")
 
-        tasks = [asyncio.create_task(task()) for task in (listen, book, watch)]
+        async def settle() -> None:
+            while True:
+                await asyncio.sleep(SETTLE_S)
+                if oms.unsettled():
+                    await oms.settle()
+
+        tasks = [asyncio.create_task(task()) for task in (listen, book, watch, settle)]
         try:
             await asyncio.gather(*tasks)
         finally:

@@ -30,6 +30,7 @@ STEP_RECEIVE = "oms_receive"
 STEP_RISK = "risk_check"
 STEP_SUBMIT = "oms_submit"
 GATES_TIMED = 7
+UNANSWERED = (OrderStatus.IN_DOUBT, OrderStatus.SUBMITTING, OrderStatus.PENDING_CANCEL)
 
 STEPS = (
     STEP_RECEIVE,
@@ -165,12 +166,11 @@ class Oms:
 
     async def reconcile(self) -> int:
         """Ask the venue about every order that it may hold; returns how many stay without an answer."""
-        self._steps.require_ready()
-        for order in self.open_orders():
-            order = self._steps.latest(order)
-            if order.idempotency_key not in self._admitting and not order.status.is_terminal:
-                await self._dispatch.perform(order, (QueryVenue(),))
-        return self.doubtful()
+        return await self._ask_about(self.open_orders())
+
+    async def settle(self) -> int:
+        """Ask again about orders and cancels that the venue has not answered; returns how many stay so."""
+        return await self._ask_about(self.unsettled())
 
     async def restore_risk(self) -> None:
         """Give risk the fund's view again, as after a restart of risk. Orders may be in flight meanwhile."""
@@ -217,6 +217,11 @@ class Oms:
         """How many orders were sent without an answer so far."""
         return sum(order.status in (OrderStatus.IN_DOUBT, OrderStatus.SUBMITTING) for order in self.open_orders())
 
+    def unsettled(self) -> list[Order]:
+        """Orders that were sent, or asked back, without an answer so far, and that nobody is busy with."""
+        waiting = [order for order in self.open_orders() if order.status in UNANSWERED]
+        return [order for order in waiting if order.idempotency_key not in self._admitting]
+
     async def order(self, order_id: OrderId) -> Order | None:
         """One order, however old."""
         return self._steps.table.get(order_id) or await self._journal.order(order_id)
@@ -235,6 +240,14 @@ class Oms:
         }
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    async def _ask_about(self, orders: Sequence[Order]) -> int:
+        self._steps.require_ready()
+        for listed in orders:
+            order = self._steps.latest(listed)
+            if order.idempotency_key not in self._admitting and not order.status.is_terminal:
+                await self._dispatch.perform(order, (QueryVenue(),))
+        return self.doubtful()
 
     async def _load(self) -> JournalState:
         return await self._journal.load(self._clock.now_ns() - DEDUP_WINDOW_S * NS_PER_S)

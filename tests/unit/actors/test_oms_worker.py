@@ -12,7 +12,7 @@ import pytest
 from actors import oms as worker_module
 from actors.local import Local
 from actors.oms import OmsWorker, RiskMarks
-from mts1b.foundation.commands import SubmitOrder
+from mts1b.foundation.commands import CancelOrder, SubmitOrder
 from mts1b.foundation.errors import InvariantBroken, LeaseLost, StackError
 from mts1b.foundation.order import Order, OrderStatus
 from mts1b.oms.local_risk import LocalRisk
@@ -55,7 +55,7 @@ class Office(Desk):
 
 
 def run(case: Callable[[Office], Awaitable[None]], monkeypatch: pytest.MonkeyPatch, **given: Any) -> None:
-    for name, value in (("RETRY_S", 0.01), ("LOCK_RETRY_S", 0.01), ("LEASE_S", 0.05)):
+    for name, value in (("RETRY_S", 0.01), ("LOCK_RETRY_S", 0.01), ("LEASE_S", 0.05), ("SETTLE_S", 0.01)):
         monkeypatch.setattr(worker_module, name, value, raising=False)
 
     async def whole() -> None:
@@ -142,3 +142,24 @@ async def told(given_up: list[BaseException]) -> None:
     async with asyncio.timeout(5):
         while not given_up:  # noqa: ASYNC110 a callback tells
             await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("cancel", [False, True])
+def test_the_venue_is_asked_again_until_it_answers(cancel: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def case(office: Office) -> None:
+        if cancel:
+            order = await office.worker.submit(office.command(1))
+            office.venue.script = ["lost"] * 6
+            order = await office.worker.cancel(CancelOrder(order.order_id, "x"))
+            assert order.status is S.PENDING_CANCEL
+        else:
+            office.venue.script = ["lost"] * 6
+            order = await office.worker.submit(office.command(1))
+            assert order.status is S.IN_DOUBT
+        async with asyncio.timeout(5):
+            while order.status in (S.IN_DOUBT, S.PENDING_CANCEL):
+                await asyncio.sleep(0.01)
+                order = office.store.orders[order.order_id]
+        assert order.status is (S.CANCELLED if cancel else S.WORKING)
+
+    run(case, monkeypatch)
