@@ -447,3 +447,26 @@ def test_what_was_under_way_before_a_recovery_touches_nothing_after_it(call: str
         await desk.mark()
 
     run(case)
+
+
+def test_an_order_let_go_that_arrives_after_all_is_taken_back() -> None:
+    async def case(desk: Desk) -> None:
+        arriving = desk.command(1)
+        desk.venue.script = ["lost", "lost"]
+        order = await desk.oms.submit(arriving)
+        gone = await desk.oms.cancel(CancelOrder(order.order_id, "x"))
+        assert gone.status is S.CANCELLED and desk.risk.state.name(Symbol("A")).is_idle
+        await desk.exchange.submit(order)  # it was under way all the time
+        desk.venue.script = ["lost", "lost"]
+        await desk.oms.on_reports(desk.reports())
+        assert [item.status for item in desk.oms.open_orders()] == [S.PENDING_CANCEL]
+        assert desk.risk.state.name(Symbol("A")).buys == 100, "it may fill: risk counts it"
+        assert desk.store.orders[order.order_id].venue_order_id is not None
+        await desk.oms.recover()
+        await desk.mark()
+        assert not desk.oms.open_orders() and not desk.exchange.exchange.working
+        await desk.oms.on_reports(desk.reports())
+        await desk.trade()
+        assert desk.oms.book.position(Symbol("A")).quantity == 0
+
+    run(case)
