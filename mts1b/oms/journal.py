@@ -17,7 +17,7 @@ from typing import Any
 from mts1b.audit.chain import GENESIS, Head
 from mts1b.foundation.clock import NS_PER_DAY
 from mts1b.foundation.errors import InvariantBroken, LeaseLost, MtsError, StackError
-from mts1b.foundation.ids import ClientOrderId, FundId, IdempotencyKey, OrderId
+from mts1b.foundation.ids import ClientOrderId, FundId, IdempotencyKey, OrderId, Symbol
 from mts1b.foundation.limits import CHAIN_ATTEMPTS_MAX, DEDUP_KEYS_IN_MEMORY_MAX, JOURNAL_BATCH_MAX, QUEUE_DEPTH_MAX
 from mts1b.foundation.order import Order
 from mts1b.oms import sql
@@ -72,6 +72,7 @@ class Journal:
             orders = await connection.fetch(sql.OPEN_ORDERS, self._fund_id)
             positions = await connection.fetch(sql.POSITIONS, self._fund_id)
             keys = await connection.fetch(sql.KEYS, self._fund_id, keys_after_ns, DEDUP_KEYS_IN_MEMORY_MAX)
+            marks = await connection.fetch(sql.MARKS, self._fund_id)
             nav = await connection.fetchrow(sql.NAV, self._fund_id, NS_PER_DAY)
         return JournalState(
             cash=fund["cash"],
@@ -79,6 +80,7 @@ class Journal:
             open_orders=tuple(order_from(dict(record)) for record in orders),
             positions=tuple(position_from(dict(record)) for record in positions),
             keys=tuple((IdempotencyKey(key), OrderId(order), at) for key, order, at in keys),
+            marks=tuple((Symbol(symbol), price) for symbol, price in marks),
             **({} if nav is None else dict(nav)),
         )
 

@@ -27,6 +27,7 @@ class Batch:
     links: list[Link] = field(default_factory=list)
     outbox: list[dict[str, Any]] = field(default_factory=list)
     nav_marks: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
+    marks: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     funds: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def rows(self) -> dict[str, list[dict[str, Any]]]:
@@ -40,6 +41,7 @@ class Batch:
             "links": [row(item) for item in self.links],
             "outbox": self.outbox,
             "nav_marks": list(self.nav_marks.values()),
+            "marks": list(self.marks.values()),
             "funds": list(self.funds.values()),
         }
         return {name: rows for name, rows in tables.items() if rows}
@@ -89,6 +91,9 @@ def _project(entry: Entry, batch: Batch) -> None:
         mark = row(entry.nav)
         mark["timestamp"] = mark.pop("ts_ns")
         batch.nav_marks[(entry.fund_id, entry.nav.ts_ns)] = mark
+        for symbol, price in entry.marks:
+            known = {"fund_id": entry.fund_id, "symbol": symbol, "price": format(price, "f")}
+            batch.marks[(entry.fund_id, symbol)] = {**known, "timestamp": entry.nav.ts_ns}
     _project_fund(entry, batch)
 
 

@@ -10,7 +10,7 @@ from typing import Protocol
 from mts1b.foundation.commands import CancelOrder, SubmitOrder
 from mts1b.foundation.errors import DataError
 from mts1b.foundation.events import NavMarked, OrderEvent
-from mts1b.foundation.ids import ClientOrderId, FundId, IdempotencyKey, OrderId
+from mts1b.foundation.ids import ClientOrderId, FundId, IdempotencyKey, OrderId, Symbol
 from mts1b.foundation.order import Order
 from mts1b.foundation.position import Position
 from mts1b.riskengine.state import RiskSnapshot
@@ -76,7 +76,8 @@ class Entry:
     """One step to make durable whole or not at all: events, what they change, what they say to the world.
 
     `order` is the order afterwards, `is_new` when the step made it. `position`, `cash` and `report_sequence` are the
-    new values where they changed. `opening_cash` opens the fund.
+    new values where they changed. `marks` are the prices `nav` was
+    valued at, those that are new. `opening_cash` opens the fund.
     """
 
     fund_id: FundId
@@ -89,18 +90,23 @@ class Entry:
     report_sequence: int | None = None
     outbox: tuple[OutboxMessage, ...] = ()
     nav: NavMarked | None = None
+    marks: tuple[tuple[Symbol, Decimal], ...] = ()
     opening_cash: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class JournalState:
-    """What a start needs: the fund (`cash` None: never opened), its open orders, its recent keys, its NAV history."""
+    """What a start needs: the fund (`cash` None: never opened), its open orders, its recent keys, its NAV history.
+
+    `marks`: the last price of each name, as of `marked_ns` or before.
+    """
 
     cash: Decimal | None = None
     report_sequence: int = 0
     open_orders: tuple[Order, ...] = ()
     positions: tuple[Position, ...] = ()
     keys: tuple[tuple[IdempotencyKey, OrderId, int], ...] = ()
+    marks: tuple[tuple[Symbol, Decimal], ...] = ()
     last_nav: Decimal | None = None
     marked_ns: int = 0
     peak_nav: Decimal | None = None

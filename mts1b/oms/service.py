@@ -84,6 +84,7 @@ class Oms:
         await self._journal.open()
         state = await self._load()
         self._steps.load(state, self._opening_cash)
+        self._marks = dict(state.marks)
         self._admitting.clear()  # what was under way ends with StackError; its caller asks again
         if state.cash is None:
             cash = self._opening_cash
@@ -161,7 +162,7 @@ class Oms:
         self._steps.require_ready()
         self._marks.update(prices)
         marked = self.book.marked(self._marks, ts_ns)
-        await self._steps.append(Entry(self.fund_id, self._clock.now_ns(), nav=marked))
+        await self._steps.append(Entry(self.fund_id, self._clock.now_ns(), nav=marked, marks=tuple(prices.items())))
         return marked
 
     async def reconcile(self) -> int:

@@ -50,6 +50,11 @@ WRITES = {
     SELECT fund_id, "timestamp", nav, cash, gross FROM json_populate_recordset(NULL::nav_marks, @)
     ON CONFLICT (fund_id, "timestamp") DO UPDATE
         SET nav = excluded.nav, cash = excluded.cash, gross = excluded.gross RETURNING 1""",
+    "marks": """
+    INSERT INTO marks (fund_id, symbol, price, "timestamp")
+    SELECT fund_id, symbol, price, "timestamp" FROM json_populate_recordset(NULL::marks, @)
+    ON CONFLICT (fund_id, symbol) DO UPDATE
+        SET price = excluded.price, "timestamp" = excluded."timestamp" RETURNING 1""",
     "funds": """
     UPDATE funds AS f SET cash = coalesce(r.cash, f.cash),
         report_sequence = greatest(f.report_sequence, r.report_sequence), updated_at = r.updated_at
@@ -98,6 +103,7 @@ OPEN_ORDERS = f"""{WITH_FILLS} WHERE fund_id = $1
 FUND = "SELECT cash, report_sequence FROM funds WHERE fund_id = $1"
 POSITIONS = """SELECT fund_id, symbol, quantity, average_price, realised_pnl, fees FROM positions
     WHERE fund_id = $1 ORDER BY symbol"""
+MARKS = "SELECT symbol, price FROM marks WHERE fund_id = $1 ORDER BY symbol"
 KEYS = """SELECT * FROM (
     SELECT idempotency_key, order_id, created_at FROM orders WHERE fund_id = $1 AND created_at > $2
     ORDER BY created_at DESC LIMIT $3

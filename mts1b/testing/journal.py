@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
+from decimal import Decimal
 
 from mts1b.audit.chain import GENESIS, Head, Link
 from mts1b.foundation.clock import NS_PER_DAY, NS_PER_S
@@ -28,6 +29,7 @@ class MemoryStore:
         self.fills: dict[FillId, Fill] = {}
         self.positions: dict[tuple[FundId, Symbol], Position] = {}
         self.state: dict[FundId, JournalState] = {}
+        self.marks: dict[tuple[FundId, Symbol], Decimal] = {}
         self.navs: dict[tuple[FundId, int], NavMarked] = {}
         self.outbox: dict[int, tuple[FundId, OutboxMessage]] = {}
         self.messages = 0
@@ -73,6 +75,9 @@ class MemoryJournal:
             open_orders=tuple(order for order in mine if not order.status.is_terminal),
             positions=tuple(held for (fund, _), held in self.store.positions.items() if fund == self._fund_id),
             keys=tuple(keys),
+            marks=tuple(
+                sorted((name, price) for (fund, name), price in self.store.marks.items() if fund == self._fund_id)
+            ),
             last_nav=marks[-1][1] if marks else None,
             marked_ns=marks[-1][0] if marks else 0,
             peak_nav=max((nav for _, nav in marks), default=None),
@@ -151,6 +156,7 @@ class MemoryJournal:
             store.positions[(entry.fund_id, entry.position.symbol)] = entry.position
         if entry.nav is not None:
             store.navs[(entry.fund_id, entry.nav.ts_ns)] = entry.nav
+            store.marks |= {(entry.fund_id, symbol): price for symbol, price in entry.marks}
         for message in entry.outbox:
             store.messages += 1
             store.outbox[store.messages] = (entry.fund_id, message)

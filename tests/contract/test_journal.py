@@ -131,7 +131,10 @@ def test_what_is_written_is_read_back(run_with: Any) -> None:
         one, two = make_order(1), make_order(2)
         await asyncio.gather(journal.append(received(one)), journal.append(received(two)))
         await journal.append(filled(one, "F1", 100, "10.0001", 5))
-        await journal.append(Entry(FundId("fund"), 90, nav=NavMarked("fund", Decimal(7), Decimal(3), Decimal(4), 9)))
+        worth = NavMarked("fund", Decimal(7), Decimal(3), Decimal(4), 9)
+        before = ((Symbol("AAPL"), Decimal("9.0001")), (Symbol("MSFT"), Decimal(5)))
+        await journal.append(Entry(FundId("fund"), 90, nav=replace(worth, ts_ns=8), marks=before))
+        await journal.append(Entry(FundId("fund"), 90, nav=worth, marks=((Symbol("AAPL"), Decimal("11.0001")),)))
         await journal.close()
         later = make("fund")
         await later.open()
@@ -142,6 +145,7 @@ def test_what_is_written_is_read_back(run_with: Any) -> None:
         assert [(p.symbol, p.quantity, p.average_price) for p in state.positions] == [("AAPL", 100, Decimal("10.0001"))]
         assert {key for key, _, _ in state.keys} == {one.idempotency_key, two.idempotency_key}
         assert (state.last_nav, state.peak_nav, state.day_start_nav, state.marked_ns) == (7, 7, None, 9)
+        assert state.marks == (("AAPL", Decimal("11.0001")), ("MSFT", Decimal(5)))
         stored = await later.order(one.order_id)
         assert stored is not None and stored.fill_ids == ("F1",) and stored.status is OrderStatus.FILLED
         assert stored == await later.order_by_client_id(one.client_order_id)

@@ -17,9 +17,10 @@ from mts1b.foundation.errors import InvariantBroken, LeaseLost, StackError, Unkn
 from mts1b.foundation.ids import ClientOrderId, FillId, FundId, IdempotencyKey, OrderId, Symbol
 from mts1b.foundation.order import OrderStatus, Side
 from mts1b.oms import order_table
-from mts1b.oms.service import STEPS
+from mts1b.oms.local_risk import LocalRisk
+from mts1b.oms.service import STEPS, Oms
 from mts1b.testing.journal import MemoryJournal
-from tests.unit.oms.desk import OPENING_CASH, Desk
+from tests.unit.oms.desk import FUND, OPENING_CASH, Desk
 
 S = OrderStatus
 
@@ -468,5 +469,20 @@ def test_an_order_let_go_that_arrives_after_all_is_taken_back() -> None:
         await desk.oms.on_reports(desk.reports())
         await desk.trade()
         assert desk.oms.book.position(Symbol("A")).quantity == 0
+
+    run(case)
+
+
+def test_after_a_restart_the_fund_has_its_marks_again() -> None:
+    async def case(desk: Desk) -> None:
+        await desk.oms.submit(desk.command(1))
+        await desk.trade()
+        nav = desk.oms.nav()
+        await desk.oms.close()
+        desk.journal = MemoryJournal(desk.store, FUND)
+        desk.oms = Oms(FUND, desk.journal, LocalRisk(desk.risk), desk.venue, desk.bus, desk.clock, OPENING_CASH)
+        await desk.oms.recover()
+        assert desk.oms.nav() == desk.risk.state.nav == nav
+        assert (await desk.oms.submit(desk.command(2))).status is S.WORKING, "no new prices are needed"
 
     run(case)
