@@ -24,6 +24,7 @@ BATCH_REPORTS = 500
 RETRY_S = 0.2
 RETRY_S_MAX = 5.0
 LOCK_RETRY_S = 0.25
+MARK_ATTEMPTS_MAX = 50
 SETTLE_S = 1.0
 """How often the venue is asked again about orders and cancels that it has not answered."""
 
@@ -79,11 +80,16 @@ class OmsWorker:
     async def mark(self, prices: Mapping[Symbol, Decimal], ts_ns: int) -> NavMarked:
         """Value the fund, here and in risk. InvariantBroken when the two books do not agree."""
         oms = await self._running()
-        marked = await oms.mark(prices, ts_ns)
-        theirs = await self._risk.mark(prices, ts_ns)
-        if (marked.nav, marked.cash) != (theirs.nav, theirs.cash):
-            raise InvariantBroken("nav", marked.nav, f"risk has {theirs.nav}")
-        return marked
+        for _ in range(MARK_ATTEMPTS_MAX):
+            book = oms.book
+            marked = await oms.mark(prices, ts_ns)
+            theirs = await self._risk.mark(prices, ts_ns)
+            if oms.book is not book:
+                continue  # a fill came between the two: they are of different moments
+            if (marked.nav, marked.cash) != (theirs.nav, theirs.cash):
+                raise InvariantBroken("nav", marked.nav, f"risk has {theirs.nav}")
+            return marked
+        raise StackError("nav", oms.fund_id, "fills come faster than the fund can be valued", "mark it again")
 
     async def holdings(self) -> Holdings:
         """NAV at the last marks, positions and open orders. StackError before the first mark."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from typing import Any, cast
 
 import numpy as np
@@ -12,8 +13,11 @@ import pytest
 from actors import oms as worker_module
 from actors.local import Local
 from actors.oms import OmsWorker, RiskMarks
+from mts1b.brokers.paper.matching import Rules
+from mts1b.foundation.clock import NS_PER_DAY
 from mts1b.foundation.commands import CancelOrder, SubmitOrder
 from mts1b.foundation.errors import InvariantBroken, LeaseLost, StackError
+from mts1b.foundation.events import NavMarked
 from mts1b.foundation.order import Order, OrderStatus
 from mts1b.oms.local_risk import LocalRisk
 from mts1b.oms.ports import JournalPort
@@ -161,5 +165,24 @@ def test_the_venue_is_asked_again_until_it_answers(cancel: bool, monkeypatch: py
                 await asyncio.sleep(0.01)
                 order = office.store.orders[order.order_id]
         assert order.status is (S.CANCELLED if cancel else S.WORKING)
+
+    run(case, monkeypatch)
+
+
+def test_a_fill_between_the_two_valuations_is_no_disagreement(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def case(office: Office) -> None:
+        await office.worker.submit(office.command(1))
+        mark, traded = office.risk.mark, list[int]()
+
+        async def late(prices: Any, ts_ns: int) -> NavMarked:
+            if not traded:
+                traded.append(1)
+                await office.trade()
+            return mark(prices, ts_ns)
+
+        monkeypatch.setattr(office.risk, "mark", late)
+        office.exchange.exchange.rules = Rules(fee_bps=Decimal(10))
+        marked = await office.worker.mark(PRICES, (office.session + 2) * NS_PER_DAY)
+        assert traded and marked.nav == office.oms.nav() == OPENING_CASH - 1
 
     run(case, monkeypatch)
