@@ -19,6 +19,7 @@ from mts1b.foundation.order import Order
 from mts1b.oms.recovery import RecoveryReport
 from mts1b.oms.service import Oms
 from mts1b.platform.telemetry import Recorder
+from mts1b.riskengine.verdict import Mode
 
 BATCH_REPORTS = 500
 RETRY_S = 0.2
@@ -33,6 +34,8 @@ class RiskMarks(Protocol):
     """Where risk takes new prices, in order with everything else it hears from the OMS."""
 
     async def mark(self, prices: Mapping[Symbol, Decimal], ts_ns: int) -> NavMarked: ...
+
+    async def mode(self) -> Mode: ...
 
 
 class OmsWorker:
@@ -77,6 +80,14 @@ class OmsWorker:
     async def cancel(self, command: CancelOrder) -> Order:
         return await (await self._running()).cancel(command)
 
+    async def halt(self) -> Mode:
+        """Only cancels pass until `rearm`, whatever restarts."""
+        return await (await self._running()).halt()
+
+    async def rearm(self) -> Mode:
+        """A person's word that the fund may trade again."""
+        return await (await self._running()).rearm()
+
     async def mark(self, prices: Mapping[Symbol, Decimal], ts_ns: int) -> NavMarked:
         """Value the fund, here and in risk. InvariantBroken when the two books do not agree."""
         oms = await self._running()
@@ -88,6 +99,7 @@ class OmsWorker:
                 continue  # a fill came between the two: they are of different moments
             if (marked.nav, marked.cash) != (theirs.nav, theirs.cash):
                 raise InvariantBroken("nav", marked.nav, f"risk has {theirs.nav}")
+            await oms.note_mode(await self._risk.mode())
             return marked
         raise StackError("nav", oms.fund_id, "fills come faster than the fund can be valued", "mark it again")
 

@@ -25,6 +25,7 @@ from mts1b.oms.encode import order_from, position_from
 from mts1b.oms.journal_rows import Batch, batch_of
 from mts1b.oms.ports import DuplicateOrder, Entry, JournalState, OutboxMessage
 from mts1b.platform.db import Conflict, Connection, Pool, transaction, translated
+from mts1b.riskengine.verdict import Mode
 
 Waiting = tuple[Entry, "asyncio.Future[None]"]
 
@@ -77,6 +78,7 @@ class Journal:
         return JournalState(
             cash=fund["cash"],
             report_sequence=fund["report_sequence"],
+            mode=Mode(fund["mode"]),
             open_orders=tuple(order_from(dict(record)) for record in orders),
             positions=tuple(position_from(dict(record)) for record in positions),
             keys=tuple((IdempotencyKey(key), OrderId(order), at) for key, order, at in keys),

@@ -14,7 +14,7 @@ from mts1b.foundation.ids import ClientOrderId, FundId, IdempotencyKey, OrderId,
 from mts1b.foundation.order import Order
 from mts1b.foundation.position import Position
 from mts1b.riskengine.state import RiskSnapshot
-from mts1b.riskengine.verdict import Decision
+from mts1b.riskengine.verdict import Decision, Mode
 
 
 class RiskPort(Protocol):
@@ -30,6 +30,14 @@ class RiskPort(Protocol):
 
     def release(self, key: IdempotencyKey) -> None:
         """The order accepted under this key did not come to be."""
+        ...
+
+    async def halt(self) -> Mode:
+        """Only cancels pass until `rearm`."""
+        ...
+
+    async def rearm(self) -> Mode:
+        """Trade again; drawdown counts from NAV now."""
         ...
 
     async def restore(self, snapshot: RiskSnapshot) -> None:
@@ -78,6 +86,7 @@ class Entry:
     `order` is the order afterwards, `is_new` when the step made it. `position`, `cash` and `report_sequence` are the
     new values where they changed. `marks` are the prices `nav` was
     valued at, those that are new. `opening_cash` opens the fund.
+    `rearmed`: NAV that drawdown counts from again, and the time of the last mark before.
     """
 
     fund_id: FundId
@@ -92,6 +101,8 @@ class Entry:
     nav: NavMarked | None = None
     marks: tuple[tuple[Symbol, Decimal], ...] = ()
     opening_cash: Decimal | None = None
+    mode: Mode | None = None
+    rearmed: tuple[Decimal, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +122,7 @@ class JournalState:
     marked_ns: int = 0
     peak_nav: Decimal | None = None
     day_start_nav: Decimal | None = None
+    mode: Mode = Mode.ACTIVE
 
 
 class JournalPort(Protocol):

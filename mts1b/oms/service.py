@@ -24,7 +24,7 @@ from mts1b.oms.ports import BusPort, DuplicateOrder, Entry, JournalPort, Journal
 from mts1b.oms.recovery import RecoveryReport, risk_snapshot
 from mts1b.oms.steps import STEP_JOURNAL, Steps
 from mts1b.riskengine.gates.idempotency import DUPLICATE_KEY
-from mts1b.riskengine.verdict import Decision, Refused
+from mts1b.riskengine.verdict import Decision, Mode, Refused
 
 STEP_RECEIVE = "oms_receive"
 STEP_RISK = "risk_check"
@@ -69,6 +69,7 @@ class Oms:
         self._dispatch = Dispatch(self._steps, broker, clock, self._recorder)
         self._journal, self._risk, self._clock = journal, risk, clock
         self._opening_cash = opening_cash
+        self._mode, self._marked_ns = Mode.ACTIVE, 0
         self._marks: dict[Symbol, Decimal] = {}
         self._admitting: dict[IdempotencyKey, asyncio.Task[Order]] = {}
 
@@ -84,7 +85,7 @@ class Oms:
         await self._journal.open()
         state = await self._load()
         self._steps.load(state, self._opening_cash)
-        self._marks = dict(state.marks)
+        self._marks, self._marked_ns, self._mode = dict(state.marks), state.marked_ns, state.mode
         self._admitting.clear()  # what was under way ends with StackError; its caller asks again
         if state.cash is None:
             cash = self._opening_cash
@@ -163,7 +164,32 @@ class Oms:
         self._marks.update(prices)
         marked = self.book.marked(self._marks, ts_ns)
         await self._steps.append(Entry(self.fund_id, self._clock.now_ns(), nav=marked, marks=tuple(prices.items())))
+        self._marked_ns = ts_ns
         return marked
+
+    async def halt(self) -> Mode:
+        """Stop the fund, at once and beyond every restart: only cancels pass until `rearm`."""
+        self._steps.require_ready()
+        await self.note_mode(await self._risk.halt())
+        return self._mode
+
+    async def rearm(self) -> Mode:
+        """A person's word that the fund may trade again: drawdown counts from NAV now, also after a restart."""
+        self._steps.require_ready()
+        nav = self.nav()
+        if nav is None:
+            raise StackError("nav", self.fund_id, "is unknown: a name that is held has no price", "mark the fund first")
+        now_ns = self._clock.now_ns()
+        await self._steps.append(Entry(self.fund_id, now_ns, mode=Mode.ACTIVE, rearmed=(nav, self._marked_ns)))
+        self._mode = Mode.ACTIVE
+        await self.note_mode(await self._steps.held(self._risk.rearm()))
+        return self._mode
+
+    async def note_mode(self, mode: Mode) -> None:
+        """Journal risk's mode when it has changed."""
+        if mode is not self._mode:
+            self._mode = mode
+            await self._steps.append(Entry(self.fund_id, self._clock.now_ns(), mode=mode))
 
     async def reconcile(self) -> int:
         """Ask the venue about every order that it may hold; returns how many stay without an answer."""
@@ -280,6 +306,8 @@ class Oms:
         looked_ns = self._clock.monotonic_ns()
         decision = await self._steps.held(self._risk.check(command))
         decided_ns = self._clock.monotonic_ns()
+        if decision.mode.severity > self._mode.severity:
+            await self.note_mode(decision.mode)
         if isinstance(decision.verdict, Refused) and decision.verdict.reason == DUPLICATE_KEY:
             existing = await self._journal.order_by_key(command.idempotency_key)
             if existing is not None:  # older than the keys in memory

@@ -29,6 +29,7 @@ class MemoryStore:
         self.fills: dict[FillId, Fill] = {}
         self.positions: dict[tuple[FundId, Symbol], Position] = {}
         self.state: dict[FundId, JournalState] = {}
+        self.rearmed: dict[FundId, tuple[Decimal, int]] = {}
         self.marks: dict[tuple[FundId, Symbol], Decimal] = {}
         self.navs: dict[tuple[FundId, int], NavMarked] = {}
         self.outbox: dict[int, tuple[FundId, OutboxMessage]] = {}
@@ -68,7 +69,6 @@ class MemoryJournal:
         mine = [order for order in self.store.orders.values() if order.fund_id == self._fund_id]
         keys = [(o.idempotency_key, o.order_id, o.created_ns) for o in mine if o.created_ns > keys_after_ns]
         marks = sorted((ts, mark.nav) for (fund, ts), mark in self.store.navs.items() if fund == self._fund_id)
-        today = marks[-1][0] // NS_PER_DAY if marks else 0
         return JournalState(
             cash=state.cash,
             report_sequence=state.report_sequence,
@@ -80,8 +80,9 @@ class MemoryJournal:
             ),
             last_nav=marks[-1][1] if marks else None,
             marked_ns=marks[-1][0] if marks else 0,
-            peak_nav=max((nav for _, nav in marks), default=None),
-            day_start_nav=next((nav for ts, nav in reversed(marks) if ts // NS_PER_DAY < today), None),
+            peak_nav=_peak(marks, self.store.rearmed.get(self._fund_id)),
+            day_start_nav=_day_start(marks, self.store.rearmed.get(self._fund_id)),
+            mode=state.mode,
         )
 
     def append(self, entry: Entry) -> Awaitable[None]:
@@ -164,4 +165,22 @@ class MemoryJournal:
         store.state[entry.fund_id] = JournalState(
             cash=old.cash if entry.cash is None else entry.cash,
             report_sequence=max(old.report_sequence, entry.report_sequence or 0),
+            mode=entry.mode or old.mode,
         )
+        if entry.rearmed is not None:
+            store.rearmed[entry.fund_id] = entry.rearmed
+
+
+def _peak(marks: list[tuple[int, Decimal]], rearmed: tuple[Decimal, int] | None) -> Decimal | None:
+    if rearmed is None:
+        return max((nav for _, nav in marks), default=None)
+    return max([rearmed[0], *(nav for ts, nav in marks if ts > rearmed[1])])
+
+
+def _day_start(marks: list[tuple[int, Decimal]], rearmed: tuple[Decimal, int] | None) -> Decimal | None:
+    if not marks:
+        return None
+    today = marks[-1][0] // NS_PER_DAY
+    if rearmed is not None and rearmed[1] // NS_PER_DAY == today:
+        return rearmed[0]
+    return next((nav for ts, nav in reversed(marks) if ts // NS_PER_DAY < today), marks[0][1])

@@ -24,6 +24,8 @@ from mts1b.oms.ports import JournalPort
 from mts1b.oms.service import Oms
 from mts1b.platform.telemetry import Recorder
 from mts1b.riskengine import RiskService
+from mts1b.riskengine.verdict import Mode
+from mts1b.testing.journal import MemoryJournal
 from tests.unit.oms.desk import FUND, OPENING_CASH, PRICE, SYMBOLS, Desk
 from tests.unit.riskengine.books import limits
 
@@ -68,7 +70,7 @@ def run(case: Callable[[Office], Awaitable[None]], monkeypatch: pytest.MonkeyPat
         await worker.start()
         await worker.mark(PRICES, office.session)
         await case(office)
-        await worker.close()
+        await office.worker.close()
 
     asyncio.run(whole())
 
@@ -184,5 +186,39 @@ def test_a_fill_between_the_two_valuations_is_no_disagreement(monkeypatch: pytes
         office.exchange.exchange.rules = Rules(fee_bps=Decimal(10))
         marked = await office.worker.mark(PRICES, (office.session + 2) * NS_PER_DAY)
         assert traded and marked.nav == office.oms.nav() == OPENING_CASH - 1
+
+    run(case, monkeypatch)
+
+
+async def restarted(office: Office) -> None:
+    """Both processes die and start again: only the journal remains."""
+    await office.worker.close()
+    office.journal = MemoryJournal(office.store, FUND)
+    await office.hire().start()
+
+
+@pytest.mark.parametrize("by", ["person", "drawdown"])
+def test_no_restart_loosens_the_mode_and_a_re_arm_outlives_it(by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def case(office: Office) -> None:
+        office.changes = {"day_drawdown_reduce": "0.0005"}
+        office.risk.set_limits(limits(**office.changes))
+        await office.worker.submit(office.command(1))
+        await office.trade()
+        day_ns = office.session * NS_PER_DAY
+        await office.worker.mark(PRICES, day_ns + 1)
+        if by == "person":
+            assert await office.worker.halt() is Mode.HALTED
+        else:
+            for symbol in SYMBOLS:
+                await office.worker.mark({**PRICES, symbol: PRICE / 1000}, day_ns + 2)
+            assert office.risk.mode() is not Mode.ACTIVE
+        mode = office.risk.mode()
+        await office.worker.mark(PRICES, day_ns + 3)
+        await restarted(office)
+        assert office.risk.mode() is mode
+        await office.worker.rearm()
+        await restarted(office)
+        assert office.risk.mode() is Mode.ACTIVE
+        assert office.risk.state.peak_nav == office.oms.nav() == office.risk.state.day_start_nav
 
     run(case, monkeypatch)
