@@ -136,6 +136,10 @@ class OmsWorker:
     async def statistics(self) -> dict[str, Any]:
         return (await self._running()).statistics()
 
+    async def order_counts(self) -> dict[str, int]:
+        """Every order of the fund by its status, from the journal."""
+        return await (await self._running()).order_counts()
+
     async def durations(self) -> Recorder:
         """What each step took so far."""
         return self._recorder

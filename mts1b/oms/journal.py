@@ -19,7 +19,7 @@ from mts1b.foundation.clock import NS_PER_DAY
 from mts1b.foundation.errors import InvariantBroken, LeaseLost, MtsError, StackError
 from mts1b.foundation.ids import ClientOrderId, FundId, IdempotencyKey, OrderId, Symbol
 from mts1b.foundation.limits import CHAIN_ATTEMPTS_MAX, DEDUP_KEYS_IN_MEMORY_MAX, JOURNAL_BATCH_MAX, QUEUE_DEPTH_MAX
-from mts1b.foundation.order import Order
+from mts1b.foundation.order import Order, OrderStatus
 from mts1b.oms import sql
 from mts1b.oms.encode import order_from, position_from
 from mts1b.oms.journal_rows import Batch, batch_of
@@ -107,6 +107,11 @@ class Journal:
 
     async def order_by_key(self, key: IdempotencyKey) -> Order | None:
         return await self._one(sql.ORDER_BY_KEY, key)
+
+    async def order_counts(self) -> dict[OrderStatus, int]:
+        with translated("journal"):
+            rows = await self._pool.fetch(sql.ORDER_COUNTS, self._fund_id)
+        return {OrderStatus(status): count for status, count in rows}
 
     async def unpublished(self, limit: int) -> Sequence[tuple[int, OutboxMessage]]:
         with translated("journal"):

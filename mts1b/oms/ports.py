@@ -11,7 +11,7 @@ from mts1b.foundation.commands import CancelOrder, SubmitOrder
 from mts1b.foundation.errors import DataError
 from mts1b.foundation.events import NavMarked, OrderEvent
 from mts1b.foundation.ids import ClientOrderId, FundId, IdempotencyKey, OrderId, Symbol
-from mts1b.foundation.order import Order
+from mts1b.foundation.order import Order, OrderStatus
 from mts1b.foundation.position import Position
 from mts1b.riskengine.state import RiskSnapshot
 from mts1b.riskengine.verdict import Decision, Mode
@@ -150,6 +150,10 @@ class JournalPort(Protocol):
 
     async def order_by_key(self, key: IdempotencyKey) -> Order | None:
         """The newest order of this key."""
+        ...
+
+    async def order_counts(self) -> dict[OrderStatus, int]:
+        """The fund's orders by where they stand."""
         ...
 
     async def unpublished(self, limit: int) -> Sequence[tuple[int, OutboxMessage]]:

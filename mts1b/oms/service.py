@@ -249,6 +249,16 @@ class Oms:
         waiting = [order for order in self.open_orders() if order.status in UNANSWERED]
         return [order for order in waiting if order.idempotency_key not in self._admitting]
 
+    async def order_counts(self) -> dict[str, int]:
+        """Every order of the fund by its status, however often anything restarted.
+
+        `denied` has also those refusals since start that made no order of their own.
+        """
+        counts = {status.value: count for status, count in (await self._journal.order_counts()).items()}
+        if unkept := self._steps.counts["refused_unkept"]:
+            counts[OrderStatus.DENIED.value] = counts.get(OrderStatus.DENIED.value, 0) + unkept
+        return counts
+
     async def order(self, order_id: OrderId) -> Order | None:
         """One order, however old."""
         return self._steps.table.get(order_id) or await self._journal.order(order_id)
@@ -323,6 +333,7 @@ class Oms:
             return await self._other_writers_order(command, decision.accepted)
         journalled_ns = self._clock.monotonic_ns()
         self._steps.counts["denied" if isinstance(decision.verdict, Refused) else "submitted"] += 1
+        self._steps.counts["refused_unkept"] += not taken.is_kept
         order = await self._dispatch.perform(order, taken.effects)
         self._record(decision, looked_ns - began_ns + journalled_ns - decided_ns, decided_ns - looked_ns)
         self._recorder.record(STEP_SUBMIT, self._clock.monotonic_ns() - began_ns)

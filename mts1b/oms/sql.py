@@ -124,6 +124,7 @@ SELECT last.nav AS last_nav, last."timestamp" AS marked_ns,
 FROM last, fund"""
 """The day starts from the last NAV of the day before; the first day from its first NAV; after a re-arm from there."""
 
+ORDER_COUNTS = "SELECT status, count(*) FROM orders WHERE fund_id = $1 GROUP BY status"
 UNPUBLISHED = """SELECT id, subject, message_id, payload FROM outbox
     WHERE fund_id = $1 AND published_at IS NULL ORDER BY id LIMIT $2"""
 PUBLISHED = "UPDATE outbox SET published_at = $2 WHERE id = ANY($1::bigint[])"

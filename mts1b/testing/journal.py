@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Sequence
 from decimal import Decimal
 
@@ -13,7 +14,7 @@ from mts1b.foundation.events import NavMarked
 from mts1b.foundation.fill import Fill
 from mts1b.foundation.ids import ClientOrderId, FillId, FundId, IdempotencyKey, OrderId, Symbol
 from mts1b.foundation.limits import DEDUP_WINDOW_S
-from mts1b.foundation.order import Order
+from mts1b.foundation.order import Order, OrderStatus
 from mts1b.foundation.position import Position
 from mts1b.oms.journal_rows import batch_of
 from mts1b.oms.ports import DuplicateOrder, Entry, JournalState, OutboxMessage
@@ -100,6 +101,9 @@ class MemoryJournal:
     async def order_by_key(self, key: IdempotencyKey) -> Order | None:
         found = [order for order in self.store.orders.values() if order.idempotency_key == key]
         return max(found, key=lambda order: order.created_ns, default=None)
+
+    async def order_counts(self) -> dict[OrderStatus, int]:
+        return dict(Counter(order.status for order in self.store.orders.values() if order.fund_id == self._fund_id))
 
     async def unpublished(self, limit: int) -> Sequence[tuple[int, OutboxMessage]]:
         mine = [(row, message) for row, (fund, message) in self.store.outbox.items() if fund == self._fund_id]

@@ -152,6 +152,7 @@ def test_what_is_written_is_read_back(run_with: Any) -> None:
         assert stored == await later.order_by_client_id(one.client_order_id)
         assert stored == await later.order_by_key(one.idempotency_key)
         assert await later.order_by_key(IdempotencyKey("other")) is None
+        assert await later.order_counts() == {OrderStatus.FILLED: 1, OrderStatus.SUBMITTING: 1}
         waiting = await later.unpublished(10)
         assert [(message.subject, message.message_id) for _, message in waiting] == [("mts.v1.oms.fills.created", "F1")]
         await later.mark_published([row for row, _ in waiting], 99)
