@@ -124,7 +124,7 @@ class Oms:
         """Ask the venue to take an order back. UnknownNameError for an order we do not have."""
         self._steps.require_accepting()
         order = await self._steps.held(self.order(command.order_id))
-        if order is None:
+        if order is None or order.fund_id != self.fund_id:
             raise unknown_name("order_id", command.order_id, [item.order_id for item in self.open_orders()])
         if order.idempotency_key in self._admitting:
             arriving = asyncio.shield(self._admitting[order.idempotency_key])  # it is on its way out: let it arrive
