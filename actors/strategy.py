@@ -72,7 +72,7 @@ class StrategyWorker:
         self._symbols = tuple(Symbol(name) for name in history.symbols)
         self._mandate, self._oms, self._clock, self._recorder = mandate, oms, clock, recorder
         self._in_flight = in_flight
-        self._stepper = strategy.stepper(values, self._symbols)
+        self._stepper = strategy.stepper(values, self._symbols, history.sectors)
         self._next = 0
         self._last: tuple[int, NDArray[np.float64]] | None = None
         self._counts: Counter[str] = Counter()
@@ -125,7 +125,7 @@ class StrategyWorker:
         return targets
 
     def _caught_up(self, index: int) -> Stepper:
-        stepper = self._strategy.stepper(self._values, self._symbols)
+        stepper = self._strategy.stepper(self._values, self._symbols, self._history.sectors)
         if index:
             stepper.warm(self._history.rows(0, index))
         return stepper

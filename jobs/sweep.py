@@ -20,7 +20,9 @@ from mts1b.research.request import SweepRequest, resolve
 from mts1b.research.runner import LocalRunner, Runner
 from mts1b.research.summary import SweepSummary
 
-StrategyOption = Annotated[str, typer.Option("--strategy", help="Name of a strategy: see `mts strategy list`.")]
+StrategyOption = Annotated[
+    str, typer.Option("--strategy", help="A name of `mts strategy list`, FILE.py or FILE.py:NAME.")
+]
 GridOption = Annotated[
     list[str] | None,
     typer.Option("--grid", help="name=start:stop:step (stop left out) or name=a,b,c. Once for each parameter."),

@@ -1,7 +1,25 @@
-"""Backtests as pure functions of arrays: `targets` (decisions) and `evaluate` (metrics of many combinations)."""
+"""Backtests as pure functions of arrays.
 
+`targets` (decisions) and `evaluate` (metrics of many combinations); `backtest` runs one combination through an account
+of cash and whole shares, `statistics` and `metrics_of` say what became of it.
+"""
+
+from mts1b.backtester.account import Account
 from mts1b.backtester.backends import evaluate, targets
 from mts1b.backtester.evaluation import METRICS, Evaluation
+from mts1b.backtester.event import Run, backtest
 from mts1b.backtester.execution import Execution
+from mts1b.backtester.run_statistics import metrics_of, statistics
 
-__all__ = ["METRICS", "Evaluation", "Execution", "evaluate", "targets"]
+__all__ = [
+    "METRICS",
+    "Account",
+    "Evaluation",
+    "Execution",
+    "Run",
+    "backtest",
+    "evaluate",
+    "metrics_of",
+    "statistics",
+    "targets",
+]

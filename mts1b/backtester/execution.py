@@ -11,7 +11,8 @@ Decided on the close of bar t, traded at the open of bar t+1. With w[t] the targ
 
 So weights drift with the price between opens, are restored to their targets at each open, and every restoring trade
 pays. A bar without an open or a close cannot be traded: what is held stays held, and its return is booked, whole, at
-the next bar that has a price. A name whose bars end keeps its last value.
+the next bar that has a price. Nor is anything decided on a bar without a close: the name is left alone at the next
+open, as the order path leaves it. A name whose bars end keeps its last value.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 
 from mts1b.foundation.errors import DataError, InputError
 from mts1b.foundation.ids import digest
-from mts1b.strategy.panel import FIELDS, Panel
+from mts1b.strategy.panel import Panel
 
 Floats = NDArray[np.float64]
 
@@ -56,7 +57,10 @@ class Execution:
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """What prices did to a holding, name-major [S, T]. `tradable` is False where a bar lacks its open or close."""
+    """What prices did to a holding, name-major [S, T].
+
+    `tradable` is False where a bar lacks its open or close, or where the bar before lacked the close to decide on.
+    """
 
     overnight: Floats
     intraday: Floats
@@ -68,13 +72,14 @@ def moves(panel: Panel) -> Moves:
     """Returns between and inside sessions. DataError names the first price that is not above 0."""
     check_prices(panel)
     open_, close = panel.open.T, panel.close.T
-    tradable = np.isfinite(open_) & np.isfinite(close)
-    tradable = np.ascontiguousarray(tradable)
+    priced = np.isfinite(open_) & np.isfinite(close)
+    tradable = priced.copy()
+    tradable[:, 1:] &= np.isfinite(close[:, :-1])
     opens = _before(np.where(tradable, open_, np.nan))
-    closes = _before(np.where(tradable, close, np.nan))
+    closes = _before(np.where(priced, close, np.nan))
     return Moves(
-        overnight=_or(open_ / closes - 1.0, tradable, 0.0),
-        intraday=_or(close / open_ - 1.0, tradable, 0.0),
+        overnight=_or(open_ / closes - 1.0, priced, 0.0),
+        intraday=_or(close / open_ - 1.0, priced, 0.0),
         drift=_or(open_ / opens, tradable, 1.0),
         tradable=tradable,
     )
@@ -82,8 +87,8 @@ def moves(panel: Panel) -> Moves:
 
 def check_prices(panel: Panel) -> None:
     """DataError unless every price is above 0 and finite, and every volume at least 0, or NaN for a missing bar."""
-    for name in FIELDS:
-        values = getattr(panel, name)
+    for name in panel.fields:
+        values = panel.field(name)
         with np.errstate(invalid="ignore"):
             wrong = (values < 0.0) | np.isinf(values) if name == "volume" else (values <= 0.0) | np.isinf(values)
         if bool(wrong.any()):
@@ -100,5 +105,5 @@ def _before(values: Floats) -> Floats:
     return np.concatenate([np.full((values.shape[0], 1), np.nan), known[:, :-1]], axis=1)
 
 
-def _or(values: Floats, tradable: NDArray[np.bool_], otherwise: float) -> Floats:
-    return np.ascontiguousarray(np.where(tradable & np.isfinite(values), values, otherwise))
+def _or(values: Floats, known: NDArray[np.bool_], otherwise: float) -> Floats:
+    return np.ascontiguousarray(np.where(known & np.isfinite(values), values, otherwise))

@@ -10,7 +10,17 @@ import typer
 
 from mts1b.foundation.errors import MtsError
 
-COMMAND_MODULES: Sequence[str] = ("stack", "data", "sweep", "strategy", "paper", "audit", "quickstart")
+COMMAND_MODULES: Sequence[str] = (
+    "stack",
+    "data",
+    "sweep",
+    "backtest",
+    "strategy",
+    "paper",
+    "audit",
+    "quickstart",
+    "bench",
+)
 """Modules of this package, in the order `mts --help` lists them. Each has `register(app)`."""
 
 

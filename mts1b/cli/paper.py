@@ -35,7 +35,9 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    strategy: Annotated[str, typer.Option(help="Name of a strategy: see `mts strategy list`.")] = "vol_target_cross",
+    strategy: Annotated[
+        str, typer.Option(help="Name of a strategy (`mts strategy list`), FILE.py or FILE.py:NAME.")
+    ] = "vol_target_cross",
     param: Annotated[list[str] | None, typer.Option(help="name=value; defaults stand for the others.")] = None,
     symbols: Annotated[str, typer.Option(help="A,B,C or all.")] = "all",
     start: Annotated[
@@ -56,10 +58,10 @@ def run(
     from mts1b.brokers.paper.matching import Rules
     from mts1b.datalake import open_lake
     from mts1b.foundation.ids import Symbol
-    from mts1b.strategy.library import get_strategy
+    from mts1b.strategy.files import find_strategy
 
     settings, clock = load_settings(data_dir=data_dir), SystemClock()
-    chosen = get_strategy(strategy)
+    chosen = find_strategy(strategy)
     rules = Rules(fee_bps=_amount("fee_bps", fee_bps), slippage_bps=_amount("slippage_bps", slippage_bps))
     opening_cash = OPENING_CASH if cash is None else _amount("cash", cash)
     named = None if symbols == "all" else symbols.split(",")

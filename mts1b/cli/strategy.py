@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from typing import Annotated
@@ -10,8 +9,8 @@ from typing import Annotated
 import typer
 
 from mts1b.cli.options import AsJson
-from mts1b.foundation.errors import InputError, MtsError
 from mts1b.strategy import Strategy, get_strategy
+from mts1b.strategy.files import SUFFIX, find_strategy, strategies_of
 from mts1b.strategy.library import names
 
 
@@ -29,38 +28,19 @@ def list_(as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps([_row(one) for one in found]))
         return
+    width = max(len(one.name) for one in found) + 1
     for one in found:
         bounds = ", ".join(f"{name} {bound.low:g}..{bound.high:g}" for name, bound in one.params.items())
-        typer.echo(f"{one.name:18s} {one.summary}\n{'':18s} {bounds or 'no parameters'}")
+        typer.echo(f"{one.name:{width}s}{one.summary}\n{'':{width}s}{bounds or 'no parameters'}")
 
 
 def check(
-    what: Annotated[str, typer.Argument(help="A name of the library, or a .py file of strategies.")],
+    what: Annotated[str, typer.Argument(help="A name of the library, FILE.py, or FILE.py:NAME.")],
     as_json: AsJson = False,
 ) -> None:
     """Explain nodes, parameters, look-back and what combinations share. Exit 2 when the definition is wrong."""
-    found = strategies_of(Path(what)) if what.endswith(".py") else [get_strategy(what)]
+    found = strategies_of(Path(what)) if what.endswith(SUFFIX) else [find_strategy(what)]
     typer.echo(json.dumps([_row(one) for one in found]) if as_json else "\n\n".join(one.describe() for one in found))
-
-
-def strategies_of(path: Path) -> list[Strategy]:
-    """The strategies that a user's file defines. InputError when it cannot be read, run, or defines none."""
-    if not path.is_file():
-        raise InputError("file", str(path), "does not exist", "give a .py file")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise InputError("file", str(path), "is not a Python file", "give a .py file")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except MtsError:
-        raise
-    except Exception as error:  # whatever a user's file does wrong is the user's to see, as one line
-        raise InputError("file", str(path), f"fails: {type(error).__name__}: {error}", "correct it") from error
-    found = [value for value in vars(module).values() if isinstance(value, Strategy)]
-    if not found:
-        raise InputError("file", str(path), "defines no strategy", "decorate a function with @strategy")
-    return found
 
 
 def _row(one: Strategy) -> dict[str, object]:

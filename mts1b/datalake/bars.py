@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -219,7 +220,7 @@ def _spread(frame: pl.DataFrame, names: tuple[str, ...]) -> Panel:
     times, rows = np.unique(stamps, return_inverse=True)
     order = pl.DataFrame({"symbol": names, "column": np.arange(len(names))})
     columns = frame.select("symbol").join(order, on="symbol", how="left", maintain_order="left")["column"].to_numpy()
-    fields = {}
+    fields: dict[str, Any] = {}
     for name in FIELDS:
         table = np.full((len(times), len(names)), np.nan)
         table[rows, columns] = frame[name].to_numpy()

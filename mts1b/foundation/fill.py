@@ -11,7 +11,7 @@ from mts1b.foundation.order import Side
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One execution. `quantity` unsigned shares, `price` per share, `fee` in the fund's currency, positive when paid."""
+    """One execution: unsigned shares, price per share, `fee` in the fund's currency, positive when paid."""
 
     fill_id: FillId
     order_id: OrderId

@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from mts1b.foundation.ids import ClientOrderId, FillId, FundId, IdempotencyKey, OrderId, StrategyId, Symbol, VenueOrderId
+from mts1b.foundation.ids import (
+    ClientOrderId,
+    FillId,
+    FundId,
+    IdempotencyKey,
+    OrderId,
+    StrategyId,
+    Symbol,
+    VenueOrderId,
+)
 
 
 class Side(StrEnum):

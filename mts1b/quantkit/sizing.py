@@ -7,6 +7,15 @@ backtest and the live order. A number that cannot size anything (NaN, a zero or 
 from __future__ import annotations
 
 
+def fixed_weight(signal: float, weight: float) -> float:
+    """`weight` long while the signal is above 0, short while below, 0 at 0 and where it is not known."""
+    if signal > 0.0:
+        return weight
+    if signal < 0.0:
+        return -weight
+    return 0.0
+
+
 def vol_target_weight(vol_annual: float, target_annual: float, cap: float) -> float:
     """Weight that brings a name of volatility `vol_annual` to `target_annual`, never above `cap`.
 

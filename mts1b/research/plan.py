@@ -22,7 +22,7 @@ from mts1b.foundation.limits import CHUNK_BAR_STEPS, CHUNK_COMBINATIONS_MAX, CHU
 from mts1b.research.folds import Fold
 from mts1b.research.grid import Grid
 from mts1b.strategy import Strategy
-from mts1b.strategy.panel import FIELDS, Panel
+from mts1b.strategy.panel import Panel
 
 CHUNKS_WANTED = 8
 """Chunks of a sweep at least, while they stay above the smallest worth handing out."""
@@ -139,8 +139,8 @@ def _chunks(grid: Grid, size: int, key: str) -> Iterator[Chunk]:
 
 def panel_digest(panel: Panel) -> str:
     """Digest of every bar, name and time of the panel: a part of a dataset is not the dataset."""
-    hashed = blake2b(digest(*panel.symbols).encode(), digest_size=DIGEST_BYTES)
-    for array in (panel.ts_ns, *(getattr(panel, name) for name in FIELDS)):
+    hashed = blake2b(digest(*panel.symbols, *panel.sectors).encode(), digest_size=DIGEST_BYTES)
+    for array in (panel.ts_ns, *(panel.field(name) for name in panel.fields)):
         hashed.update(array.data if array.flags.c_contiguous else array.tobytes())
     return hashed.hexdigest()
 

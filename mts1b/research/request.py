@@ -12,7 +12,7 @@ from mts1b.foundation.errors import InputError
 from mts1b.research.folds import rolling_folds
 from mts1b.research.grid import RANGE_FORM, Grid
 from mts1b.research.plan import SweepSpec
-from mts1b.strategy import get_strategy
+from mts1b.strategy.files import find_strategy
 from mts1b.strategy.panel import Panel
 
 
@@ -44,7 +44,7 @@ class SweepRequest:
 
 def resolve(request: SweepRequest, lake_root: Path) -> tuple[SweepSpec, Panel]:
     """Look everything up. Any error of `mts1b.foundation.errors.InputError`, one for the first thing that is wrong."""
-    strategy = get_strategy(request.strategy)
+    strategy = find_strategy(request.strategy)
     grid = Grid.parse(grid_ranges(request.grid), strategy.params, request.where)
     bars = open_lake(lake_root).equities.bars
     panel = bars.panel(list(request.symbols) or None, request.interval, request.start, request.end)

@@ -14,50 +14,17 @@ from numpy.typing import NDArray
 
 from mts1b.foundation.errors import InputError, unknown_name
 from mts1b.foundation.ids import digest
-from mts1b.strategy.expr import Node, Number, lift
+from mts1b.strategy.checks import check_definition, check_scalars
+from mts1b.strategy.describe import describe
+from mts1b.strategy.expr import Node, lift
 from mts1b.strategy.ops import Kind
+from mts1b.strategy.parameters import Param
 from mts1b.strategy.scalars import scalar_value
 from mts1b.strategy.stepper import Stepper
 
+Floats = NDArray[np.float64]
 Values = Mapping[str, Any]
 """Parameter values by name: numbers, or arrays with one entry for each combination."""
-
-
-@dataclass(frozen=True, slots=True)
-class Param:
-    """Bounds (both included) and default of a parameter. `kind` is "int" (whole numbers, may be windows) or "float"."""
-
-    low: float
-    high: float
-    default: float
-    kind: str
-
-    def check(self, name: str, values: Any) -> NDArray[np.float64]:
-        """The values as float64. InputError names the first that is out of bounds or not whole."""
-        array = np.asarray(values, dtype=np.float64)
-        wrong = ~((array >= self.low) & (array <= self.high))
-        if bool(wrong.any()):
-            bounds = f"{self.low:g} to {self.high:g}"
-            raise InputError(
-                name, float(array[wrong].flat[0]), f"out of range {bounds}", "choose values inside the range"
-            )
-        if self.kind == "int" and bool((array != np.rint(array)).any()):
-            odd = array[array != np.rint(array)].flat[0]
-            raise InputError(name, float(odd), "must be a whole number", "use an integer step")
-        return array
-
-
-def param(low: Number, high: Number, default: Number | None = None) -> Any:
-    """A parameter between `low` and `high`, both included; whole-numbered when both bounds are ints.
-
-    `default` (or `low`) is used where a single run names no value. Returns a Param; typed Any so that it can stand as
-    the default of a strategy's argument.
-    """
-    kind = "int" if isinstance(low, int) and isinstance(high, int) else "float"
-    chosen = low if default is None else default
-    if not low <= chosen <= high:
-        raise InputError("param", (low, high, default), "needs low <= default <= high", "order the bounds")
-    return Param(float(low), float(high), float(chosen), kind)
 
 
 @dataclass(frozen=True)
@@ -92,7 +59,11 @@ class Strategy:
         for name in values:
             if name not in self.params:
                 raise unknown_name(f"{self.name} parameter", name, self.params)
-        return {name: float(bound.check(name, values.get(name, bound.default))) for name, bound in self.params.items()}
+        chosen = {
+            name: float(bound.check(name, values.get(name, bound.default))) for name, bound in self.params.items()
+        }
+        check_scalars(self.root, chosen)
+        return chosen
 
     def check_combos(self, combos: Values) -> dict[str, NDArray[np.float64]]:
         """Arrays [C] for every parameter, in the strategy's order, checked; parameters not named keep their default."""
@@ -103,10 +74,12 @@ class Strategy:
         if len(sizes) > 1 or sizes == {0}:
             raise InputError("combos", sorted(sizes), "every parameter needs the same number of values", "align them")
         count = sizes.pop()
-        return {
+        columns = {
             name: np.ascontiguousarray(np.broadcast_to(bound.check(name, combos.get(name, bound.default)), (count,)))
             for name, bound in self.params.items()
         }
+        check_scalars(self.root, columns)
+        return columns
 
     def lookback(self, values: Values, names: int = 1) -> Any:
         """Bars of a name before its first target: an int, or an array when `values` are arrays.
@@ -115,9 +88,20 @@ class Strategy:
         """
         return _lookback(self.root, values, names)
 
-    def stepper(self, values: Values, symbols: Sequence[str]) -> Stepper:
-        """The live form: `.warm(panel)`, then `.step(open, high, low, close, volume)` of rows [S] -> targets [S]."""
-        return Stepper(self.root, self.resolve(values), symbols)
+    def stepper(self, values: Values, symbols: Sequence[str], sectors: Sequence[str] = ()) -> Stepper:
+        """The live form: `.warm(panel)`, then `.step(open, high, low, close, volume)` of rows [S] -> targets [S].
+
+        `sectors` [S] where the strategy reads them.
+        """
+        return Stepper(self.root, self.resolve(values), symbols, sectors)
+
+    def step(self, state: Stepper, bars: Floats) -> tuple[Floats, Stepper]:
+        """Take in one bar of every name: `bars` [5, S], open to volume (a sixth row: vwap), NaN where there is none.
+
+        The targets [S] decided on its close, and the state for the next bar: the one given, moved on. Begin with
+        `stepper(values, symbols)`, warmed with the history.
+        """
+        return state.step(*bars), state
 
     def check_history(self, values: Values, bars: int) -> None:
         """InputError, naming parameter, value and need, when the first target would come after the last of `bars`."""
@@ -140,16 +124,10 @@ class Strategy:
         )
 
     def describe(self) -> str:
-        """The definition in words: expression, parameters, look-back at the defaults, what combinations share."""
-        defaults = self.resolve({})
+        """The definition in words: target, parameters, nodes, what combinations share, look-back at the defaults."""
         lines = [f"{self.name}: {self.summary or 'no summary'}", f"  target    {self.root}", f"  hash      {self.hash}"]
-        for name, bound in self.params.items():
-            lines.append(f"  param     {name}: {bound.kind} {bound.low:g} to {bound.high:g}, default {bound.default:g}")
-        lines.append(f"  look-back {int(self.lookback(defaults))} bars at the defaults")
-        for node in self.root.walk():
-            if node.spec.kind in (Kind.SERIES, Kind.CROSS):
-                by = ", ".join(sorted(node.parameters)) or "no parameter"
-                lines.append(f"  shared    {node}: once for each value of {by}")
+        lines += describe(self.root, self.params)
+        lines.append(f"  look-back {int(self.lookback(self.resolve({})))} bars at the defaults")
         return "\n".join(lines)
 
 
@@ -171,10 +149,11 @@ def strategy(definition: Callable[..., Any]) -> Strategy:
     unused = [key for key in bounds if key not in root.parameters]
     if unused:
         raise InputError(f"{name}.{unused[0]}", unused[0], "no node uses this parameter", "use it or remove it")
-    for node in root.walk():
-        _check_window(node, bounds)
+    check_definition(root, bounds)
     summary = re.split(r"\n\s*\n|(?<=\.)\s", inspect.getdoc(definition) or "", maxsplit=1)[0]
-    return Strategy(name, bounds, root, " ".join(summary.split()))
+    made = Strategy(name, bounds, root, " ".join(summary.split()))
+    made.resolve({})
+    return made
 
 
 def _scalars(node: Node, values: Values, names: int) -> list[Any]:
@@ -189,22 +168,3 @@ def _lookback(node: Node, values: Values, names: int) -> Any:
         need = np.maximum(need, _lookback(arg, values, names))
     need = need + node.spec.warm(*_scalars(node, values, names))
     return need if isinstance(need, np.ndarray) and need.ndim else int(need)
-
-
-def _check_window(node: Node, bounds: Mapping[str, Param]) -> None:
-    """A window is a whole number of bars, not below what the operation can do."""
-    spec = node.spec
-    if spec.window < 0:
-        return
-    window = node.args[spec.inputs + spec.window]
-    low = {key: bound.low for key, bound in bounds.items()}
-    high = {key: bound.high for key, bound in bounds.items()}
-    fractional = [key for key in window.parameters if bounds[key].kind != "int"]
-    if fractional:
-        raise InputError(str(node), fractional[0], "a window needs a whole-numbered parameter", "give int bounds")
-    for corner in (low, high):
-        bars = scalar_value(window, corner, 1)
-        if bars != int(bars) or bars < spec.window_min:
-            raise InputError(
-                str(node), f"{bars:g}", f"a window of whole bars, at least {spec.window_min}", "raise its bounds"
-            )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from numbers import Real
 from typing import Any
 
 from mts1b.foundation.errors import InputError
@@ -16,15 +18,17 @@ class Node:
     """One node: an operation, its arguments, and for leaves a name or a number. Immutable; equal by structure.
 
     A node is a series (one value for each bar and name) or a scalar (known before the first bar: constants,
-    parameters and arithmetic on them). `key` is a digest of the structure, the same in every process.
+    parameters and arithmetic on them). A condition is 1, 0 or not known: a comparison, what is made of them, and 0, 1
+    or a parameter where one of them is wanted. `key` is a digest of the structure, the same in every process.
     """
 
-    __slots__ = ("args", "is_series", "key", "op", "parameters", "value")
+    __slots__ = ("args", "is_condition", "is_series", "key", "op", "parameters", "value")
 
     op: str
     args: tuple[Node, ...]
     value: float | str | None
     is_series: bool
+    is_condition: bool
     parameters: frozenset[str]
     key: str
 
@@ -36,6 +40,7 @@ class Node:
         set_(self, "args", args)
         set_(self, "value", value)
         set_(self, "is_series", spec.kind in Kind.series_kinds() or any(arg.is_series for arg in args))
+        set_(self, "is_condition", spec.answers or _is_switch(spec, args, value))
         set_(self, "parameters", own.union(*(arg.parameters for arg in args)))
         set_(self, "key", digest(op, repr(value), *(arg.key for arg in args)))
 
@@ -138,14 +143,23 @@ class Node:
 Expression = Node | Number
 
 
+def _is_switch(spec: Op, args: tuple[Node, ...], value: float | str | None) -> bool:
+    """A leaf that may stand for a condition, or an operation that hands conditions on."""
+    if spec.kind is Kind.CONST:
+        return value in (0.0, 1.0)
+    return spec.kind is Kind.PARAM or (bool(spec.passes) and all(args[number].is_condition for number in spec.passes))
+
+
 def lift(value: Expression) -> Node:
-    """A number as a constant node; a node as itself. InputError for anything else."""
+    """A finite number as a constant node; a node as itself. InputError for anything else."""
     if isinstance(value, Node):
         return value
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise InputError(
             "expression", value, "is neither an expression nor a number", "give bars, a parameter or a number"
         )
+    if not math.isfinite(value):
+        raise InputError("expression", value, "is not a finite number", "give the number that is meant")
     return Node("const", (), float(value))
 
 
@@ -156,10 +170,13 @@ def build(op: str, *args: Expression) -> Node:
     if len(nodes) != spec.inputs + spec.scalars:
         raise InputError(op, len(nodes), f"takes {spec.inputs + spec.scalars} arguments", "see mts1b.strategy.language")
     node = Node(op, nodes)
+    for number in spec.conditions:
+        if not nodes[number].is_condition:
+            raise InputError(str(node), str(nodes[number]), "is not a condition", "compare it: x > 0")
     if spec.kind in Kind.series_kinds():
         if not any(arg.is_series for arg in nodes[: spec.inputs]):
             raise InputError(
-                str(node), op, "needs at least one series of bars", "give open, high, low, close or volume"
+                str(node), op, "needs at least one series of bars", "give open, high, low, close, volume or vwap"
             )
         for arg in nodes[spec.inputs :]:
             if arg.is_series:

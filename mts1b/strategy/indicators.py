@@ -73,17 +73,24 @@ def ema(state: Any, x: float, window: float) -> float:
     return state[1]
 
 
+def ring_weighted(state: Any, base: float, n: int) -> float:
+    """Sum over the ring of `n` values at the start of `state`, each less `base`, times 1 for the oldest to `n`."""
+    place = int(state[1])
+    total = 0.0
+    for i in range(place, n):
+        total += (i - place + 1.0) * (state[2 + i] - base)
+    for i in range(place):
+        total += (n - place + i + 1.0) * (state[2 + i] - base)
+    return total
+
+
 def wma(state: Any, x: float, window: float) -> float:
     """Linearly weighted average: the newest of `window` values weighs `window`, the oldest 1. State: the ring."""
     n = int(window)
     push(state, 0, x, n)
     if state[0] < n:
         return nan
-    place = int(state[1])
-    total = 0.0
-    for i in range(n):
-        total += (i + 1.0) * state[2 + (place + i) % n]
-    return total / (0.5 * window * (window + 1.0))
+    return x + ring_weighted(state, x, n) / (0.5 * window * (window + 1.0))
 
 
 def squares_about_mean(state: Any, x: float, n: int) -> float:
@@ -131,6 +138,31 @@ def rolling_var(state: Any, x: float, window: float, ddof: float) -> float:
 def rolling_std(state: Any, x: float, window: float, ddof: float) -> float:
     """Standard deviation of the last `window` values; ddof 0 population, 1 sample."""
     return math.sqrt(squares_about_mean(state, x, int(window)) / (window - ddof))
+
+
+def rolling_zscore(state: Any, x: float, window: float) -> float:
+    """Distance from the mean of the last `window` values in their population deviations; 0 when they are all equal."""
+    squares = squares_about_mean(state, x, int(window))
+    return (x - state[0]) / math.sqrt(squares / window) if squares > 0.0 else 0.0 * squares
+
+
+def cci(state: Any, x: float, window: float) -> float:
+    """Distance from the mean of the last `window` values, in 0.015 of their mean absolute deviations (Lambert 1980).
+
+    0 when they are all equal. State: the ring.
+    """
+    n = int(window)
+    push(state, 0, x, n)
+    if state[0] < n:
+        return nan
+    total = 0.0
+    for i in range(n):
+        total += state[2 + i] - x
+    mean = total / window
+    spread = 0.0
+    for i in range(n):
+        spread += abs(state[2 + i] - x - mean)
+    return -mean / (0.015 * spread / window) if spread > 0.0 else 0.0
 
 
 def highest(state: Any, x: float, window: float) -> float:
@@ -220,7 +252,9 @@ for _function, _inputs, _scalars, _size, _warm, _window_min, _helpers in (
     (rolling_sum, 1, 1, ring_after(2), one_less, 1, ()),
     (sma, 1, 1, ring_after(2), one_less, 1, (rolling_sum,)),
     (ema, 1, 1, lambda *_: 2, one_less, 1, ()),
-    (wma, 1, 1, ring_after(0), one_less, 1, (push,)),
+    (wma, 1, 1, ring_after(0), one_less, 1, (push, ring_weighted)),
+    (rolling_zscore, 1, 1, ring_after(5), one_less, 2, (push, squares_about_mean)),
+    (cci, 1, 1, ring_after(0), one_less, 2, (push,)),
     (rolling_var, 1, 2, ring_after(5), one_less, 2, (push, squares_about_mean)),
     (rolling_std, 1, 2, ring_after(5), one_less, 2, (push, squares_about_mean)),
     (highest, 1, 1, ring_after(2), one_less, 1, (push,)),
@@ -241,5 +275,6 @@ for _function, _inputs, _scalars, _size, _warm, _window_min, _helpers in (
             window=0,
             window_min=_window_min,
             helpers=_helpers,
+            passes=(0,) if _function in (highest, lowest, lag) else (),
         )
     )

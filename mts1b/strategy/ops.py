@@ -13,9 +13,7 @@ from enum import StrEnum
 from math import nan
 from typing import Any
 
-import numpy as np
-
-from mts1b.quantkit.sizing import kelly_fraction, vol_target_weight
+from mts1b.quantkit.sizing import fixed_weight, kelly_fraction, vol_target_weight
 
 
 class Kind(StrEnum):
@@ -46,10 +44,13 @@ class Op:
     ELEMENT: function(*inputs) -> value.
     SERIES:  function(state, *inputs, *scalars) -> value; `state` is float64 [size(*scalars)], zero at the start.
     PATH:    function(*memory, *inputs, *scalars) -> (value, *memory); `memory` is `size()` floats, zero at the start.
-    CROSS:   function(row, out, *scalars): both float64 [names]; NaN in `row` is a name that takes no part.
+    CROSS:   function(*rows, out): each float64 [names]; NaN in a row is a name that takes no part.
     `warm(*scalars)`: bars seen before the first value, beyond what the inputs need; accepts arrays.
     `truths`: the inputs are conditions, handed over as bools: true when known and not 0.
     `window`: the number of the scalar that is a window (a whole number of bars, at least `window_min`), or -1.
+    `conditions`: numbers of the inputs that must be conditions. The value is a condition itself (1, 0 or not known)
+    when `answers`, or when all inputs numbered in `passes` are.
+    `positive`: numbers of the arguments that, where they are scalars, must be above 0.
     """
 
     name: str
@@ -64,6 +65,10 @@ class Op:
     symbol: str = ""
     helpers: tuple[Callable[..., Any], ...] = ()
     truths: bool = False
+    positive: tuple[int, ...] = ()
+    conditions: tuple[int, ...] = ()
+    answers: bool = False
+    passes: tuple[int, ...] = ()
 
 
 OPS: dict[str, Op] = {
@@ -175,106 +180,26 @@ def is_false(a: float) -> bool:
     return a == 0.0
 
 
-def latch(on: float, entry: bool, exit: bool) -> tuple[float, float]:
-    """1 from the bar on which `entry` holds until the bar on which `exit` does; exit wins when both hold.
-
-    An unknown entry or exit is not one: the latch keeps its state.
-    """
-    if exit:
-        on = 0.0
-    elif entry:
-        on = 1.0
-    return on, on
-
-
-def xs_place(row: Any, out: Any) -> None:
-    """How many names have a larger value; equal values in the order of the names."""
-    order = np.argsort(-row, kind="mergesort")
-    for i in range(row.shape[0]):
-        s = order[i]
-        out[s] = float(i) if row[s] == row[s] else nan
-
-
-def xs_rank(row: Any, out: Any) -> None:
-    """Share of the other names with a smaller value, ties counted half: 0 the smallest, 1 the largest, 0.5 if alone."""
-    order = np.argsort(row, kind="mergesort")
-    count = 0
-    while count < row.shape[0] and row[order[count]] == row[order[count]]:
-        count += 1
-    start = 0
-    while start < count:
-        stop = start + 1
-        while stop < count and row[order[stop]] == row[order[start]]:
-            stop += 1
-        for i in range(start, stop):
-            out[order[i]] = 0.5 * (start + stop - 1) / (count - 1) if count > 1 else 0.5
-        start = stop
-    for i in range(count, row.shape[0]):
-        out[order[i]] = nan
-
-
-def xs_demean(row: Any, out: Any) -> None:
-    """The value less the mean over the names that have one."""
-    total = 0.0
-    count = 0.0
-    for s in range(row.shape[0]):
-        if row[s] == row[s]:
-            total += row[s]
-            count += 1.0
-    for s in range(row.shape[0]):
-        out[s] = row[s] - total / count if row[s] == row[s] else nan
-
-
-def xs_zscore(row: Any, out: Any) -> None:
-    """Distance from the mean over the names, in population standard deviations; 0 when all are equal."""
-    total = 0.0
-    count = 0.0
-    for s in range(row.shape[0]):
-        if row[s] == row[s]:
-            total += row[s]
-            count += 1.0
-    mean = total / count if count > 0.0 else nan
-    squares = 0.0
-    for s in range(row.shape[0]):
-        if row[s] == row[s]:
-            squares += (row[s] - mean) * (row[s] - mean)
-    deviation = math.sqrt(squares / count) if count > 0.0 else nan
-    for s in range(row.shape[0]):
-        if row[s] != row[s]:
-            out[s] = nan
-        else:
-            out[s] = (row[s] - mean) / deviation if deviation > 0.0 else 0.0
-
-
-for _function, _inputs, _symbol in (
-    (add, 2, "+"),
-    (sub, 2, "-"),
-    (mul, 2, "*"),
-    (div, 2, "/"),
-    (neg, 1, ""),
-    (absolute, 1, ""),
-    (gt, 2, ">"),
-    (ge, 2, ">="),
-    (lt, 2, "<"),
-    (le, 2, "<="),
-    (both, 2, "&"),
-    (either, 2, "|"),
-    (negate, 1, ""),
-    (where, 3, ""),
-    (smaller, 2, ""),
-    (larger, 2, ""),
-    (clip, 3, ""),
-    (fill, 2, ""),
-    (sqrt, 1, ""),
-    (log, 1, ""),
-    (exp, 1, ""),
-    (vol_target_weight, 3, ""),
-    (kelly_fraction, 4, ""),
+_function: Callable[..., Any]
+for _function, _inputs in (
+    (neg, 1),
+    (absolute, 1),
+    (clip, 3),
+    (sqrt, 1),
+    (log, 1),
+    (exp, 1),
+    (fixed_weight, 2),
+    (vol_target_weight, 3),
+    (kelly_fraction, 4),
 ):
-    register(Op(_function.__name__, Kind.ELEMENT, _function, inputs=_inputs, symbol=_symbol))
-
-register(Op("latch", Kind.PATH, latch, inputs=2, size=lambda: 1, truths=True))
-register(Op("xs_place", Kind.CROSS, xs_place, inputs=1))
-register(Op("xs_rank", Kind.CROSS, xs_rank, inputs=1))
-register(Op("xs_demean", Kind.CROSS, xs_demean, inputs=1))
-register(Op("xs_zscore", Kind.CROSS, xs_zscore, inputs=1))
+    register(Op(_function.__name__, Kind.ELEMENT, _function, inputs=_inputs))
+for _function, _symbol in ((add, "+"), (sub, "-"), (mul, "*"), (div, "/")):
+    register(Op(_function.__name__, Kind.ELEMENT, _function, inputs=2, symbol=_symbol))
+for _function, _symbol in ((gt, ">"), (ge, ">="), (lt, "<"), (le, "<=")):
+    register(Op(_function.__name__, Kind.ELEMENT, _function, inputs=2, symbol=_symbol, answers=True))
+for _function, _symbol in ((both, "&"), (either, "|")):
+    register(Op(_function.__name__, Kind.ELEMENT, _function, 2, symbol=_symbol, conditions=(0, 1), answers=True))
+for _function in (smaller, larger, fill):
+    register(Op(_function.__name__, Kind.ELEMENT, _function, inputs=2, passes=(0, 1)))
+register(Op("negate", Kind.ELEMENT, negate, inputs=1, conditions=(0,), answers=True))
+register(Op("where", Kind.ELEMENT, where, inputs=3, conditions=(0,), passes=(1, 2)))

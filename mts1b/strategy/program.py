@@ -19,7 +19,7 @@ from mts1b.strategy.codegen import ENTRY, HEADER, TABLED, decision, emit, functi
 from mts1b.strategy.expr import Node
 from mts1b.strategy.jit import load
 from mts1b.strategy.ops import Kind
-from mts1b.strategy.panel import FIELDS, Panel
+from mts1b.strategy.panel import SECTOR, SERIES, Panel
 from mts1b.strategy.scalars import scalar_value
 
 Floats = NDArray[np.float64]
@@ -62,9 +62,12 @@ class Program:
         self.module = load(self.source)
 
     def fields(self, panel: Panel) -> Tables:
-        """The panel's fields that the expression reads, name-major, by the key of their node."""
+        """The panel's fields that the expression reads, name-major, by the key of their node.
+
+        InputError for a field that the panel lacks (vwap, sectors).
+        """
         nodes = (node for unit in (*self.units, self.decide) for node in unit.reads if node.spec.kind is Kind.FIELD)
-        return {node.key: np.ascontiguousarray(getattr(panel, str(node.value)).T) for node in nodes}
+        return {node.key: np.ascontiguousarray(panel.field(str(node.value)).T) for node in nodes}
 
     def run(self, unit: Unit, tables: Tables, given: tuple[float, ...], state: Floats, out: Floats) -> None:
         """Advance one unit over the bars in `tables`, from `state`, which is updated, into `out` [S, T]."""
@@ -86,6 +89,11 @@ class Progress:
             (unit, unit.scalar_values(values, names), unit.new_state(values, names))
             for unit in (*program.units, program.decide)
         ]
+
+    @property
+    def memory(self) -> tuple[Floats, ...]:
+        """What every unit remembers, [S, floats] each, as it is: written to by `advance`."""
+        return tuple(state for _, _, state in self.steps)
 
     def advance(self, tables: Tables) -> Floats:
         """Take in the bars of `tables` (fields by node key, [S, T], any T >= 1); the targets [S, T]."""
@@ -165,17 +173,12 @@ def _path_body(function: str, inputs: list[str], fixed: list[str], memory: int) 
 
 
 def _cross_body(function: str, inputs: list[str], fixed: list[str], _memory: int) -> str:
-    lines = [
-        "row = np.empty(out.shape[0])",
-        "result = np.empty(out.shape[0])",
-        "for t in range(out.shape[1]):",
-        "    for s in range(out.shape[0]):",
-        f"        row[s] = {inputs[0]}",
-        f"    {function}({', '.join(['row', 'result', *fixed])})",
-        "    for s in range(out.shape[0]):",
-        "        out[s, t] = result[s]",
-    ]
-    return _indented(lines)
+    rows = [f"row{i}" for i in range(len(inputs))]
+    lines = [f"{row} = np.empty(out.shape[0])" for row in (*rows, "result")]
+    lines += ["for t in range(out.shape[1]):", "    for s in range(out.shape[0]):"]
+    lines += [f"        {row}[s] = {text}" for row, text in zip(rows, inputs, strict=True)]
+    lines += [f"    {function}({', '.join([*rows, 'result', *fixed])})", "    for s in range(out.shape[0]):"]
+    return _indented([*lines, "        out[s, t] = result[s]"])
 
 
 def _decide_source(unit: Unit) -> str:
@@ -191,5 +194,5 @@ def _indented(lines: list[str]) -> str:
     return "".join(f"    {line}\n" for line in lines)
 
 
-FIELD_KEYS = {name: Node("field", (), name).key for name in FIELDS}
+FIELD_KEYS = {name: Node("field", (), name).key for name in (*SERIES, SECTOR)}
 """Key of each field's node."""

@@ -48,16 +48,24 @@ def test_every_restoring_trade_pays():
 
 
 def test_a_gap_cannot_be_traded_and_its_return_comes_with_the_next_price():
-    """The exit decided before the gap waits for the next open; the whole move over the gap is earned."""
-    result = run([1, 0, 0, 0], opens=[10, 10, NAN, 15], closes=[10, 10, NAN, 15])
-    assert result.returns == pytest.approx([0, 0, 0, 0.5])
-    assert result.changed.tolist() == [0, 1, 0, 1]
-    assert result.gross.tolist() == [0, 1, 1, 0]
+    """The exit that met no opening price is decided anew on the next close; the whole move over the gap is earned."""
+    result = run([1, 0, 0, 0, 0], opens=[10, 10, NAN, 15, 15], closes=[10, 10, NAN, 15, 15])
+    assert result.returns == pytest.approx([0, 0, 0, 0.5, 0])
+    assert result.changed.tolist() == [0, 1, 0, 0, 1]
+    assert result.gross.tolist() == [0, 1, 1, 1, 0]
 
 
-def test_an_entry_decided_before_a_gap_starts_at_the_first_price_after_it():
-    result = run([1, 1, 1, 1], opens=[10, NAN, 20, 22], closes=[10, NAN, 21, 22])
-    assert result.returns == pytest.approx([0, 0, 21 / 20 - 1, 22 / 21 - 1 + 0])
+def test_nothing_is_decided_on_a_bar_without_a_close():
+    """Not known is no order to sell: the holding drifts over the open after the gap and costs nothing there."""
+    held = run([1, 1, 0, 1, 1], opens=[10, 10, NAN, 15, 15], closes=[10, 10, NAN, 15, 15], cost=0.01)
+    assert held.gross.tolist() == [0, 1, 1, 1, 1]
+    assert held.traded.tolist() == pytest.approx([0, 1, 0, 0, 0.5])  # restored once there is a decision again
+
+
+def test_an_entry_that_met_a_gap_is_decided_anew():
+    result = run([1, 1, 1, 1, 1], opens=[10, NAN, 20, 22, 22], closes=[10, NAN, 21, 22, 33])
+    assert result.returns == pytest.approx([0, 0, 0, 0, 0.5])
+    assert result.gross.tolist() == [0, 0, 0, 1, 1]
 
 
 def test_a_name_that_ends_keeps_its_last_value():

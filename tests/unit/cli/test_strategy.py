@@ -8,6 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from mts1b.cli.main import build_app, guarded
+from mts1b.foundation.errors import InputError, UnknownNameError
+from mts1b.strategy.files import find_strategy, strategies_of
 from mts1b.strategy.library import names
 
 APP = build_app(("strategy",))
@@ -42,6 +44,28 @@ def test_check_explains_a_users_file(tmp_path):
     assert "mine: Above the average." in out
     assert "once for each value of window" in out
     assert json.loads(call("check", str(path), "--json").stdout)[0]["lookback_bars"] == 1
+
+
+def test_check_explains_rules_nodes_and_what_is_shared():
+    out = call("check", "trailing_breakout").stdout
+    assert "3 bars" in out
+    assert "2 rules" in out
+    assert "node      atr: Wilder's average true range, in price; begun with a mean of `window` ranges." in out
+    assert "atr(high, low, close, window): once for each value of window (at most 56 tables)" in out
+    assert "in the kernel, for each combination" in out
+
+
+def test_one_strategy_of_a_users_file_is_found_by_its_name(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(FILE + FILE[FILE.index("@") :].replace("def mine", "def other"))
+    assert [one.name for one in strategies_of(path)] == ["mine", "other"]
+    assert find_strategy(f"{path}:other").name == "other"
+    assert find_strategy("sma_cross").name == "sma_cross"
+    assert "other:" in call("check", f"{path}:other").stdout
+    with pytest.raises(InputError, match="add one of :mine, :other"):
+        find_strategy(str(path))
+    with pytest.raises(UnknownNameError, match="did you mean: other"):
+        find_strategy(f"{path}:othr")
 
 
 WRONG = {

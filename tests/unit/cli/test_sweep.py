@@ -51,6 +51,18 @@ def test_a_sweep_as_json(data_dir: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert (again["chunks_computed"], again["chunks_skipped"], again["top"]) == (0, 1, facts["top"])
 
 
+def test_a_users_own_strategy_is_swept(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    file = tmp_path / "own.py"
+    file.write_text(
+        "from mts1b.strategy import close, param, sma, strategy, where\n\n\n@strategy\ndef own(n=param(2, 50)):\n"
+        '    """Above the average."""\n    return where(close > sma(close, n), 1.0, 0.0)\n'
+    )
+    words = ("sweep", "--strategy", f"{file}:own", "--grid", "n=5,9", "--local", "--backend", "reference")
+    assert run(monkeypatch, *words, "--data-dir", str(data_dir), "--json", "-") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["strategy"], facts["trials"]) == ("own", 2)
+
+
 def test_walk_forward_shows_its_folds(data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     windows = ("--train-bars", "100", "--test-bars", "50")
     words = ("walk-forward", "--strategy", "sma_cross", *GRID, *windows, "--local", "--backend", "reference")

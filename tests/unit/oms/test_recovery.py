@@ -16,7 +16,8 @@ from mts1b.foundation.order import OrderStatus
 from mts1b.oms.local_risk import LocalRisk
 from mts1b.oms.service import Oms
 from mts1b.testing.journal import MemoryJournal
-from tests.unit.oms.desk import FUND, OPENING_CASH, Desk
+from tests.unit.oms.desk import OPENING_CASH, Desk
+from tests.unit.riskengine.books import FUND
 
 S = OrderStatus
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+from hypothesis import strategies as st
 
 from mts1b.strategy.definition import Strategy
 from mts1b.strategy.panel import Panel
@@ -31,11 +34,37 @@ def changed_after(panel: Panel, bar: int, seed: int = 11) -> Panel:
     """The same panel up to and including `bar`, other values after it."""
     other = made_panel(len(panel.ts_ns), len(panel.symbols), gaps=0.2, seed=seed)
     fields = {}
-    for name in ("open", "high", "low", "close", "volume"):
+    for name in panel.fields:
         values = getattr(panel, name).copy()
-        values[bar + 1 :] = getattr(other, name)[bar + 1 :]
+        values[bar + 1 :] = getattr(other, "close" if name == "vwap" else name)[bar + 1 :]
         fields[name] = values
-    return Panel(ts_ns=panel.ts_ns, symbols=panel.symbols, data_version="changed", **fields)
+    return replace(panel, data_version="changed", **fields)
+
+
+@st.composite
+def rough_panels(draw: st.DrawFn, bars_max: int = 60) -> Panel:
+    """From one bar of one name up: missing bars and fields, zero volume, halts, listings and delistings in between."""
+    bars = draw(st.integers(1, bars_max))
+    names = draw(st.integers(1, 4))
+    rng = np.random.default_rng(draw(st.integers(0, 2**16)))
+    made = made_panel(bars, names, draw(st.sampled_from([0.0, 0.2, 0.9])), int(rng.integers(2**16)))
+    fields = {name: getattr(made, name) for name in made.fields}
+    fields["vwap"] = (fields["high"] + fields["low"]) / 2.0
+    if draw(st.booleans()):  # a halt: the last price stands, nothing is traded
+        start, s = int(rng.integers(bars)), int(rng.integers(names))
+        for name, values in fields.items():
+            values[start:, s] = 0.0 if name == "volume" else fields["close"][start, s]
+    if draw(st.booleans()):  # single values are missing
+        for values in fields.values():
+            values[rng.random((bars, names)) < 0.1] = np.nan
+    if draw(st.booleans()):
+        fields["volume"][rng.random((bars, names)) < 0.5] = 0.0
+    if draw(st.booleans()):  # listed late or delisted early
+        cut, s = int(rng.integers(bars + 1)), int(rng.integers(names))
+        for values in fields.values():
+            values[(slice(0, cut) if rng.random() < 0.5 else slice(cut, None)), s] = np.nan
+    sectors = tuple(("A", "B", "")[int(k)] for k in rng.integers(0, 3, names))
+    return replace(made, sectors=sectors if any(sectors) else ("A",) * names, **fields)
 
 
 def small_values(strategy: Strategy) -> dict[str, float]:

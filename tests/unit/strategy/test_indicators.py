@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mts1b.strategy import indicators, ops
+from mts1b.strategy import cross_section, directional, indicators, regression
 
 SERIES = st.lists(st.floats(1.0, 1000.0), min_size=1, max_size=60)
 
@@ -45,6 +45,18 @@ def rsi_formula(series, n):
     return np.where(moved > 0, 100 * gain / np.where(moved > 0, moved, 1), np.where(np.isnan(moved), math.nan, 50.0))
 
 
+def line_formula(w):
+    return np.polyfit(np.arange(len(w)), w, 1)[0]
+
+
+def zscore_formula(w):
+    return (w[-1] - np.mean(w)) / np.std(w) if np.ptp(w) > 0 else 0.0
+
+
+def cci_formula(w):
+    return (w[-1] - np.mean(w)) / (0.015 * np.mean(np.abs(w - np.mean(w)))) if np.ptp(w) > 0 else 0.0
+
+
 TEXTBOOK = {
     "rolling_sum": (indicators.rolling_sum, (), lambda x, n: windows(x, n, np.sum)),
     "sma": (indicators.sma, (), lambda x, n: windows(x, n, np.mean)),
@@ -53,6 +65,9 @@ TEXTBOOK = {
     "lowest": (indicators.lowest, (), lambda x, n: windows(x, n, np.min)),
     "var": (indicators.rolling_var, (0.0,), lambda x, n: windows(x, n, np.var)),
     "std": (indicators.rolling_std, (1.0,), lambda x, n: windows(x, n, lambda w: np.std(w, ddof=1))),
+    "zscore": (indicators.rolling_zscore, (), lambda x, n: windows(x, n, zscore_formula)),
+    "cci": (indicators.cci, (), lambda x, n: windows(x, n, cci_formula)),
+    "slope": (regression.slope, (), lambda x, n: windows(x, n, line_formula)),
     "lag": (indicators.lag, (), lambda x, n: windows(x, n + 1, lambda w: w[0])),
     "ema": (indicators.ema, (), ema_formula),
     "rsi": (indicators.rsi, (), rsi_formula),
@@ -78,6 +93,46 @@ def test_average_true_range():
     np.testing.assert_allclose(got, wilder(np.array(spans), 7), rtol=1e-12)
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    pairs=st.lists(st.tuples(st.integers(-50, 50), st.integers(-50, 50)), min_size=1, max_size=80),
+    window=st.integers(2, 12),
+    far=st.sampled_from([0.0, 1e4]),
+)
+def test_correlation_and_beta_equal_their_formulas(pairs, window, far):
+    """Also far from 0, and with stretches in which a series does not move."""
+    x, y = (np.array(column, dtype=float) + far for column in zip(*pairs, strict=True))
+    got, slopes = (
+        [function(state, *pair, float(window)) for pair in zip(x, y, strict=True)]
+        for function in (regression.correlation, regression.beta)
+        for state in [np.zeros(11 + 2 * window)]
+    )
+    for t in range(len(pairs)):
+        a, b = x[max(t - window + 1, 0) : t + 1], y[max(t - window + 1, 0) : t + 1]
+        if t < window - 1:
+            assert math.isnan(got[t])
+        else:
+            moves = np.ptp(a) > 0 and np.ptp(b) > 0
+            assert got[t] == pytest.approx(np.corrcoef(a, b)[0, 1] if moves else 0.0, abs=1e-7)
+            assert slopes[t] == pytest.approx(np.cov(a, b, ddof=0)[0, 1] / np.var(b) if moves else 0.0, abs=1e-6)
+
+
+def test_directional_movement_of_one_way_streets():
+    """A market that only rises has no downward movement, a trend of full strength; one that stands still has none."""
+    for step, sides in ((1.0, (True, False, 100.0)), (-1.0, (False, True, 100.0)), (0.0, (False, False, 0.0))):
+        bars = [(50.5 + step * t, 49.5 + step * t, 50.0 + step * t) for t in range(30)]
+        functions = (directional.plus_di, directional.minus_di, directional.adx)
+        plus, minus, index = (
+            [function(state, *bar, 5.0) for bar in bars][-1] for function in functions for state in [np.zeros(8)]
+        )
+        assert (plus > 0.0, minus > 0.0, pytest.approx(index)) == sides
+
+
+def test_windows_that_stand_still_score_0():
+    for function in (indicators.rolling_zscore, indicators.cci, regression.slope):
+        assert follow(function, 16, [5.0, 7.0, *[0.1] * 9], 5.0)[-1] == 0.0
+
+
 def test_rounding_does_not_stay_after_a_jump():
     series = [10.0] * 50 + [5000.0] * 7 + [10.0] * 50
     assert follow(indicators.sma, 16, series, 5.0)[-1] == 10.0
@@ -89,8 +144,8 @@ def test_rounding_does_not_stay_after_a_jump():
 def test_places_and_ranks_over_names(row):
     """Ties by the order of the names for places, counted half for ranks; names without a value take no part."""
     values, place, rank = np.array(row), np.empty(len(row)), np.empty(len(row))
-    ops.xs_place(values, place)
-    ops.xs_rank(values, rank)
+    cross_section.xs_place(values, place)
+    cross_section.xs_rank(values, rank)
     for s, x in enumerate(row):
         others = [y for j, y in enumerate(row) if j != s and not math.isnan(y)]
         before = sum(y > x for y in others) + sum(row[j] == x for j in range(s))
@@ -99,11 +154,32 @@ def test_places_and_ranks_over_names(row):
         assert rank[s] == pytest.approx(share) or (math.isnan(x) and math.isnan(rank[s]))
 
 
+@pytest.mark.parametrize("name", ["xs_place", "xs_rank", "xs_mean", "xs_demean", "xs_zscore"])
+@settings(max_examples=60, deadline=None)
+@given(
+    names=st.lists(
+        st.tuples(st.sampled_from([1.0, 2.0, 3.5, math.nan]), st.sampled_from([0.0, 1.0, 7.0, math.nan])),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_a_group_is_compared_as_if_alone(name, names):
+    row, groups = (np.array(column) for column in zip(*names, strict=True))
+    got, wanted = np.empty(len(row)), np.full(len(row), math.nan)
+    getattr(cross_section, f"{name}_by")(row, groups, got)
+    for group in set(groups[~np.isnan(groups)]):
+        inside = groups == group
+        alone = np.empty(int(inside.sum()))
+        getattr(cross_section, name)(row[inside], alone)
+        wanted[inside] = alone
+    np.testing.assert_array_equal(got, wanted)
+
+
 def test_scores_over_names():
     row, out = np.array([1.0, math.nan, 2.0, 6.0]), np.empty(4)
-    ops.xs_demean(row, out)
+    cross_section.xs_demean(row, out)
     np.testing.assert_allclose(out, [-2.0, math.nan, -1.0, 3.0])
-    ops.xs_zscore(row, out)
+    cross_section.xs_zscore(row, out)
     np.testing.assert_allclose(out, np.array([-2.0, math.nan, -1.0, 3.0]) / np.std([1.0, 2.0, 6.0]))
-    ops.xs_zscore(np.array([3.0, 3.0]), out[:2])
+    cross_section.xs_zscore(np.array([3.0, 3.0]), out[:2])
     assert out[:2].tolist() == [0.0, 0.0]

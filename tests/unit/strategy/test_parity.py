@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,69 +12,14 @@ from hypothesis import strategies as st
 
 from mts1b.backtester import targets
 from mts1b.foundation.errors import InputError
-from mts1b.strategy import (
-    atr,
-    clip,
-    close,
-    demean,
-    ema,
-    exp,
-    fill,
-    get_strategy,
-    high,
-    highest,
-    kelly,
-    lag,
-    larger,
-    latch,
-    log,
-    low,
-    lowest,
-    macd,
-    momentum,
-    open,
-    rank,
-    returns,
-    roc,
-    rolling_sum,
-    rsi,
-    sma,
-    smaller,
-    sqrt,
-    std,
-    strategy,
-    top_n,
-    universe_size,
-    var,
-    vol_target,
-    volatility,
-    volume,
-    where,
-    wma,
-    xs_zscore,
-    zscore,
-)
+from mts1b.strategy import close, get_strategy, rank, sector, sma, strategy, vwap, where
 from mts1b.strategy.library import names
+from mts1b.strategy.ops import OPS, Kind
 from mts1b.strategy.program import program_of
-from tests.unit.strategy.panels import changed_after, made_panel, small_values
+from tests.unit.strategy.panels import changed_after, made_panel, rough_panels, small_values
+from tests.unit.strategy.subjects import SUBJECTS
 
-NODES = [
-    open + high - low * close / 2.0,
-    -volume,
-    abs(returns(close)),
-    where((close > open) & ~(close >= high) | (low <= open), 1.0, -1.0),
-    where(close < sma(close, 5), fill(lag(close, 3), 1.0), smaller(open, larger(high, low))),
-    clip(zscore(close, 6), -2.0, 2.0),
-    sqrt(volume) + log(close) + exp(returns(close)),
-    rolling_sum(close, 4) + wma(close, 5) + ema(close, 6) + macd(close, 3, 8),
-    std(close, 5) + var(close, 5, ddof=1) + volatility(close, 6),
-    highest(high, 5) - lowest(low, 7) + atr(5),
-    rsi(close, 5) + roc(close, 4) + momentum(close, 6, 2),
-    rank(close) + xs_zscore(close) + demean(close) + top_n(close, 2) * universe_size(),
-    vol_target(close, 0.2, 5) + kelly(close, 8),
-    latch(latch(close > sma(close, 4), close < sma(close, 9)) > 0.5, close > highest(close, 12)),
-    sma(latch(close > open, close < open), 5) + sma(rank(close), 3),
-]
+LEAVES = (Kind.CONST, Kind.PARAM, Kind.FIELD)
 
 
 def as_strategy(root):
@@ -82,26 +30,27 @@ def as_strategy(root):
     return node
 
 
-SUBJECTS = [*(get_strategy(name) for name in names()), *(as_strategy(root) for root in NODES)]
-IDS = [str(subject.root) if subject.name == "node" else subject.name for subject in SUBJECTS]
-
-
 def follow(subject, values, panel):
-    stepper = subject.stepper(values, panel.symbols)
-    rows = zip(panel.open, panel.high, panel.low, panel.close, panel.volume, strict=True)
+    stepper = subject.stepper(values, panel.symbols, panel.sectors)
+    rows = zip(*(getattr(panel, name) for name in panel.fields), strict=True)
     return np.array([stepper.step(*row) for row in rows])
 
 
-@pytest.mark.parametrize("subject", SUBJECTS, ids=IDS)
-@settings(max_examples=5, deadline=None)
-@given(bars=st.integers(41, 90), size=st.integers(1, 4), gaps=st.sampled_from([0.0, 0.3]), seed=st.integers(0, 99))
-def test_steps_equal_the_table_and_the_past_does_not_change(subject, bars, size, gaps, seed):
-    values = small_values(subject)
-    panel = made_panel(bars, size, gaps, seed)
-    table = targets(subject, values, panel)
+def test_the_subjects_use_every_operation():
+    used = {node.op for subject in SUBJECTS.values() for node in subject.root.walk()}
+    assert {name for name, op in OPS.items() if op.kind not in LEAVES} <= used
+
+
+@pytest.mark.parametrize("name", SUBJECTS)
+@settings(max_examples=8, deadline=None)
+@given(panel=rough_panels(), seed=st.integers(0, 99))
+def test_steps_equal_the_table_and_the_past_does_not_change(name, panel, seed):
+    subject = SUBJECTS[name]
+    values, program = small_values(subject), program_of(subject.root)
+    table = program.targets(values, panel)
     np.testing.assert_array_equal(follow(subject, values, panel), table)
-    for bar in (0, bars // 2, bars - 2):
-        after = targets(subject, values, changed_after(panel, bar))
+    for bar in {0, len(table) // 2, max(len(table) - 2, 0)}:
+        after = program.targets(values, changed_after(panel, bar, seed))
         np.testing.assert_array_equal(after[: bar + 1], table[: bar + 1])
 
 
@@ -117,9 +66,40 @@ def test_a_warmed_stepper_goes_on_where_the_table_ends(name):
         np.testing.assert_array_equal(row, whole[t])
 
 
+@pytest.mark.parametrize("name", ["xs_momentum", "trailing_breakout", "groups"])
+def test_a_state_saved_between_bars_goes_on_from_there(name):
+    subject, panel = SUBJECTS[name], replace(made_panel(60, 3, gaps=0.1), sectors=("A", "B", "A"))
+    values = small_values(subject)
+    bars = np.stack([getattr(panel, field) for field in panel.fields], axis=1)
+    state = subject.stepper(values, panel.symbols, panel.sectors)
+    for row in bars[:40]:
+        _, state = subject.step(state, row)
+    saved = pickle.dumps(state)
+    straight = [subject.step(state, row)[0] for row in bars[40:]]
+    again = pickle.loads(saved)
+    np.testing.assert_array_equal([subject.step(again, row)[0] for row in bars[40:]], straight)
+
+
 def test_a_stepper_refuses_other_names():
     with pytest.raises(InputError, match="other names"):
         get_strategy("buy_and_hold").stepper({}, ("A", "B")).warm(made_panel(5, 2))
+
+
+def test_a_stepper_refuses_other_sectors_and_a_bar_without_vwap():
+    panel = made_panel(5, 2)
+    by_sector = as_strategy(rank(close, sector)).stepper({}, panel.symbols, ("A", "B"))
+    with pytest.raises(InputError, match="other sectors"):
+        by_sector.warm(panel)
+    with pytest.raises(InputError, match="there are 2 names"):
+        as_strategy(rank(close, sector)).stepper({}, panel.symbols, ("A",))
+    with pytest.raises(InputError, match="use typical_price"):
+        as_strategy(where(close > vwap, 1.0, 0.0)).stepper({}, panel.symbols).step(*np.ones((5, 2)))
+
+
+@pytest.mark.parametrize(("root", "words"), [(vwap / close, "use typical_price"), (rank(close, sector), "its sectors")])
+def test_a_field_that_the_panel_lacks_is_named(root, words):
+    with pytest.raises(InputError, match=words):
+        targets(as_strategy(root), {}, made_panel(5, 2))
 
 
 def test_one_bar_of_one_name():

@@ -1,0 +1,204 @@
+"""Comparisons of the names with each other at one bar: the value of a name from the values of all, or of its group.
+
+An update fills `out` [names] from `row` [names]; NaN in `row` is a name that takes no part and gets NaN. The forms that
+end in `_by` compare within groups: `groups` [names] holds equal numbers for names of one group, NaN for none.
+"""
+
+from __future__ import annotations
+
+import math
+from math import nan
+from typing import Any
+
+import numpy as np
+
+from mts1b.strategy.ops import Kind, Op, register
+
+
+def xs_place(row: Any, out: Any) -> None:
+    """How many names have a larger value; equal values in the order of the names."""
+    order = np.argsort(-row, kind="mergesort")
+    for i in range(row.shape[0]):
+        s = order[i]
+        out[s] = float(i) if row[s] == row[s] else nan
+
+
+def xs_rank(row: Any, out: Any) -> None:
+    """Share of the other names with a smaller value, ties counted half: 0 the smallest, 1 the largest, 0.5 if alone."""
+    order = np.argsort(row, kind="mergesort")
+    count = 0
+    while count < row.shape[0] and row[order[count]] == row[order[count]]:
+        count += 1
+    start = 0
+    while start < count:
+        stop = start + 1
+        while stop < count and row[order[stop]] == row[order[start]]:
+            stop += 1
+        for i in range(start, stop):
+            out[order[i]] = 0.5 * (start + stop - 1) / (count - 1) if count > 1 else 0.5
+        start = stop
+    for i in range(count, row.shape[0]):
+        out[order[i]] = nan
+
+
+def xs_mean(row: Any, out: Any) -> None:
+    """The mean over the names that have a value, given to every name that has one."""
+    total = 0.0
+    count = 0.0
+    for s in range(row.shape[0]):
+        if row[s] == row[s]:
+            total += row[s]
+            count += 1.0
+    for s in range(row.shape[0]):
+        out[s] = total / count if row[s] == row[s] else nan
+
+
+def xs_demean(row: Any, out: Any) -> None:
+    """The value less the mean over the names that have one."""
+    total = 0.0
+    count = 0.0
+    for s in range(row.shape[0]):
+        if row[s] == row[s]:
+            total += row[s]
+            count += 1.0
+    for s in range(row.shape[0]):
+        out[s] = row[s] - total / count if row[s] == row[s] else nan
+
+
+def xs_zscore(row: Any, out: Any) -> None:
+    """Distance from the mean over the names, in population standard deviations; 0 when all are equal."""
+    total = 0.0
+    count = 0.0
+    for s in range(row.shape[0]):
+        if row[s] == row[s]:
+            total += row[s]
+            count += 1.0
+    mean = total / count if count > 0.0 else nan
+    squares = 0.0
+    for s in range(row.shape[0]):
+        if row[s] == row[s]:
+            squares += (row[s] - mean) * (row[s] - mean)
+    deviation = math.sqrt(squares / count) if count > 0.0 else nan
+    for s in range(row.shape[0]):
+        if row[s] != row[s]:
+            out[s] = nan
+        else:
+            out[s] = (row[s] - mean) / deviation if deviation > 0.0 else 0.0
+
+
+def gather(row: Any, groups: Any, first: int, members: Any) -> int:
+    """Put the numbers of all names in the group of `first` into `members`; how many. None unless it is the first one.
+
+    Names without a value take no part, and so begin no group.
+    """
+    if row[first] != row[first] or groups[first] != groups[first]:
+        return 0
+    count = 0
+    for s in range(row.shape[0]):
+        if groups[s] == groups[first] and row[s] == row[s]:
+            if s < first:
+                return 0
+            members[count] = s
+            count += 1
+    return count
+
+
+def xs_place_by(row: Any, groups: Any, out: Any) -> None:
+    """As `xs_place`, within each group."""
+    members = np.empty(row.shape[0], dtype=np.int64)
+    for s in range(row.shape[0]):
+        out[s] = nan
+    for first in range(row.shape[0]):
+        count = gather(row, groups, first, members)
+        if count == 0:
+            continue
+        values = np.empty(count)
+        results = np.empty(count)
+        for i in range(count):
+            values[i] = row[members[i]]
+        xs_place(values, results)
+        for i in range(count):
+            out[members[i]] = results[i]
+
+
+def xs_rank_by(row: Any, groups: Any, out: Any) -> None:
+    """As `xs_rank`, within each group."""
+    members = np.empty(row.shape[0], dtype=np.int64)
+    for s in range(row.shape[0]):
+        out[s] = nan
+    for first in range(row.shape[0]):
+        count = gather(row, groups, first, members)
+        if count == 0:
+            continue
+        values = np.empty(count)
+        results = np.empty(count)
+        for i in range(count):
+            values[i] = row[members[i]]
+        xs_rank(values, results)
+        for i in range(count):
+            out[members[i]] = results[i]
+
+
+def xs_mean_by(row: Any, groups: Any, out: Any) -> None:
+    """As `xs_mean`, within each group."""
+    members = np.empty(row.shape[0], dtype=np.int64)
+    for s in range(row.shape[0]):
+        out[s] = nan
+    for first in range(row.shape[0]):
+        count = gather(row, groups, first, members)
+        if count == 0:
+            continue
+        values = np.empty(count)
+        results = np.empty(count)
+        for i in range(count):
+            values[i] = row[members[i]]
+        xs_mean(values, results)
+        for i in range(count):
+            out[members[i]] = results[i]
+
+
+def xs_demean_by(row: Any, groups: Any, out: Any) -> None:
+    """As `xs_demean`, within each group."""
+    members = np.empty(row.shape[0], dtype=np.int64)
+    for s in range(row.shape[0]):
+        out[s] = nan
+    for first in range(row.shape[0]):
+        count = gather(row, groups, first, members)
+        if count == 0:
+            continue
+        values = np.empty(count)
+        results = np.empty(count)
+        for i in range(count):
+            values[i] = row[members[i]]
+        xs_demean(values, results)
+        for i in range(count):
+            out[members[i]] = results[i]
+
+
+def xs_zscore_by(row: Any, groups: Any, out: Any) -> None:
+    """As `xs_zscore`, within each group."""
+    members = np.empty(row.shape[0], dtype=np.int64)
+    for s in range(row.shape[0]):
+        out[s] = nan
+    for first in range(row.shape[0]):
+        count = gather(row, groups, first, members)
+        if count == 0:
+            continue
+        values = np.empty(count)
+        results = np.empty(count)
+        for i in range(count):
+            values[i] = row[members[i]]
+        xs_zscore(values, results)
+        for i in range(count):
+            out[members[i]] = results[i]
+
+
+for _within, _whole in (
+    (xs_place_by, xs_place),
+    (xs_rank_by, xs_rank),
+    (xs_mean_by, xs_mean),
+    (xs_demean_by, xs_demean),
+    (xs_zscore_by, xs_zscore),
+):
+    register(Op(_whole.__name__, Kind.CROSS, _whole, inputs=1))
+    register(Op(_within.__name__, Kind.CROSS, _within, inputs=2, helpers=(gather, _whole)))
