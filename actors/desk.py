@@ -21,6 +21,7 @@ from mts1b.foundation.ids import FundId, StrategyId, Symbol
 from mts1b.foundation.limits import ORDERS_IN_FLIGHT_MAX
 from mts1b.quantkit.covariance import sample_covariance
 from mts1b.riskengine.limits import RiskLimits
+from mts1b.riskengine.verdict import Mode
 from mts1b.strategy.definition import Strategy, Values
 from mts1b.strategy.panel import Panel
 
@@ -72,6 +73,8 @@ class RiskDesk(Protocol):
     """The risk worker as the desk calls it."""
 
     async def mark(self, prices: Mapping[Symbol, Decimal], ts_ns: int) -> NavMarked: ...
+
+    async def mode(self) -> Mode: ...
 
     async def statistics(self) -> dict[str, Any]: ...
 

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, Protocol
 
 from actors.portfolio import Holdings
 from mts1b.brokers.port import Broker, VenueReport
 from mts1b.foundation.commands import CancelOrder, SubmitOrder
-from mts1b.foundation.errors import InvariantBroken, StackError, VenueError
+from mts1b.foundation.errors import InvariantBroken, LeaseLost, StackError, VenueError
 from mts1b.foundation.events import NavMarked
 from mts1b.foundation.ids import Symbol
-from mts1b.foundation.limits import QUEUE_DEPTH_MAX, START_TIMEOUT_S
+from mts1b.foundation.limits import LEASE_S, QUEUE_DEPTH_MAX, START_TIMEOUT_S
 from mts1b.foundation.order import Order
 from mts1b.oms.recovery import RecoveryReport
 from mts1b.oms.service import Oms
 from mts1b.platform.telemetry import Recorder
+from mts1b.riskengine.verdict import Mode
 
 BATCH_REPORTS = 500
 RETRY_S = 0.2
+RETRY_S_MAX = 5.0
+LOCK_RETRY_S = 0.25
+MARK_ATTEMPTS_MAX = 50
+SETTLE_S = 1.0
+"""How often the venue is asked again about orders and cancels that it has not answered."""
 
 
 class RiskMarks(Protocol):
@@ -28,19 +35,32 @@ class RiskMarks(Protocol):
 
     async def mark(self, prices: Mapping[Symbol, Decimal], ts_ns: int) -> NavMarked: ...
 
+    async def mode(self) -> Mode: ...
+
 
 class OmsWorker:
-    """`start` recovers and follows the venue; the other calls start it when nobody has, as after a restart."""
+    """`start` recovers and follows the venue; the other calls start it when nobody has, as after a restart.
+
+    What recovery cannot mend (LeaseLost for longer than LEASE_S, InvariantBroken) is handed to `give_up`, which ends
+    the process so that the next one begins with the journal; without it every later call raises it.
+    """
 
     def __init__(
-        self, build: Callable[[Recorder], Awaitable[Oms]], broker: Broker, risk: RiskMarks, recorder: Recorder
+        self,
+        build: Callable[[Recorder], Awaitable[Oms]],
+        broker: Broker,
+        risk: RiskMarks,
+        recorder: Recorder,
+        give_up: Callable[[BaseException], None] | None = None,
     ) -> None:
         self._build, self._broker, self._risk, self._recorder = build, broker, risk, recorder
+        self._give_up = give_up
         self._oms: Oms | None = None
         self._starting = asyncio.Lock()
         self._followed = asyncio.Condition()
         self._sequence = 0
         self._follower: asyncio.Task[None] | None = None
+        self._failure: BaseException | None = None
         self._recovery: RecoveryReport | None = None
 
     async def start(self) -> RecoveryReport:
@@ -48,9 +68,10 @@ class OmsWorker:
         async with self._starting:
             if self._recovery is None:
                 self._oms = self._oms or await self._build(self._recorder)
-                self._recovery = await self._oms.recover()
+                self._recovery = await _recovered(self._oms)
                 self._sequence = self._recovery.report_sequence
                 self._follower = asyncio.create_task(self._follow(self._oms))
+                self._follower.add_done_callback(self._ended)
             return self._recovery
 
     async def submit(self, command: SubmitOrder) -> Order:
@@ -59,14 +80,28 @@ class OmsWorker:
     async def cancel(self, command: CancelOrder) -> Order:
         return await (await self._running()).cancel(command)
 
+    async def halt(self) -> Mode:
+        """Only cancels pass until `rearm`, whatever restarts."""
+        return await (await self._running()).halt()
+
+    async def rearm(self) -> Mode:
+        """A person's word that the fund may trade again."""
+        return await (await self._running()).rearm()
+
     async def mark(self, prices: Mapping[Symbol, Decimal], ts_ns: int) -> NavMarked:
         """Value the fund, here and in risk. InvariantBroken when the two books do not agree."""
         oms = await self._running()
-        marked = await oms.mark(prices, ts_ns)
-        theirs = await self._risk.mark(prices, ts_ns)
-        if (marked.nav, marked.cash) != (theirs.nav, theirs.cash):
-            raise InvariantBroken("nav", marked.nav, f"risk has {theirs.nav}")
-        return marked
+        for _ in range(MARK_ATTEMPTS_MAX):
+            book = oms.book
+            marked = await oms.mark(prices, ts_ns)
+            theirs = await self._risk.mark(prices, ts_ns)
+            if oms.book is not book:
+                continue  # a fill came between the two: they are of different moments
+            if (marked.nav, marked.cash) != (theirs.nav, theirs.cash):
+                raise InvariantBroken("nav", marked.nav, f"risk has {theirs.nav}")
+            await oms.note_mode(await self._risk.mode())
+            return marked
+        raise StackError("nav", oms.fund_id, "fills come faster than the fund can be valued", "mark it again")
 
     async def holdings(self) -> Holdings:
         """NAV at the last marks, positions and open orders. StackError before the first mark."""
@@ -101,6 +136,10 @@ class OmsWorker:
     async def statistics(self) -> dict[str, Any]:
         return (await self._running()).statistics()
 
+    async def order_counts(self) -> dict[str, int]:
+        """Every order of the fund by its status, from the journal."""
+        return await (await self._running()).order_counts()
+
     async def durations(self) -> Recorder:
         """What each step took so far."""
         return self._recorder
@@ -118,7 +157,17 @@ class OmsWorker:
         if self._recovery is None or self._oms is None:
             await self.start()
         assert self._oms is not None
+        if self._failure is not None:
+            raise self._failure
         return self._oms
+
+    def _ended(self, follower: asyncio.Task[None]) -> None:
+        """The follower never returns: it was cancelled by `close`, or it met what recovery cannot mend."""
+        if follower.cancelled():
+            return
+        self._failure = follower.exception()
+        if self._failure is not None and self._give_up is not None:
+            self._give_up(self._failure)
 
     async def _follow(self, oms: Oms) -> None:
         """Follow the venue for ever; after a failure of venue or journal, recover and go on."""
@@ -126,7 +175,6 @@ class OmsWorker:
             try:
                 await self._follow_reports(oms)
             except (VenueError, StackError):
-                await asyncio.sleep(RETRY_S)
                 await self._recover_again(oms)
 
     async def _follow_reports(self, oms: Oms) -> None:
@@ -147,7 +195,17 @@ class OmsWorker:
                     self._sequence = max(self._sequence, batch[-1].sequence)
                     self._followed.notify_all()
 
-        tasks = [asyncio.create_task(listen()), asyncio.create_task(book())]
+        async def watch() -> None:
+            await oms.failed()
+            raise StackError("oms", oms.fund_id, "memory and journal have parted", "recover")
+
+        async def settle() -> None:
+            while True:
+                await asyncio.sleep(SETTLE_S)
+                if oms.unsettled():
+                    await oms.settle()
+
+        tasks = [asyncio.create_task(task()) for task in (listen, book, watch, settle)]
         try:
             await asyncio.gather(*tasks)
         finally:
@@ -156,7 +214,22 @@ class OmsWorker:
             await asyncio.wait(tasks)
 
     async def _recover_again(self, oms: Oms) -> None:
-        try:
-            self._recovery = await oms.recover()
-        except StackError:
-            return  # the next round tries again
+        """Recover, however often it takes; the waits between double up to RETRY_S_MAX."""
+        wait_s = RETRY_S
+        while True:
+            await asyncio.sleep(wait_s)
+            try:
+                self._recovery = await _recovered(oms)
+            except (VenueError, StackError):
+                wait_s = min(2 * wait_s, RETRY_S_MAX)
+            else:
+                return
+
+
+async def _recovered(oms: Oms) -> RecoveryReport:
+    """Recover. A writer lock that is still held, as that of a process or a connection just lost, is waited for."""
+    for _ in range(int(LEASE_S / LOCK_RETRY_S)):
+        with suppress(LeaseLost):
+            return await oms.recover()
+        await asyncio.sleep(LOCK_RETRY_S)
+    return await oms.recover()

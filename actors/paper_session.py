@@ -7,7 +7,6 @@ the fund; the strategy decides on the closed bar; its orders go to the exchange 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -145,7 +144,6 @@ def paper_limits(symbols: Sequence[Symbol], opening_cash: Decimal) -> RiskLimits
 class _Log:
     """What the driver writes down as the sessions go by."""
 
-    handed_over: Counter[str] = field(default_factory=Counter)
     nav: list[tuple[int, Decimal]] = field(default_factory=list)
     decided_ns: list[int] = field(default_factory=list)
     targets: list[NDArray[np.float64]] = field(default_factory=list)
@@ -166,7 +164,8 @@ async def trade(
     log = _Log()
     for index in rows:
         done = index - extent.first + 1
-        placed = sum(log.handed_over.values()) - log.handed_over[OrderStatus.DENIED]
+        counts = await desk.oms.order_counts()
+        placed = sum(counts.values()) - counts.get(OrderStatus.DENIED, 0)
         last = index == rows[-1] or (done >= extent.sessions_min and placed >= extent.orders_min)
         await _session(desk, index, last, log)
         if progress is not None:
@@ -188,7 +187,7 @@ async def trade(
         values=plan.strategy.resolve(plan.values),
         symbols=tuple(plan.panel.symbols),
         sessions=len(log.nav),
-        orders=_by_end(log.handed_over, len(booked)),
+        orders=_by_end(await desk.oms.order_counts()),
         refusals={gate: int(risk.get(f"refused_gate_{gate}", 0)) for gate in GATES},
         refusal_reasons=dict(risk["refusals"]),
         fills=tuple(booked),
@@ -211,16 +210,14 @@ async def _session(desk: Desk, index: int, last: bool, log: _Log) -> None:
     if last:
         return
     decided = await desk.strategy.on_bar(bar)
-    log.handed_over.update(decided.statuses)
     log.decided_ns.append(bar.ts_ns)
     log.targets.append(decided.targets)
 
 
-def _by_end(handed_over: Mapping[str, int], fills: int) -> dict[str, int]:
-    """Orders by where they ended: each fill of the paper exchange is a whole order, the rest found no opening price."""
-    denied, rejected = handed_over.get(OrderStatus.DENIED, 0), handed_over.get(OrderStatus.REJECTED, 0)
-    expired = sum(handed_over.values()) - denied - rejected - fills
-    return {"filled": fills, "denied": denied, "rejected": rejected, "expired": expired}
+def _by_end(counts: Mapping[str, int]) -> dict[str, int]:
+    """Orders by where they ended, as the journal has them: the same whatever was restarted. Usual ends come first."""
+    usual = (OrderStatus.FILLED, OrderStatus.DENIED, OrderStatus.REJECTED, OrderStatus.EXPIRED)
+    return {**{status.value: counts.get(status, 0) for status in usual}, **dict(sorted(counts.items()))}
 
 
 def run_paper(

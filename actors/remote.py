@@ -17,7 +17,7 @@ from mts1b.foundation.events import NavMarked, OrderEvent
 from mts1b.foundation.ids import ClientOrderId, IdempotencyKey, Symbol
 from mts1b.foundation.order import Order
 from mts1b.riskengine.state import RiskSnapshot
-from mts1b.riskengine.verdict import Decision
+from mts1b.riskengine.verdict import Decision, Mode
 
 REPORTS_WAIT_S = 5.0
 RECONNECT_S = 0.2
@@ -124,6 +124,15 @@ class RemoteRisk:
     async def mark(self, prices: Mapping[Symbol, Decimal], ts_ns: int) -> NavMarked:
         """Value the fund at these prices, after everything it was told."""
         return await self._restored(lambda: self._handle.mark.remote(prices, ts_ns, self._take()))
+
+    async def mode(self) -> Mode:
+        return await self._restored(lambda: self._handle.mode.remote())
+
+    async def halt(self) -> Mode:
+        return await self._restored(lambda: self._handle.halt.remote())
+
+    async def rearm(self) -> Mode:
+        return await self._restored(lambda: self._handle.rearm.remote(self._take()))
 
     def tell(self, events: Sequence[OrderEvent]) -> None:
         self._untold += events

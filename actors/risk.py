@@ -12,7 +12,7 @@ from mts1b.foundation.events import NavMarked, OrderEvent
 from mts1b.foundation.ids import IdempotencyKey, Symbol
 from mts1b.riskengine.service import RiskService
 from mts1b.riskengine.state import RiskSnapshot
-from mts1b.riskengine.verdict import Decision
+from mts1b.riskengine.verdict import Decision, Mode
 
 
 class RiskWorker:
@@ -51,6 +51,22 @@ class RiskWorker:
         self.tell(told)
         self._require_restored()
         return self._service.mark(prices, ts_ns)
+
+    def mode(self) -> Mode:
+        """How much the fund may do."""
+        self._require_restored()
+        return self._service.mode()
+
+    def halt(self) -> Mode:
+        """Only cancels pass until `rearm`."""
+        self._require_restored()
+        return self._service.halt()
+
+    def rearm(self, told: Sequence[OrderEvent] = ()) -> Mode:
+        """Trade again; drawdown counts from NAV now, after following what is `told`."""
+        self.tell(told)
+        self._require_restored()
+        return self._service.rearm()
 
     def statistics(self) -> dict[str, Any]:
         return self._service.statistics()

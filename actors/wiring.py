@@ -11,6 +11,9 @@ under its idempotency key.
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -120,13 +123,19 @@ class OmsActor(OmsWorker):
             gate.restore_it = oms.restore_risk
             return oms
 
-        super().__init__(build, venue, gate, Recorder())
+        super().__init__(build, venue, gate, Recorder(), _end_process)
 
     async def close(self) -> None:
         await super().close()
         if self._bus is not None:
             await self._bus.close()
         await db.close_pools()
+
+
+def _end_process(error: BaseException) -> None:
+    """What this process knows is worthless: Ray starts the actor again, and that one begins with the journal."""
+    print("".join(traceback.format_exception(error)), file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 class FillsBus:

@@ -104,6 +104,14 @@ class OrderInDoubt:
     ts_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class OrderRevived:
+    """We had let it go as never arrived, and the venue holds it after all: it may fill, and is being taken back."""
+
+    order: Order
+    ts_ns: int
+
+
 OrderEvent = (
     OrderReceived
     | OrderDenied
@@ -116,6 +124,7 @@ OrderEvent = (
     | OrderRejected
     | OrderExpired
     | OrderInDoubt
+    | OrderRevived
 )
 
 

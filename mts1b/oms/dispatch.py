@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
 
 from mts1b.brokers.port import Broker, ReportKind, VenueAck, VenueOrderState, VenueReport, VenueStatus
 from mts1b.foundation.clock import Clock
@@ -36,6 +37,9 @@ OPEN_AT_VENUE = (VenueStatus.WORKING, VenueStatus.PARTIALLY_FILLED)
 STEP_BROKER = "broker_submit"
 
 
+T = TypeVar("T")
+
+
 class Dispatch:
     """Runs effects. Every request is bounded by BROKER_TIMEOUT_S; one call tries RESENDS_MAX times at most and then
     leaves the order as it is, for the next reconciliation."""
@@ -63,8 +67,7 @@ class Dispatch:
     async def _send(self, order: Order, resends: int) -> Order:
         began_ns = self._clock.monotonic_ns()
         try:
-            async with asyncio.timeout(BROKER_TIMEOUT_S):
-                answer = await self._broker.submit(order)
+            answer = await self._steps.held(_in_time(self._broker.submit(order)))
         except (VenueError, TimeoutError) as error:
             return await self._unanswered(order, error, resends)
         self._recorder.record(STEP_BROKER, self._clock.monotonic_ns() - began_ns)
@@ -74,8 +77,7 @@ class Dispatch:
 
     async def _cancel(self, order: Order, resends: int) -> Order:
         try:
-            async with asyncio.timeout(BROKER_TIMEOUT_S):
-                answer = await self._broker.cancel(order.client_order_id)
+            answer = await self._steps.held(_in_time(self._broker.cancel(order.client_order_id)))
         except (VenueError, TimeoutError) as error:
             return await self._unanswered(order, error, resends)
         message = Cancelled(order.reason) if isinstance(answer, VenueAck) else CancelRefused(said(answer.reason))
@@ -90,8 +92,7 @@ class Dispatch:
         if resends > RESENDS_MAX:
             return order
         try:
-            async with asyncio.timeout(BROKER_TIMEOUT_S):
-                found = await self._broker.query(order.client_order_id)
+            found = await self._steps.held(_in_time(self._broker.query(order.client_order_id)))
         except (VenueError, TimeoutError):
             self._steps.counts["broker_timeouts"] += 1
             return order
@@ -108,6 +109,11 @@ class Dispatch:
         for report in found.reports:
             order = await self.take(order, message_of(order, report))
         return order
+
+
+async def _in_time(call: Awaitable[T]) -> T:
+    async with asyncio.timeout(BROKER_TIMEOUT_S):
+        return await call
 
 
 def said(text: str) -> str:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, get_args
 
 from mts1b.audit.chain import canonical
-from mts1b.foundation.events import OrderEvent, OrderFilled, OrderReceived
+from mts1b.foundation.events import OrderEvent, OrderFilled, OrderReceived, OrderRevived
 from mts1b.foundation.fill import Fill
 from mts1b.foundation.ids import (
     ClientOrderId,
@@ -56,7 +56,7 @@ def _plain(value: Any) -> Any:
 
 
 def order_id_of(event: OrderEvent) -> OrderId:
-    return event.order.order_id if isinstance(event, OrderReceived) else event.order_id
+    return event.order.order_id if isinstance(event, OrderReceived | OrderRevived) else event.order_id
 
 
 def order_row(order: Order) -> dict[str, Any]:

@@ -17,14 +17,15 @@ from typing import Any
 from mts1b.audit.chain import GENESIS, Head
 from mts1b.foundation.clock import NS_PER_DAY
 from mts1b.foundation.errors import InvariantBroken, LeaseLost, MtsError, StackError
-from mts1b.foundation.ids import ClientOrderId, FundId, IdempotencyKey, OrderId
+from mts1b.foundation.ids import ClientOrderId, FundId, IdempotencyKey, OrderId, Symbol
 from mts1b.foundation.limits import CHAIN_ATTEMPTS_MAX, DEDUP_KEYS_IN_MEMORY_MAX, JOURNAL_BATCH_MAX, QUEUE_DEPTH_MAX
-from mts1b.foundation.order import Order
+from mts1b.foundation.order import Order, OrderStatus
 from mts1b.oms import sql
 from mts1b.oms.encode import order_from, position_from
 from mts1b.oms.journal_rows import Batch, batch_of
 from mts1b.oms.ports import DuplicateOrder, Entry, JournalState, OutboxMessage
 from mts1b.platform.db import Conflict, Connection, Pool, transaction, translated
+from mts1b.riskengine.verdict import Mode
 
 Waiting = tuple[Entry, "asyncio.Future[None]"]
 
@@ -48,12 +49,20 @@ class Journal:
         await self.close()
         with translated("journal"):
             connection = await self._pool.acquire()
-            if not await connection.fetchval(sql.BE_THE_WRITER, self._fund_id):
+            try:
+                await self._become_writer(connection)
+            except BaseException:
+                connection.terminate()  # whatever lock it holds goes with it
                 await self._pool.release(connection)
-                raise LeaseLost("fund_id", self._fund_id, "another OMS writes this fund", "stop it first")
-            await connection.execute(sql.WRITER_PLANS)
-            self._connection, self._failure = connection, None
-            await self._read_head()
+                raise
+
+    async def _become_writer(self, connection: Connection) -> None:
+        if not await connection.fetchval(sql.BE_THE_WRITER, self._fund_id):
+            raise LeaseLost("fund_id", self._fund_id, "another OMS writes this fund", "stop it first")
+        await connection.execute(sql.WRITER_PLANS)
+        record = await connection.fetchrow(sql.HEAD)
+        self._head = GENESIS if record is None else Head(record["sequence"], record["hash"])
+        self._connection, self._failure = connection, None
 
     async def load(self, keys_after_ns: int) -> JournalState:
         """Everything a start needs, as of one moment."""
@@ -64,13 +73,16 @@ class Journal:
             orders = await connection.fetch(sql.OPEN_ORDERS, self._fund_id)
             positions = await connection.fetch(sql.POSITIONS, self._fund_id)
             keys = await connection.fetch(sql.KEYS, self._fund_id, keys_after_ns, DEDUP_KEYS_IN_MEMORY_MAX)
+            marks = await connection.fetch(sql.MARKS, self._fund_id)
             nav = await connection.fetchrow(sql.NAV, self._fund_id, NS_PER_DAY)
         return JournalState(
             cash=fund["cash"],
             report_sequence=fund["report_sequence"],
+            mode=Mode(fund["mode"]),
             open_orders=tuple(order_from(dict(record)) for record in orders),
             positions=tuple(position_from(dict(record)) for record in positions),
             keys=tuple((IdempotencyKey(key), OrderId(order), at) for key, order, at in keys),
+            marks=tuple((Symbol(symbol), price) for symbol, price in marks),
             **({} if nav is None else dict(nav)),
         )
 
@@ -95,6 +107,11 @@ class Journal:
 
     async def order_by_key(self, key: IdempotencyKey) -> Order | None:
         return await self._one(sql.ORDER_BY_KEY, key)
+
+    async def order_counts(self) -> dict[OrderStatus, int]:
+        with translated("journal"):
+            rows = await self._pool.fetch(sql.ORDER_COUNTS, self._fund_id)
+        return {OrderStatus(status): count for status, count in rows}
 
     async def unpublished(self, limit: int) -> Sequence[tuple[int, OutboxMessage]]:
         with translated("journal"):

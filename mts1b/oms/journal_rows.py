@@ -27,6 +27,7 @@ class Batch:
     links: list[Link] = field(default_factory=list)
     outbox: list[dict[str, Any]] = field(default_factory=list)
     nav_marks: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
+    marks: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     funds: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def rows(self) -> dict[str, list[dict[str, Any]]]:
@@ -40,6 +41,7 @@ class Batch:
             "links": [row(item) for item in self.links],
             "outbox": self.outbox,
             "nav_marks": list(self.nav_marks.values()),
+            "marks": list(self.marks.values()),
             "funds": list(self.funds.values()),
         }
         return {name: rows for name, rows in tables.items() if rows}
@@ -68,6 +70,9 @@ def _facts(entry: Entry) -> Iterator[tuple[str, str, dict[str, Any], int, bool]]
         yield order_id_of(event), EVENT_KINDS[type(event)], row(event), event.ts_ns, entry.order is not None
     if entry.nav is not None:
         yield entry.fund_id, "nav_marked", row(entry.nav), entry.ts_ns, False
+    if entry.mode is not None:
+        nav = None if entry.rearmed is None else format(entry.rearmed[0], "f")
+        yield entry.fund_id, "mode_set", {"mode": entry.mode.value, "rearmed_nav": nav}, entry.ts_ns, False
 
 
 def _project(entry: Entry, batch: Batch) -> None:
@@ -89,15 +94,23 @@ def _project(entry: Entry, batch: Batch) -> None:
         mark = row(entry.nav)
         mark["timestamp"] = mark.pop("ts_ns")
         batch.nav_marks[(entry.fund_id, entry.nav.ts_ns)] = mark
+        for symbol, price in entry.marks:
+            known = {"fund_id": entry.fund_id, "symbol": symbol, "price": format(price, "f")}
+            batch.marks[(entry.fund_id, symbol)] = {**known, "timestamp": entry.nav.ts_ns}
     _project_fund(entry, batch)
 
 
 def _project_fund(entry: Entry, batch: Batch) -> None:
-    if entry.opening_cash is not None or (entry.cash is None and entry.report_sequence is None):
+    nav, rearmed_at = entry.rearmed or (None, None)
+    changes = {
+        "cash": None if entry.cash is None else format(entry.cash, "f"),
+        "report_sequence": entry.report_sequence,
+        "mode": entry.mode,
+        "rearmed_nav": None if nav is None else format(nav, "f"),
+        "rearmed_at": rearmed_at,
+    }
+    changes = {column: value for column, value in changes.items() if value is not None}
+    if entry.opening_cash is not None or not changes:
         return
-    fund = batch.funds.setdefault(entry.fund_id, {"fund_id": entry.fund_id, "cash": None, "report_sequence": 0})
-    fund["updated_at"] = entry.ts_ns
-    if entry.cash is not None:
-        fund["cash"] = format(entry.cash, "f")
-    if entry.report_sequence is not None:
-        fund["report_sequence"] = entry.report_sequence
+    fund = batch.funds.setdefault(entry.fund_id, {"fund_id": entry.fund_id, "report_sequence": 0})
+    fund |= {**changes, "updated_at": entry.ts_ns}

@@ -9,7 +9,7 @@ from mts1b.foundation.events import OrderEvent
 from mts1b.foundation.ids import IdempotencyKey
 from mts1b.riskengine.service import RiskService
 from mts1b.riskengine.state import RiskSnapshot
-from mts1b.riskengine.verdict import Decision
+from mts1b.riskengine.verdict import Decision, Mode
 
 
 class LocalRisk:
@@ -26,6 +26,12 @@ class LocalRisk:
 
     def release(self, key: IdempotencyKey) -> None:
         self.service.release(key)
+
+    async def halt(self) -> Mode:
+        return self.service.halt()
+
+    async def rearm(self) -> Mode:
+        return self.service.rearm()
 
     async def restore(self, snapshot: RiskSnapshot) -> None:
         self.service.restore(snapshot)

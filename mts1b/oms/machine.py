@@ -23,6 +23,7 @@ from mts1b.foundation.events import (
     OrderInDoubt,
     OrderReceived,
     OrderRejected,
+    OrderRevived,
     OrderSubmitting,
     OrderWorking,
 )
@@ -57,7 +58,7 @@ LEGAL: dict[OrderStatus, frozenset[OrderStatus]] = {
     S.WORKING: frozenset({S.PARTIALLY_FILLED, S.PENDING_CANCEL, S.IN_DOUBT, *_ENDS}),
     S.PARTIALLY_FILLED: frozenset({S.PARTIALLY_FILLED, S.PENDING_CANCEL, S.IN_DOUBT, *_ENDS}),
     S.PENDING_CANCEL: frozenset({S.PENDING_CANCEL, *_ENDS}),
-    S.CANCELLED: frozenset({S.CANCELLED, S.FILLED}),  # a fill that crossed the cancel
+    S.CANCELLED: frozenset({S.CANCELLED, S.FILLED, S.PENDING_CANCEL}),  # a fill that crossed the cancel; NEVER_REACHED
     S.EXPIRED: frozenset({S.EXPIRED, S.FILLED}),  # a fill that crossed the expiry
     S.FILLED: frozenset(),
     S.REJECTED: frozenset(),
@@ -67,6 +68,9 @@ LEGAL: dict[OrderStatus, frozenset[OrderStatus]] = {
 
 SENT = frozenset({S.SUBMITTING, S.IN_DOUBT, S.WORKING, S.PARTIALLY_FILLED, S.PENDING_CANCEL})
 """The venue may hold shares of such an order."""
+
+NEVER_REACHED = "never reached the venue"
+"""Why we let an order go by ourselves. Should it arrive after all, it is open again and taken back."""
 
 FORM_GATES = (1, 2)
 """What these refuse may be a repeat, or anything at all: no order is made of it."""
@@ -141,9 +145,11 @@ def _admit(message: Admission, now_ns: int) -> Step:
 
 
 def _acknowledged(order: Order, message: Acknowledged, now_ns: int) -> Step:
-    if order.status is S.CANCELLED and order.venue_order_id is None:
-        return Step(order, (), (SendCancel(),))  # we let it go as never arrived, and it did arrive
-    if order.venue_order_id is not None or order.status not in SENT:
+    if order.status is S.CANCELLED and order.reason == NEVER_REACHED:
+        back = _move(order, S.PENDING_CANCEL, now_ns, venue_order_id=message.venue_order_id, reason="arrived late")
+        return Step(back, (OrderRevived(back, now_ns),), (SendCancel(),))
+    known = order.venue_order_id is not None and order.status is not S.IN_DOUBT
+    if known or order.status not in SENT:
         return Step(order)
     event = OrderWorking(order.order_id, message.venue_order_id, now_ns)
     if order.status is S.PENDING_CANCEL:
@@ -237,7 +243,7 @@ def _unknown(order: Order, message: UnknownAtVenue, now_ns: int) -> Step:
         reason = "the venue had acknowledged it and knows it no more"
         return Step(_move(order, S.IN_DOUBT, now_ns, reason=reason), (OrderInDoubt(order.order_id, reason, now_ns),))
     if order.status is S.PENDING_CANCEL:
-        return _cancelled(order, Cancelled("never reached the venue"), now_ns)
+        return _cancelled(order, Cancelled(NEVER_REACHED), now_ns)
     event = OrderSubmitting(order.order_id, now_ns)
     return Step(_move(order, S.SUBMITTING, now_ns), (event,), (SendOrder(),))
 

@@ -24,6 +24,7 @@ class OrderTable:
         self._by_client[order.client_order_id] = order.order_id
         if not order.status.is_terminal:
             self._open[order.order_id] = order
+            self._ended.pop(order.order_id, None)  # it had ended, and the venue holds it after all
             return
         self._open.pop(order.order_id, None)
         self._ended[order.order_id] = order

@@ -10,11 +10,11 @@ from typing import Protocol
 from mts1b.foundation.commands import CancelOrder, SubmitOrder
 from mts1b.foundation.errors import DataError
 from mts1b.foundation.events import NavMarked, OrderEvent
-from mts1b.foundation.ids import ClientOrderId, FundId, IdempotencyKey, OrderId
-from mts1b.foundation.order import Order
+from mts1b.foundation.ids import ClientOrderId, FundId, IdempotencyKey, OrderId, Symbol
+from mts1b.foundation.order import Order, OrderStatus
 from mts1b.foundation.position import Position
 from mts1b.riskengine.state import RiskSnapshot
-from mts1b.riskengine.verdict import Decision
+from mts1b.riskengine.verdict import Decision, Mode
 
 
 class RiskPort(Protocol):
@@ -30,6 +30,14 @@ class RiskPort(Protocol):
 
     def release(self, key: IdempotencyKey) -> None:
         """The order accepted under this key did not come to be."""
+        ...
+
+    async def halt(self) -> Mode:
+        """Only cancels pass until `rearm`."""
+        ...
+
+    async def rearm(self) -> Mode:
+        """Trade again; drawdown counts from NAV now."""
         ...
 
     async def restore(self, snapshot: RiskSnapshot) -> None:
@@ -76,7 +84,9 @@ class Entry:
     """One step to make durable whole or not at all: events, what they change, what they say to the world.
 
     `order` is the order afterwards, `is_new` when the step made it. `position`, `cash` and `report_sequence` are the
-    new values where they changed. `opening_cash` opens the fund.
+    new values where they changed. `marks` are the prices `nav` was
+    valued at, those that are new. `opening_cash` opens the fund.
+    `rearmed`: NAV that drawdown counts from again, and the time of the last mark before.
     """
 
     fund_id: FundId
@@ -89,22 +99,30 @@ class Entry:
     report_sequence: int | None = None
     outbox: tuple[OutboxMessage, ...] = ()
     nav: NavMarked | None = None
+    marks: tuple[tuple[Symbol, Decimal], ...] = ()
     opening_cash: Decimal | None = None
+    mode: Mode | None = None
+    rearmed: tuple[Decimal, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class JournalState:
-    """What a start needs: the fund (`cash` None: never opened), its open orders, its recent keys, its NAV history."""
+    """What a start needs: the fund (`cash` None: never opened), its open orders, its recent keys, its NAV history.
+
+    `marks`: the last price of each name, as of `marked_ns` or before.
+    """
 
     cash: Decimal | None = None
     report_sequence: int = 0
     open_orders: tuple[Order, ...] = ()
     positions: tuple[Position, ...] = ()
     keys: tuple[tuple[IdempotencyKey, OrderId, int], ...] = ()
+    marks: tuple[tuple[Symbol, Decimal], ...] = ()
     last_nav: Decimal | None = None
     marked_ns: int = 0
     peak_nav: Decimal | None = None
     day_start_nav: Decimal | None = None
+    mode: Mode = Mode.ACTIVE
 
 
 class JournalPort(Protocol):
@@ -132,6 +150,10 @@ class JournalPort(Protocol):
 
     async def order_by_key(self, key: IdempotencyKey) -> Order | None:
         """The newest order of this key."""
+        ...
+
+    async def order_counts(self) -> dict[OrderStatus, int]:
+        """The fund's orders by where they stand."""
         ...
 
     async def unpublished(self, limit: int) -> Sequence[tuple[int, OutboxMessage]]:

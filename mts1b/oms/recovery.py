@@ -36,4 +36,5 @@ def risk_snapshot(
         last_nav=state.last_nav,
         peak_nav=state.peak_nav,
         day_start_nav=state.day_start_nav,
+        mode=state.mode,
     )

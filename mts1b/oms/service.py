@@ -24,12 +24,13 @@ from mts1b.oms.ports import BusPort, DuplicateOrder, Entry, JournalPort, Journal
 from mts1b.oms.recovery import RecoveryReport, risk_snapshot
 from mts1b.oms.steps import STEP_JOURNAL, Steps
 from mts1b.riskengine.gates.idempotency import DUPLICATE_KEY
-from mts1b.riskengine.verdict import Decision, Refused
+from mts1b.riskengine.verdict import Decision, Mode, Refused
 
 STEP_RECEIVE = "oms_receive"
 STEP_RISK = "risk_check"
 STEP_SUBMIT = "oms_submit"
 GATES_TIMED = 7
+UNANSWERED = (OrderStatus.IN_DOUBT, OrderStatus.SUBMITTING, OrderStatus.PENDING_CANCEL)
 
 STEPS = (
     STEP_RECEIVE,
@@ -68,6 +69,7 @@ class Oms:
         self._dispatch = Dispatch(self._steps, broker, clock, self._recorder)
         self._journal, self._risk, self._clock = journal, risk, clock
         self._opening_cash = opening_cash
+        self._mode, self._marked_ns = Mode.ACTIVE, 0
         self._marks: dict[Symbol, Decimal] = {}
         self._admitting: dict[IdempotencyKey, asyncio.Task[Order]] = {}
 
@@ -79,10 +81,12 @@ class Oms:
         An order that the venue has never heard of is sent again under its client order id. Orders whose question
         stays unanswered remain in doubt (`reconcile` asks again). LeaseLost when another OMS writes this fund.
         """
-        self._steps.ready = False
+        self._steps.stop()
         await self._journal.open()
         state = await self._load()
         self._steps.load(state, self._opening_cash)
+        self._marks, self._marked_ns, self._mode = dict(state.marks), state.marked_ns, state.mode
+        self._admitting.clear()  # what was under way ends with StackError; its caller asks again
         if state.cash is None:
             cash = self._opening_cash
             opening = Entry(self.fund_id, self._clock.now_ns(), cash=cash, opening_cash=cash)
@@ -91,6 +95,7 @@ class Oms:
         self._steps.ready = True
         found = len(self.open_orders())
         doubtful = await self.reconcile()
+        self._steps.accepting = True
         self._outbox.wake()
         return RecoveryReport(found, doubtful, self.report_sequence)
 
@@ -101,10 +106,10 @@ class Oms:
         same key again, within a day, gives the order it made then and sends nothing. Goes on when the caller gives up.
         """
         began_ns = self._clock.monotonic_ns()
-        self._steps.require_ready()
+        self._steps.require_accepting()
         key = IdempotencyKey(str(command.idempotency_key))  # whatever came: gate 1 refuses what is not text
         if key not in self._admitting:
-            existing = await self._existing(key)
+            existing = await self._steps.held(self._existing(key))
             if existing is not None:
                 self._steps.counts["duplicates"] += 1
                 return existing
@@ -112,17 +117,18 @@ class Oms:
             self._steps.counts["duplicates"] += 1
         else:
             self._admitting[key] = task = asyncio.create_task(self._admit(command, began_ns))
-            task.add_done_callback(lambda _: self._admitting.pop(key, None))
+            task.add_done_callback(lambda ended: self._admitted(key, ended))
         return await asyncio.shield(self._admitting[key])
 
     async def cancel(self, command: CancelOrder) -> Order:
         """Ask the venue to take an order back. UnknownNameError for an order we do not have."""
-        self._steps.require_ready()
-        order = await self.order(command.order_id)
-        if order is None:
+        self._steps.require_accepting()
+        order = await self._steps.held(self.order(command.order_id))
+        if order is None or order.fund_id != self.fund_id:
             raise unknown_name("order_id", command.order_id, [item.order_id for item in self.open_orders()])
         if order.idempotency_key in self._admitting:
-            order = await asyncio.shield(self._admitting[order.idempotency_key])  # it is on its way out: let it arrive
+            arriving = asyncio.shield(self._admitting[order.idempotency_key])  # it is on its way out: let it arrive
+            order = await self._steps.held(arriving)
         return await self._dispatch.take(order, command)
 
     async def on_report(self, report: VenueReport) -> Order | None:
@@ -132,7 +138,7 @@ class Oms:
     async def on_reports(self, reports: Sequence[VenueReport]) -> list[Order | None]:
         """Follow reports in their order, with one wait for all commits. Reports that came before change nothing."""
         self._steps.require_ready()
-        await self._find_old(reports)
+        await self._steps.held(self._find_old(reports))
         waiting: list[Awaitable[None]] = []
         touched: list[Order | None] = []
         steps: list[Step] = []
@@ -157,21 +163,46 @@ class Oms:
         self._steps.require_ready()
         self._marks.update(prices)
         marked = self.book.marked(self._marks, ts_ns)
-        await self._steps.append(Entry(self.fund_id, self._clock.now_ns(), nav=marked))
+        await self._steps.append(Entry(self.fund_id, self._clock.now_ns(), nav=marked, marks=tuple(prices.items())))
+        self._marked_ns = ts_ns
         return marked
+
+    async def halt(self) -> Mode:
+        """Stop the fund, at once and beyond every restart: only cancels pass until `rearm`."""
+        self._steps.require_ready()
+        await self.note_mode(await self._risk.halt())
+        return self._mode
+
+    async def rearm(self) -> Mode:
+        """A person's word that the fund may trade again: drawdown counts from NAV now, also after a restart."""
+        self._steps.require_ready()
+        nav = self.nav()
+        if nav is None:
+            raise StackError("nav", self.fund_id, "is unknown: a name that is held has no price", "mark the fund first")
+        now_ns = self._clock.now_ns()
+        await self._steps.append(Entry(self.fund_id, now_ns, mode=Mode.ACTIVE, rearmed=(nav, self._marked_ns)))
+        self._mode = Mode.ACTIVE
+        await self.note_mode(await self._steps.held(self._risk.rearm()))
+        return self._mode
+
+    async def note_mode(self, mode: Mode) -> None:
+        """Journal risk's mode when it has changed."""
+        if mode is not self._mode:
+            self._mode = mode
+            await self._steps.append(Entry(self.fund_id, self._clock.now_ns(), mode=mode))
 
     async def reconcile(self) -> int:
         """Ask the venue about every order that it may hold; returns how many stay without an answer."""
-        self._steps.require_ready()
-        for order in self.open_orders():
-            if order.idempotency_key not in self._admitting:
-                await self._dispatch.perform(order, (QueryVenue(),))
-        return self.doubtful()
+        return await self._ask_about(self.open_orders())
+
+    async def settle(self) -> int:
+        """Ask again about orders and cancels that the venue has not answered; returns how many stay so."""
+        return await self._ask_about(self.unsettled())
 
     async def restore_risk(self) -> None:
         """Give risk the fund's view again, as after a restart of risk. Orders may be in flight meanwhile."""
         self._steps.require_ready()
-        await self._restore_risk(await self._load())
+        await self._restore_risk(await self._steps.held(self._load()))
 
     async def drain(self) -> int:
         """Wait until the bus has everything journalled so far; returns how many messages it was given since start."""
@@ -181,9 +212,13 @@ class Oms:
     async def close(self) -> None:
         """Let orders in flight finish, empty the outbox, stop being the writer. The venue keeps what it holds."""
         await asyncio.gather(*self._admitting.values(), return_exceptions=True)
-        self._steps.ready = False
+        self._steps.stop()
         await self._outbox.close()
         await self._journal.close()
+
+    async def failed(self) -> None:
+        """Returns once memory and journal have parted and `recover` is needed."""
+        await self._steps.failed()
 
     # -- what it knows -----------------------------------------------------------------------------------------------
 
@@ -209,6 +244,21 @@ class Oms:
         """How many orders were sent without an answer so far."""
         return sum(order.status in (OrderStatus.IN_DOUBT, OrderStatus.SUBMITTING) for order in self.open_orders())
 
+    def unsettled(self) -> list[Order]:
+        """Orders that were sent, or asked back, without an answer so far, and that nobody is busy with."""
+        waiting = [order for order in self.open_orders() if order.status in UNANSWERED]
+        return [order for order in waiting if order.idempotency_key not in self._admitting]
+
+    async def order_counts(self) -> dict[str, int]:
+        """Every order of the fund by its status, however often anything restarted.
+
+        `denied` has also those refusals since start that made no order of their own.
+        """
+        counts = {status.value: count for status, count in (await self._journal.order_counts()).items()}
+        if unkept := self._steps.counts["refused_unkept"]:
+            counts[OrderStatus.DENIED.value] = counts.get(OrderStatus.DENIED.value, 0) + unkept
+        return counts
+
     async def order(self, order_id: OrderId) -> Order | None:
         """One order, however old."""
         return self._steps.table.get(order_id) or await self._journal.order(order_id)
@@ -228,6 +278,14 @@ class Oms:
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
+    async def _ask_about(self, orders: Sequence[Order]) -> int:
+        self._steps.require_ready()
+        for listed in orders:
+            order = self._steps.latest(listed)
+            if order.idempotency_key not in self._admitting and not order.status.is_terminal:
+                await self._dispatch.perform(order, (QueryVenue(),))
+        return self.doubtful()
+
     async def _load(self) -> JournalState:
         return await self._journal.load(self._clock.now_ns() - DEDUP_WINDOW_S * NS_PER_S)
 
@@ -235,6 +293,12 @@ class Oms:
         """History from the journal, orders and book from memory, which is ahead of it by what is in flight."""
         self._steps.snapshot_taken()
         await self._risk.restore(risk_snapshot(state, self.book, self.open_orders(), self._marks))
+
+    def _admitted(self, key: IdempotencyKey, ended: asyncio.Task[Order]) -> None:
+        if self._admitting.get(key) is ended:
+            del self._admitting[key]
+        if not ended.cancelled():
+            ended.exception()  # its caller may have gone: nobody is left to ask
 
     async def _existing(self, key: IdempotencyKey) -> Order | None:
         found = self._steps.table.by_key(key, self._clock.now_ns() - DEDUP_WINDOW_S * NS_PER_S)
@@ -250,8 +314,10 @@ class Oms:
 
     async def _admit(self, command: SubmitOrder, began_ns: int) -> Order:
         looked_ns = self._clock.monotonic_ns()
-        decision = await self._risk.check(command)
+        decision = await self._steps.held(self._risk.check(command))
         decided_ns = self._clock.monotonic_ns()
+        if decision.mode.severity > self._mode.severity:
+            await self.note_mode(decision.mode)
         if isinstance(decision.verdict, Refused) and decision.verdict.reason == DUPLICATE_KEY:
             existing = await self._journal.order_by_key(command.idempotency_key)
             if existing is not None:  # older than the keys in memory
@@ -267,6 +333,7 @@ class Oms:
             return await self._other_writers_order(command, decision.accepted)
         journalled_ns = self._clock.monotonic_ns()
         self._steps.counts["denied" if isinstance(decision.verdict, Refused) else "submitted"] += 1
+        self._steps.counts["refused_unkept"] += not taken.is_kept
         order = await self._dispatch.perform(order, taken.effects)
         self._record(decision, looked_ns - began_ns + journalled_ns - decided_ns, decided_ns - looked_ns)
         self._recorder.record(STEP_SUBMIT, self._clock.monotonic_ns() - began_ns)

@@ -50,8 +50,14 @@ WRITES = {
     SELECT fund_id, "timestamp", nav, cash, gross FROM json_populate_recordset(NULL::nav_marks, @)
     ON CONFLICT (fund_id, "timestamp") DO UPDATE
         SET nav = excluded.nav, cash = excluded.cash, gross = excluded.gross RETURNING 1""",
+    "marks": """
+    INSERT INTO marks (fund_id, symbol, price, "timestamp")
+    SELECT fund_id, symbol, price, "timestamp" FROM json_populate_recordset(NULL::marks, @)
+    ON CONFLICT (fund_id, symbol) DO UPDATE
+        SET price = excluded.price, "timestamp" = excluded."timestamp" RETURNING 1""",
     "funds": """
-    UPDATE funds AS f SET cash = coalesce(r.cash, f.cash),
+    UPDATE funds AS f SET cash = coalesce(r.cash, f.cash), mode = coalesce(r.mode, f.mode),
+        rearmed_nav = coalesce(r.rearmed_nav, f.rearmed_nav), rearmed_at = coalesce(r.rearmed_at, f.rearmed_at),
         report_sequence = greatest(f.report_sequence, r.report_sequence), updated_at = r.updated_at
     FROM json_populate_recordset(NULL::funds, @) AS r WHERE f.fund_id = r.fund_id RETURNING 1""",
 }
@@ -95,22 +101,30 @@ ORDER_BY_KEY = f"{WITH_FILLS} WHERE idempotency_key = $1 ORDER BY created_at DES
 OPEN_ORDERS = f"""{WITH_FILLS} WHERE fund_id = $1
     AND status NOT IN ('denied', 'filled', 'cancelled', 'rejected', 'expired') ORDER BY created_at, order_id"""
 
-FUND = "SELECT cash, report_sequence FROM funds WHERE fund_id = $1"
+FUND = "SELECT cash, report_sequence, mode FROM funds WHERE fund_id = $1"
 POSITIONS = """SELECT fund_id, symbol, quantity, average_price, realised_pnl, fees FROM positions
     WHERE fund_id = $1 ORDER BY symbol"""
+MARKS = "SELECT symbol, price FROM marks WHERE fund_id = $1 ORDER BY symbol"
 KEYS = """SELECT * FROM (
     SELECT idempotency_key, order_id, created_at FROM orders WHERE fund_id = $1 AND created_at > $2
     ORDER BY created_at DESC LIMIT $3
 ) AS newest ORDER BY created_at"""
 
 NAV = """
-WITH last AS (SELECT "timestamp", nav FROM nav_marks WHERE fund_id = $1 ORDER BY "timestamp" DESC LIMIT 1)
+WITH last AS (SELECT "timestamp", nav FROM nav_marks WHERE fund_id = $1 ORDER BY "timestamp" DESC LIMIT 1),
+    fund AS (SELECT rearmed_nav, coalesce(rearmed_at, -1) AS rearmed_at FROM funds WHERE fund_id = $1)
 SELECT last.nav AS last_nav, last."timestamp" AS marked_ns,
-    (SELECT max(nav) FROM nav_marks WHERE fund_id = $1) AS peak_nav,
-    (SELECT nav FROM nav_marks WHERE fund_id = $1 AND "timestamp" < last."timestamp" / $2 * $2
-        ORDER BY "timestamp" DESC LIMIT 1) AS day_start_nav
-FROM last"""
+    greatest(fund.rearmed_nav,
+        (SELECT max(nav) FROM nav_marks WHERE fund_id = $1 AND "timestamp" > fund.rearmed_at)) AS peak_nav,
+    CASE WHEN fund.rearmed_nav IS NOT NULL AND fund.rearmed_at / $2 = last."timestamp" / $2 THEN fund.rearmed_nav
+    ELSE coalesce(
+        (SELECT nav FROM nav_marks WHERE fund_id = $1 AND "timestamp" < last."timestamp" / $2 * $2
+            ORDER BY "timestamp" DESC LIMIT 1),
+        (SELECT nav FROM nav_marks WHERE fund_id = $1 ORDER BY "timestamp" LIMIT 1)) END AS day_start_nav
+FROM last, fund"""
+"""The day starts from the last NAV of the day before; the first day from its first NAV; after a re-arm from there."""
 
+ORDER_COUNTS = "SELECT status, count(*) FROM orders WHERE fund_id = $1 GROUP BY status"
 UNPUBLISHED = """SELECT id, subject, message_id, payload FROM outbox
     WHERE fund_id = $1 AND published_at IS NULL ORDER BY id LIMIT $2"""
 PUBLISHED = "UPDATE outbox SET published_at = $2 WHERE id = ANY($1::bigint[])"

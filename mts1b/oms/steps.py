@@ -6,9 +6,11 @@ taken until it has been read again.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable
 from decimal import Decimal
+from typing import TypeVar
 
 from mts1b.foundation.clock import Clock
 from mts1b.foundation.errors import MtsError, StackError
@@ -25,6 +27,8 @@ from mts1b.oms.ports import DuplicateOrder, Entry, JournalPort, JournalState, Re
 
 STEP_JOURNAL = "oms_journal"
 
+T = TypeVar("T")
+
 
 class Steps:
     """The fund's orders and book in memory, and the one way to change them."""
@@ -40,10 +44,48 @@ class Steps:
         self._journalled_sequence = 0
         self.counts: Counter[str] = Counter()
         self.ready = False
+        """Whether memory may be stepped: it is the journal's view."""
+        self.accepting = False
+        """Whether commands are taken: the venue was asked about every order it may hold."""
         self._snapshots = 0
+        self._generation = 0
+        self._failed = asyncio.Event()
+
+    def stop(self) -> None:
+        """Take nothing more until `load`."""
+        self.ready = self.accepting = False
+
+    def fail(self) -> None:
+        """Memory is worthless: stop, and wake who waits for that in `failed`."""
+        self.stop()
+        self._failed.set()
+
+    async def failed(self) -> None:
+        """Returns once memory is worthless and has to be read again."""
+        await self._failed.wait()
+
+    async def held(self, waiting: Awaitable[T]) -> T:
+        """Wait in the middle of something. StackError when memory was read again meanwhile: what went before is stale.
+
+        Whoever asked for it asks again, under the same key.
+        """
+        generation = self._generation
+        try:
+            result = await waiting
+        except Exception:
+            self._require_generation(generation)
+            raise
+        self._require_generation(generation)
+        return result
+
+    def _require_generation(self, generation: int) -> None:
+        if generation != self._generation:
+            raise StackError("oms", self.fund_id, "has recovered meanwhile", "ask again")
 
     def load(self, state: JournalState, opening_cash: Decimal) -> None:
-        """Forget everything and take the journal's view."""
+        """Forget everything and take the journal's view; everything under way on the old view ends with StackError."""
+        self._generation += 1
+        self._failed.clear()
         self.table = OrderTable()
         for key, order_id, created_ns in state.keys:
             self.table.remember_key(key, order_id, created_ns)
@@ -59,6 +101,10 @@ class Steps:
 
     def require_ready(self) -> None:
         if not self.ready:
+            raise StackError("oms", self.fund_id, "is not ready", "wait until recover() has returned")
+
+    def require_accepting(self) -> None:
+        if not (self.ready and self.accepting):
             raise StackError("oms", self.fund_id, "is not ready", "wait until recover() has returned")
 
     def latest(self, order: Order) -> Order:
@@ -77,7 +123,7 @@ class Steps:
         try:
             taken = step(order, message, self._clock.now_ns())
         except MtsError:
-            self.ready = False  # memory and venue contradict each other: read the journal again
+            self.fail()  # memory and venue contradict each other: read the journal again
             raise
         if taken.events and taken.is_kept:
             self.table.put(taken.order)
@@ -109,16 +155,18 @@ class Steps:
 
     def append(self, entry: Entry) -> Awaitable[None]:
         """Queue an entry at once. Await the result: durable."""
-        return self._durable(self.journal.append(entry), self._clock.monotonic_ns())
+        return self._durable(self.journal.append(entry), self._clock.monotonic_ns(), self._generation)
 
-    async def _durable(self, committed: Awaitable[None], began_ns: int) -> None:
+    async def _durable(self, committed: Awaitable[None], began_ns: int, generation: int) -> None:
         try:
             await committed
         except DuplicateOrder:
             raise
         except MtsError:
-            self.ready = False
+            if generation == self._generation:
+                self.fail()
             raise
+        self._require_generation(generation)
         self._recorder.record(STEP_JOURNAL, self._clock.monotonic_ns() - began_ns)
 
     async def _told(self, durable: Awaitable[None], taken: Step, snapshots: int) -> None:

@@ -72,8 +72,11 @@ class RiskService:
             self.on_event(event)
 
     def restore(self, snapshot: RiskSnapshot) -> None:
-        """Start from the journal: a restarted engine, or a restarted OMS, begins here."""
+        """Start from the journal: a restarted engine, or a restarted OMS, begins here. Never loosens the mode."""
+        before = self.state.mode
         self.state.restore(snapshot)
+        self.state.mode = drawdown.stricter(before, snapshot.mode)
+        self._latch(new_day=False)
 
     def mark(self, prices: Mapping[Symbol, Decimal], ts_ns: int) -> NavMarked:
         """Value the fund at new prices per share; may make the mode stricter."""
@@ -98,6 +101,10 @@ class RiskService:
         """A person's word that the fund may trade again: the latch opens, the peak starts from NAV now."""
         self.state.peak_nav = self.state.day_start_nav = self.state.nav
         self.state.mode = drawdown.assess(self.state, self.limits)
+        return self.state.mode
+
+    def mode(self) -> Mode:
+        """How much the fund may do."""
         return self.state.mode
 
     def halt(self) -> Mode:

@@ -25,6 +25,7 @@ from mts1b.foundation.events import (
     OrderInDoubt,
     OrderReceived,
     OrderRejected,
+    OrderRevived,
     OrderSubmitting,
     OrderWorking,
 )
@@ -152,6 +153,8 @@ class RiskState:
                 self.keys.setdefault(order.idempotency_key, ts_ns)
                 self._work(self.reserved, order.idempotency_key, None)
                 self._work(self.working, order.order_id, Working(order.symbol, order.side, order.quantity))
+            case OrderRevived(order=order):
+                self._work(self.working, order.order_id, Working(order.symbol, order.side, order.open_quantity))
             case OrderFilled(fill=fill):
                 self._fill(fill)
             case OrderDenied() | OrderCancelled() | OrderRejected() | OrderExpired():

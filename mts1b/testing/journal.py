@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Sequence
+from decimal import Decimal
 
 from mts1b.audit.chain import GENESIS, Head, Link
 from mts1b.foundation.clock import NS_PER_DAY, NS_PER_S
@@ -12,7 +14,7 @@ from mts1b.foundation.events import NavMarked
 from mts1b.foundation.fill import Fill
 from mts1b.foundation.ids import ClientOrderId, FillId, FundId, IdempotencyKey, OrderId, Symbol
 from mts1b.foundation.limits import DEDUP_WINDOW_S
-from mts1b.foundation.order import Order
+from mts1b.foundation.order import Order, OrderStatus
 from mts1b.foundation.position import Position
 from mts1b.oms.journal_rows import batch_of
 from mts1b.oms.ports import DuplicateOrder, Entry, JournalState, OutboxMessage
@@ -28,6 +30,8 @@ class MemoryStore:
         self.fills: dict[FillId, Fill] = {}
         self.positions: dict[tuple[FundId, Symbol], Position] = {}
         self.state: dict[FundId, JournalState] = {}
+        self.rearmed: dict[FundId, tuple[Decimal, int]] = {}
+        self.marks: dict[tuple[FundId, Symbol], Decimal] = {}
         self.navs: dict[tuple[FundId, int], NavMarked] = {}
         self.outbox: dict[int, tuple[FundId, OutboxMessage]] = {}
         self.messages = 0
@@ -66,17 +70,20 @@ class MemoryJournal:
         mine = [order for order in self.store.orders.values() if order.fund_id == self._fund_id]
         keys = [(o.idempotency_key, o.order_id, o.created_ns) for o in mine if o.created_ns > keys_after_ns]
         marks = sorted((ts, mark.nav) for (fund, ts), mark in self.store.navs.items() if fund == self._fund_id)
-        today = marks[-1][0] // NS_PER_DAY if marks else 0
         return JournalState(
             cash=state.cash,
             report_sequence=state.report_sequence,
             open_orders=tuple(order for order in mine if not order.status.is_terminal),
             positions=tuple(held for (fund, _), held in self.store.positions.items() if fund == self._fund_id),
             keys=tuple(keys),
+            marks=tuple(
+                sorted((name, price) for (fund, name), price in self.store.marks.items() if fund == self._fund_id)
+            ),
             last_nav=marks[-1][1] if marks else None,
             marked_ns=marks[-1][0] if marks else 0,
-            peak_nav=max((nav for _, nav in marks), default=None),
-            day_start_nav=next((nav for ts, nav in reversed(marks) if ts // NS_PER_DAY < today), None),
+            peak_nav=_peak(marks, self.store.rearmed.get(self._fund_id)),
+            day_start_nav=_day_start(marks, self.store.rearmed.get(self._fund_id)),
+            mode=state.mode,
         )
 
     def append(self, entry: Entry) -> Awaitable[None]:
@@ -94,6 +101,9 @@ class MemoryJournal:
     async def order_by_key(self, key: IdempotencyKey) -> Order | None:
         found = [order for order in self.store.orders.values() if order.idempotency_key == key]
         return max(found, key=lambda order: order.created_ns, default=None)
+
+    async def order_counts(self) -> dict[OrderStatus, int]:
+        return dict(Counter(order.status for order in self.store.orders.values() if order.fund_id == self._fund_id))
 
     async def unpublished(self, limit: int) -> Sequence[tuple[int, OutboxMessage]]:
         mine = [(row, message) for row, (fund, message) in self.store.outbox.items() if fund == self._fund_id]
@@ -151,6 +161,7 @@ class MemoryJournal:
             store.positions[(entry.fund_id, entry.position.symbol)] = entry.position
         if entry.nav is not None:
             store.navs[(entry.fund_id, entry.nav.ts_ns)] = entry.nav
+            store.marks |= {(entry.fund_id, symbol): price for symbol, price in entry.marks}
         for message in entry.outbox:
             store.messages += 1
             store.outbox[store.messages] = (entry.fund_id, message)
@@ -158,4 +169,22 @@ class MemoryJournal:
         store.state[entry.fund_id] = JournalState(
             cash=old.cash if entry.cash is None else entry.cash,
             report_sequence=max(old.report_sequence, entry.report_sequence or 0),
+            mode=entry.mode or old.mode,
         )
+        if entry.rearmed is not None:
+            store.rearmed[entry.fund_id] = entry.rearmed
+
+
+def _peak(marks: list[tuple[int, Decimal]], rearmed: tuple[Decimal, int] | None) -> Decimal | None:
+    if rearmed is None:
+        return max((nav for _, nav in marks), default=None)
+    return max([rearmed[0], *(nav for ts, nav in marks if ts > rearmed[1])])
+
+
+def _day_start(marks: list[tuple[int, Decimal]], rearmed: tuple[Decimal, int] | None) -> Decimal | None:
+    if not marks:
+        return None
+    today = marks[-1][0] // NS_PER_DAY
+    if rearmed is not None and rearmed[1] // NS_PER_DAY == today:
+        return rearmed[0]
+    return next((nav for ts, nav in reversed(marks) if ts // NS_PER_DAY < today), marks[0][1])

@@ -26,6 +26,7 @@ from mts1b.oms.encode import fill_message
 from mts1b.oms.journal import Journal
 from mts1b.oms.ports import DuplicateOrder, Entry, JournalPort
 from mts1b.platform.db import Pool, close_pools, migrate, open_pool
+from mts1b.riskengine.verdict import Mode
 from mts1b.testing.journal import MemoryJournal, MemoryStore
 from mts1b.testing.orders import make_order
 from tests.conftest import RunningStack
@@ -131,7 +132,10 @@ def test_what_is_written_is_read_back(run_with: Any) -> None:
         one, two = make_order(1), make_order(2)
         await asyncio.gather(journal.append(received(one)), journal.append(received(two)))
         await journal.append(filled(one, "F1", 100, "10.0001", 5))
-        await journal.append(Entry(FundId("fund"), 90, nav=NavMarked("fund", Decimal(7), Decimal(3), Decimal(4), 9)))
+        worth = NavMarked("fund", Decimal(7), Decimal(3), Decimal(4), 9)
+        before = ((Symbol("AAPL"), Decimal("9.0001")), (Symbol("MSFT"), Decimal(5)))
+        await journal.append(Entry(FundId("fund"), 90, nav=replace(worth, ts_ns=8), marks=before))
+        await journal.append(Entry(FundId("fund"), 90, nav=worth, marks=((Symbol("AAPL"), Decimal("11.0001")),)))
         await journal.close()
         later = make("fund")
         await later.open()
@@ -141,12 +145,14 @@ def test_what_is_written_is_read_back(run_with: Any) -> None:
         assert state.open_orders[0] == replace(two, status=OrderStatus.SUBMITTING)
         assert [(p.symbol, p.quantity, p.average_price) for p in state.positions] == [("AAPL", 100, Decimal("10.0001"))]
         assert {key for key, _, _ in state.keys} == {one.idempotency_key, two.idempotency_key}
-        assert (state.last_nav, state.peak_nav, state.day_start_nav, state.marked_ns) == (7, 7, None, 9)
+        assert (state.last_nav, state.peak_nav, state.day_start_nav, state.marked_ns) == (7, 7, 7, 9)
+        assert state.marks == (("AAPL", Decimal("11.0001")), ("MSFT", Decimal(5)))
         stored = await later.order(one.order_id)
         assert stored is not None and stored.fill_ids == ("F1",) and stored.status is OrderStatus.FILLED
         assert stored == await later.order_by_client_id(one.client_order_id)
         assert stored == await later.order_by_key(one.idempotency_key)
         assert await later.order_by_key(IdempotencyKey("other")) is None
+        assert await later.order_counts() == {OrderStatus.FILLED: 1, OrderStatus.SUBMITTING: 1}
         waiting = await later.unpublished(10)
         assert [(message.subject, message.message_id) for _, message in waiting] == [("mts.v1.oms.fills.created", "F1")]
         await later.mark_published([row for row, _ in waiting], 99)
@@ -165,6 +171,35 @@ def test_day_start_is_the_last_nav_of_the_day_before(run_with: Any) -> None:
             await journal.append(Entry(FundId("fund"), 1, nav=mark))
         state = await journal.load(0)
         assert (state.last_nav, state.peak_nav, state.day_start_nav) == (90, 120, 120)
+
+    run_with(case)
+
+
+def test_the_mode_and_the_base_of_a_re_arm_are_kept(run_with: Any) -> None:
+    async def case(make: Factory) -> None:
+        journal, fund = make("fund"), FundId("fund")
+
+        async def mark(ts: int, nav: int) -> None:
+            await journal.append(Entry(fund, 1, nav=NavMarked(fund, Decimal(nav), Decimal(0), Decimal(0), ts)))
+
+        await journal.open()
+        await journal.append(opening())
+        assert (await journal.load(0)).mode is Mode.ACTIVE
+        await mark(NS_PER_DAY, 100)
+        await mark(NS_PER_DAY + 5, 60)
+        await journal.append(Entry(fund, 2, mode=Mode.HALTED))
+        state = await journal.load(0)
+        assert (state.mode, state.peak_nav, state.day_start_nav) == (Mode.HALTED, 100, 100)
+        await journal.append(Entry(fund, 3, mode=Mode.ACTIVE, rearmed=(Decimal(60), NS_PER_DAY + 5)))
+        state = await journal.load(0)
+        assert (state.mode, state.peak_nav, state.day_start_nav) == (Mode.ACTIVE, 60, 60)
+        await mark(NS_PER_DAY + 6, 70)
+        await journal.append(Entry(fund, 4, cash=Decimal(5)))
+        state = await journal.load(0)
+        assert (state.mode, state.peak_nav, state.day_start_nav, state.cash) == (Mode.ACTIVE, 70, 60, 5)
+        await mark(2 * NS_PER_DAY, 65)
+        state = await journal.load(0)
+        assert (state.peak_nav, state.day_start_nav) == (70, 70)
 
     run_with(case)
 

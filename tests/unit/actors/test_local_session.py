@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from actors.desk import DeskPlan
+from actors.feed import Closed
 from actors.local import local_desk
 from actors.paper_session import Extent, PaperResult, trade
+from actors.strategy import Rebalanced, StrategyWorker
 from mts1b.backtester import targets
 from mts1b.brokers.paper.matching import Rules
 from mts1b.foundation.clock import SystemClock
@@ -129,3 +131,19 @@ def test_the_table_has_every_step_of_the_source() -> None:
     assert {fill.side for fill in result.fills} == set(Side)
     shown = result.to_json()
     assert shown["orders"] == {"total": result.orders_total, **result.orders}
+
+
+def test_orders_are_counted_from_the_journal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A strategy that was restarted does not know what it handed over before."""
+    whole, _ = run(small_plan("fund"))
+    on_bar = StrategyWorker.on_bar
+
+    async def forgetful(self: StrategyWorker, bar: Closed, trade: bool = True) -> Rebalanced:
+        return replace(await on_bar(self, bar, trade), statuses={})
+
+    monkeypatch.setattr(StrategyWorker, "on_bar", forgetful)
+    result, _ = run(small_plan("fund"))
+    assert result.orders == whole.orders
+    assert result.orders["filled"] == len(result.fills) > 0
+    shorter, _ = run(small_plan("fund"), Extent(FIRST, 2, 20))
+    assert shorter.sessions < SESSIONS, "the stop rule counts them too"

@@ -85,6 +85,7 @@ START: dict[str, tuple[Message, ...]] = {
     "filled": (ACK, FULL),
     "cancelled": (ACK, Cancelled("done")),
     "cancelled_unacked": (CANCEL, UnknownAtVenue()),
+    "cancelled_early": (CANCEL, Cancelled("done")),
     "rejected": (Rejected("no"),),
     "expired": (ACK, Expired("auction over")),
     "vanished": (ACK, UnknownAtVenue()),
@@ -137,12 +138,14 @@ CASES: list[tuple[str, Message, OrderStatus | type[Exception], list[str], list[t
     ("cancelled", PART, S.CANCELLED, ["OrderFilled"], []),
     ("cancelled", FULL, S.FILLED, ["OrderFilled"], []),
     ("cancelled", ACK, S.CANCELLED, [], []),
-    ("cancelled_unacked", ACK, S.CANCELLED, [], [SendCancel]),
+    ("cancelled_unacked", ACK, S.PENDING_CANCEL, ["OrderRevived"], [SendCancel]),
+    ("cancelled_early", ACK, S.CANCELLED, [], []),
     ("expired", PART, S.EXPIRED, ["OrderFilled"], []),
     ("expired", Rejected("late"), S.EXPIRED, [], []),
     ("rejected", FULL, InvariantBroken, [], []),
     ("rejected", ACK, S.REJECTED, [], []),
     ("vanished", UnknownAtVenue(), S.IN_DOUBT, [], []),
+    ("vanished", ACK, S.WORKING, ["OrderWorking"], []),
     ("vanished", FULL, S.FILLED, ["OrderFilled"], []),
     ("submitting", Executed(fill(symbol=Symbol("MSFT"))), InvariantBroken, [], []),
     ("submitting", Executed(fill(side=Side.SELL)), InvariantBroken, [], []),
@@ -202,7 +205,8 @@ def test_average_price_and_fees_add_up() -> None:
 
 def test_ends_go_nowhere_but_to_late_fills() -> None:
     for status in TERMINAL:
-        assert LEGAL[status] <= {status, S.FILLED}
+        late = {S.PENDING_CANCEL} if status is S.CANCELLED else set()  # it never reached the venue, and then it did
+        assert LEGAL[status] <= {status, S.FILLED} | late
     assert {status for status in OrderStatus if not status.is_terminal} - SENT == {S.NEW, S.ACCEPTED}
     assert set(LEGAL) == set(OrderStatus)
 
