@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from mts1b.backtester.lanes import Kernel, kernel_of, tabled_parameters
 from mts1b.backtester.layout import Layout, plan
 from mts1b.backtester.summary import BARS_PER_YEAR, SPREAD_MIN, SUMMARY_ROWS
 from mts1b.backtester.tables import Tables
+from mts1b.backtester.trade_lanes import block_summary, follower_of
 from mts1b.quantkit.blocks import BLOCK_ROWS
 from mts1b.quantkit.trades import merge_trades, no_trades
 from mts1b.strategy.definition import Strategy
@@ -33,7 +35,10 @@ STACK_BYTES_MAX = 64 << 20
 
 @dataclass(frozen=True)
 class Sums:
-    """What J jobs accumulate over the names: returns [J, T * lanes], and by segment of time [J, K, lanes]."""
+    """What J jobs accumulate over the names: returns [J, T * lanes], and by segment of time [J, K, lanes].
+
+    `ended`: the sums of `mts1b.quantkit.trades`, where they are wanted.
+    """
 
     returns: Floats
     traded: Floats
@@ -43,10 +48,6 @@ class Sums:
 
     def part(self, jobs: slice) -> tuple[Floats, ...]:
         return self.returns[jobs], self.traded[jobs], self.changed[jobs], self.gross[jobs]
-
-    def ended_part(self, jobs: slice) -> tuple[Floats, ...]:
-        """Sums of the trades that ended, [J, K, lanes] each, when they are wanted."""
-        return tuple(sums[jobs] for sums in self.ended)
 
 
 def evaluate(
@@ -61,7 +62,7 @@ def evaluate(
 ) -> Evaluation:
     """As `mts1b.backtester.evaluate`, arguments already checked; metrics are [P, C]."""
     layout = plan(combos, tabled_parameters(strategy.root))
-    kernel = kernel_of(strategy.root, layout.lanes, layout.inner, trades)
+    kernel = kernel_of(strategy.root, layout.lanes, layout.inner)
     bars, names = panel.close.shape
     cuts = [0, bars, *(edge for period in periods for edge in period), *([] if edges is None else edges.tolist())]
     bounds = np.unique(np.array(cuts, dtype=np.int64))
@@ -69,9 +70,10 @@ def evaluate(
     program = program_of(strategy.root)
     fields = program.fields(panel)
     moved = moves(panel)
+    follow = follower_of(strategy.root, kernel) if trades else None
     for group in _groups(kernel, program, bars, names):
         tables = Tables(program, kernel, {key: table[group] for key, table in fields.items()}, names)
-        _run_group(kernel, layout, tables, _cut(moved, group), bounds, execution.cost, sums)
+        _run_group(kernel, layout, tables, _cut(moved, group), bounds, execution.cost, sums, follow)
     check_finite(strategy.name, combos, np.isfinite(sums.gross.sum(axis=1))[layout.job, layout.lane])
     found = _collect(kernel, layout, sums, bounds, periods, names, execution.cost, keep_returns)
     return found if edges is None else _with_blocks(found, kernel, layout, sums, bounds, edges, names)
@@ -117,6 +119,7 @@ def _run_group(
     bounds: NDArray[np.int64],
     cost: float,
     sums: Sums,
+    follow: Any = None,
 ) -> None:
     """Add one group of names to the sums of every job; a block's tables are built once for all jobs that share it."""
     blocks: dict[str, tuple[tuple[object, ...], Floats]] = {}
@@ -129,9 +132,9 @@ def _run_group(
         returns, *accumulated = sums.part(batch)
         prices = (moved.overnight, moved.intraday, moved.drift, moved.tradable)
         takes = _takes(kernel, fixed, inner, tables.names)
-        ended = sums.ended_part(batch)
-        under_way = [np.zeros((len(jobs), tables.group, kernel.lanes)) for _ in range(2 if ended else 0)]
-        kernel.run(*reads, which, *takes, *prices, bounds, cost, returns, *memory, *accumulated, *under_way, *ended)
+        kernel.run(*reads, which, *takes, *prices, bounds, cost, returns, *memory, *accumulated)
+        if follow is not None:
+            follow(*reads, which, *takes, *prices, bounds, cost, *(ended[batch] for ended in sums.ended))
 
 
 def _reads(
@@ -222,7 +225,7 @@ def _with_blocks(
     rows = np.empty((len(BLOCK_ROWS), count, len(layout.jobs), lanes))
     summary = np.empty((len(BLOCK_ROWS), count, lanes))
     for j in range(len(layout.jobs)):
-        kernel.summarise_blocks(sums.returns[j].reshape(-1, lanes), edges, summary)
+        block_summary()(sums.returns[j].reshape(-1, lanes), edges, summary)
         rows[:, :, j] = summary
     starts = np.searchsorted(bounds, edges)
     segments = [slice(a, b) for a, b in zip(starts[:-1], starts[1:], strict=True)]

@@ -14,8 +14,7 @@ from inspect import getsource
 from typing import Any
 
 from mts1b.backtester.fills import fill_source
-from mts1b.backtester.summary import summarise, summarise_blocks
-from mts1b.quantkit.trades import TRADE_SUMS
+from mts1b.backtester.summary import summarise
 from mts1b.strategy.codegen import ENTRY, HEADER, decision, emit, function_sources, leaves, scalars, truth
 from mts1b.strategy.expr import Node
 from mts1b.strategy.jit import load
@@ -53,14 +52,11 @@ class Kernel:
       overnight, intraday, drift, tradable [S, T]; bounds int64 [K + 1]: edges of time segments; cost
       returns   [J, T * lanes], added to; held and each memory [J, S, lanes]: what jobs remember, zero at the start
       traded, changed, gross   [J, K, lanes], added to
-      with `trades` also profit and age [J, S, lanes] of the trades under way, zero at the start, and the sums of
-      `mts1b.quantkit.trades`, each [J, K, lanes], of the trades that ended
     `fills[key]` fills the table [S, T * width] of a node that depends on an inner parameter.
     """
 
-    def __init__(self, root: Node, lanes: int, inner: frozenset[str], trades: bool = False) -> None:
+    def __init__(self, root: Node, lanes: int, inner: frozenset[str]) -> None:
         self.lanes = lanes
-        self.trades = trades
         self.tile_bars = max(UNROLLED_BARS, TILE_BYTES // (8 * lanes) // UNROLLED_BARS * UNROLLED_BARS)
         self.group_names = max(1, GROUP_BYTES // (8 * lanes * self.tile_bars))
         self.reads = tuple(node for node in leaves(root, is_tabled) if node.is_series)
@@ -70,18 +66,12 @@ class Kernel:
         self.varies: Callable[[Node], bool] = lambda node: bool(node.parameters & inner)
         below = {n.key: n for read in self.reads for n in read.walk()}.values()
         self.filled = tuple(n for n in below if n.spec.kind in (Kind.SERIES, Kind.PATH) and self.varies(n))
-        parts = [
-            HEADER + function_sources([root]),
-            ENTRY + getsource(summarise),
-            ENTRY + getsource(summarise_blocks),
-            FUSED_ENTRY + self._source(root),
-        ]
+        parts = [HEADER + function_sources([root]), ENTRY + getsource(summarise), FUSED_ENTRY + self._source(root)]
         parts += [fill_source(node, f"fill_{i}", self.varies) for i, node in enumerate(self.filled)]
         self.source = "\n\n".join(parts)
         module = load(self.source)
         self.run: Any = module.run
         self.summarise: Any = module.summarise
-        self.summarise_blocks: Any = module.summarise_blocks
         self.fills = {node.key: getattr(module, f"fill_{i}") for i, node in enumerate(self.filled)}
 
     def _arguments(self) -> list[str]:
@@ -92,15 +82,11 @@ class Kernel:
             *("overnight", "intraday", "drift", "tradable", "bounds", "cost", "returns", "held"),
             *(f"memory{i}" for i in range(self.memories)),
             *("traded", "changed", "gross"),
-            *(("profit", "age", *TRADE_SUMS) if self.trades else ()),
         ]
 
     def _source(self, root: Node) -> str:
         rows = [f"row{i} = a{i}[{'' if self.varies(n) else f'which[j, {i}], '}s]" for i, n in enumerate(self.reads)]
         states = ["weights = held[j, s]", *(f"kept{i} = memory{i}[j, s]" for i in range(self.memories))]
-        sums = [f"sum_{name} = {name}[j, k]" for name in TRADE_SUMS] if self.trades else []
-        if self.trades:
-            states += ["profits = profit[j, s]", "ages = age[j, s]"]
         lines = [
             f"def run({', '.join(self._arguments())}):",
             "    for k in range(bounds.shape[0] - 1):",
@@ -111,7 +97,6 @@ class Kernel:
             "                sum_traded = traded[j, k]",
             "                sum_changed = changed[j, k]",
             "                sum_gross = gross[j, k]",
-            *(f"                {line}" for line in sums),
             *(f"                q{i} = p{i}[j]" for i in range(len(self.takes))),
             "                for s in range(overnight.shape[0]):",
             *(f"                    {line}" for line in (*rows, *states)),
@@ -148,12 +133,8 @@ class Kernel:
         lines.append(f"for l in range({width}):")
         body = ["held_now = weights[l]", "t_sum = sum_traded[l]", "c_sum = sum_changed[l]", "g_sum = sum_gross[l]"]
         body += [f"m{i} = kept{i}[l]" for i in range(self.memories)]
-        sums = {"profits": "profit_now", "ages": "age_now", **{f"sum_{name}": f"s_{name}" for name in TRADE_SUMS}}
-        kept = {f"{name}[l]": now for name, now in sums.items()} if self.trades else {}
-        body += [f"{now} = {place}" for place, now in kept.items()]
         for u in range(bars):
             body += self._bar(root, u, checked)
-        body += [f"{place} = {now}" for place, now in kept.items()]
         body += ["weights[l] = held_now", "sum_traded[l] = t_sum", "sum_changed[l] = c_sum", "sum_gross[l] = g_sum"]
         body += [f"kept{i}[l] = m{i}" for i in range(self.memories)]
         lines += [f"    {line}" for line in body]
@@ -184,7 +165,6 @@ class Kernel:
             "t_sum += trade",
             "c_sum += 1.0 if wanted != held_now else 0.0",
             "g_sum += abs(wanted)",
-            *(_trade_lines(u) if self.trades else ()),
             "held_now = wanted",
         ]
         return lines
@@ -201,28 +181,9 @@ class Kernel:
 
 
 @lru_cache(maxsize=256)
-def kernel_of(root: Node, lanes: int, inner: frozenset[str], trades: bool = False) -> Kernel:
+def kernel_of(root: Node, lanes: int, inner: frozenset[str]) -> Kernel:
     """The compiled kernel; compiled once a process, cached on disk across processes."""
-    return Kernel(root, lanes, inner, trades)
-
-
-def _trade_lines(u: int) -> list[str]:
-    """Follow the trade under way over one bar of one lane; add it up when it ends (`mts1b.quantkit.trades`)."""
-    return [
-        f"profit_now += held_now * night{u}",
-        "ended = held_now != 0.0 and held_now * wanted <= 0.0",
-        f"result = profit_now - cost * abs(held_now * drift{u})",
-        "s_closed += 1.0 if ended else 0.0",
-        "s_won += 1.0 if ended and result > 0.0 else 0.0",
-        "s_gained += result if ended and result > 0.0 else 0.0",
-        "s_lost -= result if ended and result < 0.0 else 0.0",
-        "s_squares += result * result if ended else 0.0",
-        "s_bars += age_now if ended else 0.0",
-        "s_best = result if ended and result > s_best else s_best",
-        "s_worst = result if ended and result < s_worst else s_worst",
-        f"profit_now = wanted * day{u} - cost * abs(wanted) if ended else profit_now + wanted * day{u} - cost * trade",
-        "age_now = (0.0 if ended else age_now) + (1.0 if wanted != 0.0 else 0.0)",
-    ]
+    return Kernel(root, lanes, inner)
 
 
 def _fused(root: Node) -> list[Node]:
