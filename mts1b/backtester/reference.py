@@ -65,8 +65,9 @@ def round_trips(targets: Floats, moved: Moves, cost: float) -> Floats:
             if held != 0.0 and held * wanted <= 0.0:
                 found.append((t, profit - cost * abs(worth), age))
                 profit, age, worth = 0.0, 0, 0.0
+            profit += wanted * moved.intraday[s, t]
             if moved.tradable[s, t]:
-                profit += wanted * moved.intraday[s, t] - cost * abs(wanted - worth)
+                profit -= cost * abs(wanted - worth)
             age += wanted != 0.0
             held = wanted
     return np.array(found, dtype=np.float64).reshape(-1, 3)
