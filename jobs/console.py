@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +15,11 @@ from rich.table import Column, Table
 
 from mts1b.config import Settings, load_settings
 from mts1b.foundation.errors import InputError, MtsError
+from mts1b.research.accounting import Accounting
 from mts1b.research.summary import SweepSummary, WalkForwardSummary
+
+FOLDS_SHOWN_MAX = 20
+"""Rows of a printed table of folds."""
 
 
 def run_as_program(command: Callable[..., object]) -> None:
@@ -83,26 +89,68 @@ def print_sweep(summary: SweepSummary, rows: int = 5, console: Console | None = 
         f"{summary.sharpe_by_luck:.3f}; deflated Sharpe ratio {summary.deflated_sharpe:.3f}",
         soft_wrap=True,
     )
+    print_accounting(console, summary.accounting)
+    for warning in summary.warnings:
+        console.print(f"warning: {warning}", soft_wrap=True)
     if summary.walk_forward is not None:
         print_walk_forward(console, summary.walk_forward, summary.swept)
     console.print(f"table: {summary.table}", soft_wrap=True)
 
 
+def print_accounting(console: Console, found: Accounting) -> None:
+    """What the trials do to the best of them, a line for each question."""
+    lines = [
+        f"independent trials: about {found.independent_trials:,.1f} (effective rank of {found.trials_sampled} trials' "
+        f"returns); so many worthless ones would show {found.sharpe_by_luck:.3f}; deflated Sharpe ratio "
+        f"{found.deflated_sharpe:.3f}",
+        f"probability that the best one's true Sharpe is above 0, had it been the only trial: "
+        f"{found.probabilistic_sharpe:.3f}",
+        f"bars needed to claim that with 95 % confidence: {_count(found.track_record_bars)}",
+    ]
+    if found.overfitting is not None:
+        over = found.overfitting
+        lines.append(
+            f"probability of backtest overfitting {over.pbo:.3f}; the choice loses out of sample in {over.loss:.1%} "
+            f"of {over.splits:,} splits (CSCV, {over.blocks} blocks, {over.trials:,} trials)"
+        )
+    if found.superiority is not None:
+        test = found.superiority
+        lines.append(
+            f"Hansen's test of {test.models} declared combinations against buy and hold: p = {test.p_value:.3f} "
+            f"({test.lower:.3f} to {test.upper:.3f})"
+        )
+    for line in lines:
+        console.print(line, soft_wrap=True)
+
+
+def _count(bars: float | None) -> str:
+    return "no number is enough" if bars is None else f"{math.ceil(bars):,}"
+
+
 def print_walk_forward(console: Console, found: WalkForwardSummary, swept: tuple[str, ...]) -> None:
     """The folds with what they chose of the `swept` parameters, and the joined out-of-sample result."""
     judged_on = Column("judged on", no_wrap=True)
-    chosen = Column("chosen before", no_wrap=True)
+    chosen = Column("chosen", no_wrap=True)
     table = Table("fold", judged_on, chosen, "Sharpe in", "out", "return", box=SIMPLE, padding=(0, 1))
-    for place, fold in enumerate(found.folds, start=1):
+    for place, fold in enumerate(found.folds[:FOLDS_SHOWN_MAX], start=1):
         table.add_row(
             str(place),
-            " to ".join(fold.test_dates),
+            ", ".join(" to ".join(dates) for dates in fold.tests),
             " ".join(f"{name}={fold.params[name]:g}" for name in swept),
             f"{fold.train['sharpe']:.3f}",
             f"{fold.test['sharpe']:.3f}",
             f"{fold.test['total_return']:.2%}",
         )
     console.print(table)
+    if len(found.folds) > FOLDS_SHOWN_MAX:
+        console.print(f"and {len(found.folds) - FOLDS_SHOWN_MAX} folds more")
+    if len(found.paths) > 1:
+        sharpes = sorted(path.sharpe for path in found.paths)
+        console.print(
+            f"{len(sharpes)} paths: Sharpe {sharpes[0]:.3f} to {sharpes[-1]:.3f}, median "
+            f"{statistics.median(sharpes):.3f}; below in equal money of all",
+            soft_wrap=True,
+        )
     console.print(
         f"out of sample: Sharpe {found.sharpe:.3f}, return {found.total_return:.2%}, max drawdown "
         f"{found.max_drawdown:.2%}, probability that the true Sharpe is above 0: {found.probabilistic_sharpe:.3f}",

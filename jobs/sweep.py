@@ -36,6 +36,11 @@ CommissionOption = Annotated[float, typer.Option("--commission-bps", help="Of th
 SpreadOption = Annotated[float, typer.Option("--half-spread-bps", help="Of the traded value.")]
 BackendOption = Annotated[str, typer.Option("--backend", help="cpu, or reference (slow, readable).")]
 TopOption = Annotated[int, typer.Option("--top", help="How many of the best to report.")]
+MetricsOption = Annotated[str, typer.Option("--metrics", help="default, or full: statistics of trades too.")]
+SpaOption = Annotated[
+    list[str] | None,
+    typer.Option("--spa", help="Hansen's test over this grid (as --grid), declared before the sweep is run."),
+]
 JsonOption = Annotated[str | None, typer.Option("--json", help="Write the result to this file; - for standard output.")]
 DataDirOption = Annotated[
     Path | None, typer.Option("--data-dir", readable=False, help="Data directory of the stack and the lake.")
@@ -96,6 +101,8 @@ def command(
     half_spread_bps: SpreadOption = DEFAULT_COSTS.half_spread_bps,
     backend: BackendOption = "cpu",
     top: TopOption = 10,
+    metrics: MetricsOption = "default",
+    spa: SpaOption = None,
     json_file: JsonOption = None,
     data_dir: DataDirOption = None,
     local: LocalOption = False,
@@ -112,6 +119,8 @@ def command(
         execution=Execution(commission_bps, half_spread_bps),
         backend=backend,
         top=top,
+        metrics=metrics,
+        subset=tuple(spa or ()),
     )
     report(request, f"sweep {strategy}", data_dir, local, json_file)
 

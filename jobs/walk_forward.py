@@ -1,4 +1,4 @@
-"""Walk-forward validation of a grid on the Ray cluster; `mts walk-forward` is the same function."""
+"""Cross-validation of a grid on the Ray cluster; `mts walk-forward` is the same function."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from jobs.sweep import (
     IntervalOption,
     JsonOption,
     LocalOption,
+    MetricsOption,
+    SpaOption,
     SpreadOption,
     StartOption,
     StrategyOption,
@@ -26,20 +28,33 @@ from jobs.sweep import (
     report,
 )
 from mts1b.backtester import Execution
-from mts1b.research.request import SweepRequest, WalkForwardWindows
+from mts1b.research.folds import Validation
+from mts1b.research.request import SweepRequest
 
-TrainOption = Annotated[int, typer.Option("--train-bars", help="Bars on which parameters are chosen.")]
+SchemeOption = Annotated[str, typer.Option("--scheme", help="rolling, anchored, kfold or combinatorial.")]
+TrainOption = Annotated[
+    int, typer.Option("--train-bars", help="Bars on which parameters are chosen (anchored: first).")
+]
 TestOption = Annotated[int, typer.Option("--test-bars", help="Bars after them on which the choice is judged.")]
-EmbargoOption = Annotated[int, typer.Option("--embargo-bars", help="Bars left out between the two.")]
+PurgeOption = Annotated[int, typer.Option("--purge-bars", help="Bars of training left out on both sides of a test.")]
+EmbargoOption = Annotated[int, typer.Option("--embargo-bars", help="Further bars of training left out after a test.")]
+FoldsOption = Annotated[int, typer.Option("--folds", help="Parts that kfold and combinatorial cut the history into.")]
+TestFoldsOption = Annotated[int, typer.Option("--test-folds", help="Of them, judged at once (combinatorial).")]
+
+DEFAULTS = Validation()
 
 
 def command(
     strategy: StrategyOption,
     grid: GridOption = None,
     where: WhereOption = None,
-    train_bars: TrainOption = 756,
-    test_bars: TestOption = 252,
-    embargo_bars: EmbargoOption = 0,
+    scheme: SchemeOption = DEFAULTS.scheme,
+    train_bars: TrainOption = DEFAULTS.train,
+    test_bars: TestOption = DEFAULTS.test,
+    purge_bars: PurgeOption = DEFAULTS.purge,
+    embargo_bars: EmbargoOption = DEFAULTS.embargo,
+    folds: FoldsOption = DEFAULTS.folds,
+    test_folds: TestFoldsOption = DEFAULTS.test_folds,
     symbols: SymbolsOption = "all",
     start: StartOption = None,
     end: EndOption = None,
@@ -48,11 +63,13 @@ def command(
     half_spread_bps: SpreadOption = DEFAULT_COSTS.half_spread_bps,
     backend: BackendOption = "cpu",
     top: TopOption = 10,
+    metrics: MetricsOption = "default",
+    spa: SpaOption = None,
     json_file: JsonOption = None,
     data_dir: DataDirOption = None,
     local: LocalOption = False,
 ) -> None:
-    """Choose parameters on rolling train windows and judge them on the bars that follow, in one pass over the grid."""
+    """Choose parameters on part of the history and judge them on the rest, fold by fold, in one pass over the grid."""
     request = SweepRequest(
         strategy=strategy,
         grid=tuple(grid or ()),
@@ -64,7 +81,9 @@ def command(
         execution=Execution(commission_bps, half_spread_bps),
         backend=backend,
         top=top,
-        windows=WalkForwardWindows(train_bars, test_bars, embargo_bars),
+        validation=Validation(scheme, train_bars, test_bars, purge_bars, embargo_bars, folds, test_folds),
+        metrics=metrics,
+        subset=tuple(spa or ()),
     )
     report(request, f"walk-forward {strategy}", data_dir, local, json_file)
 

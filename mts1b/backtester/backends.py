@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mts1b.backtester import cpu, reference
-from mts1b.backtester.evaluation import Evaluation, Periods, check_periods
+from mts1b.backtester.evaluation import Evaluation, Periods, check_edges, check_periods
 from mts1b.backtester.execution import Execution, check_prices
 from mts1b.foundation.errors import InputError, unknown_name
 from mts1b.strategy.definition import Strategy, Values
@@ -40,12 +41,15 @@ def evaluate(
     backend: str = "cpu",
     periods: Periods | None = None,
     keep_returns: bool = False,
+    edges: Sequence[int] | None = None,
+    trades: bool = False,
 ) -> Evaluation:
     """Backtest every combination over the panel, names in equal shares of NAV (`mts1b.backtester.execution`).
 
     `combos`: parameter name -> array [C]; names left out take their default. Row-major grids (the last parameter
     fastest) are fastest. `periods`: row ranges (start, stop) to take metrics over, from the one pass; metrics are then
-    [P, C], else [C] over the whole history. `keep_returns`: also the returns by bar, [C, T].
+    [P, C], else [C] over the whole history. `keep_returns`: also the returns by bar, [C, T]. `edges`: also sums over
+    the blocks of bars between them, from which any union of blocks is judged; `trades`: also those of round trips.
     One thread, no memory beyond a fixed multiple of the combinations and the panel. InputError for unknown or
     out-of-range parameters, windows longer than the history, weights that are not finite; DataError for bad prices.
     """
@@ -55,9 +59,10 @@ def evaluate(
     _check_panel(panel)
     strategy.check_history(columns, len(panel.ts_ns))
     chosen = check_periods(periods, len(panel.ts_ns))
-    result: Evaluation = BACKENDS[backend](strategy, columns, panel, execution, chosen, keep_returns)
+    cut = check_edges([0, len(panel.ts_ns)] if trades and edges is None else edges, len(panel.ts_ns))
+    result: Evaluation = BACKENDS[backend](strategy, columns, panel, execution, chosen, keep_returns, cut, trades)
     if periods is None:
-        result = Evaluation({name: table[0] for name, table in result.metrics.items()}, result.returns)
+        result = replace(result, metrics={name: table[0] for name, table in result.metrics.items()})
     return result
 
 

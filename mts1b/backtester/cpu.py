@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from mts1b.backtester.lanes import Kernel, kernel_of, tabled_parameters
 from mts1b.backtester.layout import Layout, plan
 from mts1b.backtester.summary import BARS_PER_YEAR, SPREAD_MIN, SUMMARY_ROWS
 from mts1b.backtester.tables import Tables
+from mts1b.backtester.trade_lanes import block_summary, follower_of
+from mts1b.quantkit.blocks import BLOCK_ROWS
+from mts1b.quantkit.trades import merge_trades, no_trades
 from mts1b.strategy.definition import Strategy
 from mts1b.strategy.ops import Kind
 from mts1b.strategy.panel import Panel
@@ -31,12 +35,16 @@ STACK_BYTES_MAX = 64 << 20
 
 @dataclass(frozen=True)
 class Sums:
-    """What J jobs accumulate over the names: returns [J, T * lanes], and by segment of time [J, K, lanes]."""
+    """What J jobs accumulate over the names: returns [J, T * lanes], and by segment of time [J, K, lanes].
+
+    `ended`: the sums of `mts1b.quantkit.trades`, where they are wanted.
+    """
 
     returns: Floats
     traded: Floats
     changed: Floats
     gross: Floats
+    ended: tuple[Floats, ...] = ()
 
     def part(self, jobs: slice) -> tuple[Floats, ...]:
         return self.returns[jobs], self.traded[jobs], self.changed[jobs], self.gross[jobs]
@@ -49,25 +57,32 @@ def evaluate(
     execution: Execution,
     periods: list[tuple[int, int]],
     keep_returns: bool,
+    edges: NDArray[np.int64] | None = None,
+    trades: bool = False,
 ) -> Evaluation:
     """As `mts1b.backtester.evaluate`, arguments already checked; metrics are [P, C]."""
     layout = plan(combos, tabled_parameters(strategy.root))
     kernel = kernel_of(strategy.root, layout.lanes, layout.inner)
     bars, names = panel.close.shape
-    bounds = np.unique(np.array([0, bars, *(edge for period in periods for edge in period)], dtype=np.int64))
-    sums = _new_sums(len(layout.jobs), bars, layout.lanes, len(bounds) - 1)
+    cuts = [0, bars, *(edge for period in periods for edge in period), *([] if edges is None else edges.tolist())]
+    bounds = np.unique(np.array(cuts, dtype=np.int64))
+    sums = _new_sums(len(layout.jobs), bars, layout.lanes, len(bounds) - 1, trades)
     program = program_of(strategy.root)
     fields = program.fields(panel)
     moved = moves(panel)
+    follow = follower_of(strategy.root, kernel) if trades else None
     for group in _groups(kernel, program, bars, names):
         tables = Tables(program, kernel, {key: table[group] for key, table in fields.items()}, names)
-        _run_group(kernel, layout, tables, _cut(moved, group), bounds, execution.cost, sums)
+        _run_group(kernel, layout, tables, _cut(moved, group), bounds, execution.cost, sums, follow)
     check_finite(strategy.name, combos, np.isfinite(sums.gross.sum(axis=1))[layout.job, layout.lane])
-    return _collect(kernel, layout, sums, bounds, periods, names, execution.cost, keep_returns)
+    found = _collect(kernel, layout, sums, bounds, periods, names, execution.cost, keep_returns)
+    return found if edges is None else _with_blocks(found, kernel, layout, sums, bounds, edges, names)
 
 
-def _new_sums(jobs: int, bars: int, lanes: int, segments: int) -> Sums:
-    return Sums(np.zeros((jobs, bars * lanes)), *(np.zeros((jobs, segments, lanes)) for _ in range(3)))
+def _new_sums(jobs: int, bars: int, lanes: int, segments: int, trades: bool) -> Sums:
+    ended = tuple(no_trades(jobs, segments, lanes)) if trades else ()
+    traded, changed, gross = (np.zeros((jobs, segments, lanes)) for _ in range(3))
+    return Sums(np.zeros((jobs, bars * lanes)), traded, changed, gross, ended)
 
 
 def _groups(kernel: Kernel, program: Program, bars: int, names: int) -> list[slice]:
@@ -104,6 +119,7 @@ def _run_group(
     bounds: NDArray[np.int64],
     cost: float,
     sums: Sums,
+    follow: Any = None,
 ) -> None:
     """Add one group of names to the sums of every job; a block's tables are built once for all jobs that share it."""
     blocks: dict[str, tuple[tuple[object, ...], Floats]] = {}
@@ -117,6 +133,8 @@ def _run_group(
         prices = (moved.overnight, moved.intraday, moved.drift, moved.tradable)
         takes = _takes(kernel, fixed, inner, tables.names)
         kernel.run(*reads, which, *takes, *prices, bounds, cost, returns, *memory, *accumulated)
+        if follow is not None:
+            follow(*reads, which, *takes, *prices, bounds, cost, *(ended[batch] for ended in sums.ended))
 
 
 def _reads(
@@ -191,3 +209,34 @@ def _collect(
             by_lane["costs"][p, j] = traded * cost
     metrics = {name: np.ascontiguousarray(table[:, layout.job, layout.lane]) for name, table in by_lane.items()}
     return Evaluation(metrics, kept)
+
+
+def _with_blocks(
+    found: Evaluation,
+    kernel: Kernel,
+    layout: Layout,
+    sums: Sums,
+    bounds: NDArray[np.int64],
+    edges: NDArray[np.int64],
+    names: int,
+) -> Evaluation:
+    """Add what is kept of each block between `edges`. The returns of `sums` are those of the portfolio by now."""
+    count, lanes = len(edges) - 1, kernel.lanes
+    rows = np.empty((len(BLOCK_ROWS), count, len(layout.jobs), lanes))
+    summary = np.empty((len(BLOCK_ROWS), count, lanes))
+    for j in range(len(layout.jobs)):
+        block_summary()(sums.returns[j].reshape(-1, lanes), edges, summary)
+        rows[:, :, j] = summary
+    starts = np.searchsorted(bounds, edges)
+    segments = [slice(a, b) for a, b in zip(starts[:-1], starts[1:], strict=True)]
+    traded, changed, gross = (
+        np.stack([table[:, inside].sum(axis=1) for inside in segments])
+        for table in (sums.traded, sums.changed, sums.gross)
+    )
+    blocks = np.concatenate([rows, np.stack([traded / names, changed, gross / names])])
+    ended = None
+    if sums.ended:
+        whole = np.stack(sums.ended).swapaxes(1, 2)  # sums, segments, jobs, lanes
+        parts = [merge_trades(whole[:, inside]) for inside in segments]
+        ended = np.ascontiguousarray(np.stack(parts, axis=1)[:, :, layout.job, layout.lane])
+    return replace(found, blocks=np.ascontiguousarray(blocks[:, :, layout.job, layout.lane]), trades=ended)

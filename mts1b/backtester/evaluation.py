@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mts1b.foundation.errors import InputError
+from mts1b.quantkit.blocks import BLOCK_ROWS, merge
+from mts1b.quantkit.metrics import BARS_PER_YEAR
 
 Floats = NDArray[np.float64]
 Periods = Sequence[tuple[int, int]]
@@ -18,7 +20,10 @@ METRICS = (
     "cagr",
     "volatility",
     "sharpe",
+    "sortino",
+    "calmar",
     "max_drawdown",
+    "max_drawdown_bars",
     "skew",
     "kurtosis",
     "turnover",
@@ -26,7 +31,7 @@ METRICS = (
     "exposure",
     "costs",
 )
-"""Names of all metrics, in the order of result tables. The first seven are those of `mts1b.quantkit.metrics`.
+"""Names of all metrics, in the order of result tables. The first ten are those of `mts1b.quantkit.metrics`.
 
 turnover   notional traded, both ways, as a multiple of NAV a year of 252 bars
 trades     changes of a name's target (entries, exits, resizings), restoring drift not counted
@@ -34,19 +39,54 @@ exposure   mean over bars of the sum of absolute weights, 1.0 = fully invested
 costs      sum of costs paid, as a fraction of NAV
 """
 
-RETURN_METRICS = METRICS[:7]
+RETURN_METRICS = METRICS[:10]
+
+BLOCK_FIELDS = (*BLOCK_ROWS, "traded", "changed", "gross")
+"""Rows of `Evaluation.blocks`: those of `mts1b.quantkit.blocks`, then a block's sums of notional traded (a multiple of
+NAV), of changes of targets and of gross weight."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """`metrics[name]` is float64 [C], or [P, C] when periods were given. `returns` is [C, T], when asked for."""
+    """`metrics[name]` is float64 [C], or [P, C] when periods were given. `returns` is [C, T], when asked for.
+
+    `blocks` [len(BLOCK_FIELDS), K, C]: sums over the K blocks between the `edges` asked for, which `merged` joins.
+    `trades` [len(TRADE_SUMS), K, C]: sums of the trades that ended in each block, when asked for.
+    """
 
     metrics: Mapping[str, Floats]
     returns: Floats | None = None
+    blocks: Floats | None = None
+    trades: Floats | None = None
 
     @property
     def combinations(self) -> int:
         return int(self.metrics["sharpe"].shape[-1])
+
+
+def merged(blocks: Floats, bars: NDArray[np.int64], chosen: Sequence[int], cost: float) -> dict[str, Floats]:
+    """Metrics [C] of the `chosen` blocks joined: those of `mts1b.quantkit.blocks.merge`, and what trading did in them.
+
+    `blocks` as of `Evaluation`, `bars` [K] the bars of each; `cost` of a trade as a fraction of its notional.
+    """
+    traded, changed, gross = blocks[len(BLOCK_ROWS) :, list(chosen)].sum(axis=1)
+    count = int(bars[list(chosen)].sum())
+    return merge(blocks, bars, chosen) | {
+        "turnover": traded / count * BARS_PER_YEAR,
+        "trades": changed,
+        "exposure": gross / count,
+        "costs": traded * cost,
+    }
+
+
+def check_edges(edges: Sequence[int] | None, bars: int) -> NDArray[np.int64] | None:
+    """Edges of blocks: bar numbers that strictly increase, from 0 to `bars` at most."""
+    if edges is None:
+        return None
+    chosen = np.asarray(edges, dtype=np.int64)
+    if len(chosen) < 2 or chosen[0] < 0 or chosen[-1] > bars or not bool(np.all(np.diff(chosen) > 0)):
+        raise InputError("edges", tuple(edges), f"must strictly increase within 0 to {bars}", "give block edges")
+    return chosen
 
 
 def check_finite(strategy: str, columns: Mapping[str, Floats], finite: NDArray[np.bool_]) -> None:

@@ -127,9 +127,10 @@ def ingest_sample(settings: Settings, console: Console) -> Panel:
 
 def sweep_request() -> SweepRequest:
     """The sweep of the quickstart: every fold of the walk-forward comes from the same pass."""
-    from mts1b.research.request import SweepRequest, WalkForwardWindows
+    from mts1b.research.folds import Validation
+    from mts1b.research.request import SweepRequest
 
-    return SweepRequest(strategy=STRATEGY, grid=GRID, where=WHERE, windows=WalkForwardWindows())
+    return SweepRequest(strategy=STRATEGY, grid=GRID, where=WHERE, validation=Validation())
 
 
 def sweep_grid(request: SweepRequest, settings: Settings, clock: Clock) -> SweepSummary:

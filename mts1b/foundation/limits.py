@@ -21,6 +21,9 @@ CHUNKS_IN_FLIGHT_PER_CPU = 3
 TOP_K_MAX = 1_000
 """Best combinations that a sweep keeps with their full curves."""
 
+FOLDS_MAX = 1_000
+"""Folds of one cross-validation: each adds columns to every row of a sweep's table."""
+
 TICK = "0.0001"
 """Smallest price step of the sample's instruments; the lake quantises prices to it."""
 

@@ -44,7 +44,7 @@ def volatility(returns: Floats, bars_per_year: int = BARS_PER_YEAR) -> Floats:
 
 def sharpe(returns: Floats, bars_per_year: int = BARS_PER_YEAR) -> Floats:
     """Mean over standard deviation (ddof 1), times sqrt(bars a year); risk-free rate 0. A flat series: 0."""
-    return _ratio(_mean(returns), _spread(returns)) * np.sqrt(bars_per_year)
+    return ratio(_mean(returns), _spread(returns)) * np.sqrt(bars_per_year)
 
 
 def downside_risk(returns: Floats, bars_per_year: int = BARS_PER_YEAR) -> Floats:
@@ -54,7 +54,7 @@ def downside_risk(returns: Floats, bars_per_year: int = BARS_PER_YEAR) -> Floats
 
 def sortino(returns: Floats, bars_per_year: int = BARS_PER_YEAR) -> Floats:
     """Mean a year over downside risk; risk-free rate 0."""
-    return _ratio(_mean(returns) * bars_per_year, downside_risk(returns, bars_per_year))
+    return ratio(_mean(returns) * bars_per_year, downside_risk(returns, bars_per_year))
 
 
 def drawdown(returns: Floats) -> Floats:
@@ -65,25 +65,34 @@ def drawdown(returns: Floats) -> Floats:
 
 
 def max_drawdown(returns: Floats) -> Floats:
-    """The deepest drawdown, a negative fraction, or 0."""
-    return np.min(drawdown(returns), axis=-1, initial=0.0)
+    """The deepest drawdown, a negative fraction, or 0. Ruin (worth <= 0) is -1, whatever is owed beyond it."""
+    return np.maximum(np.min(drawdown(returns), axis=-1, initial=0.0), -1.0)
+
+
+def max_drawdown_bars(returns: Floats) -> Floats:
+    """Bars of the longest time below a high (the start, 1.0, included); one that lasts counts to the end."""
+    worth = equity(returns)
+    under = worth < np.maximum(np.maximum.accumulate(worth, axis=-1), 1.0)
+    counted = np.cumsum(under, axis=-1)
+    before = np.maximum.accumulate(np.where(under, 0, counted), axis=-1)
+    return np.max(counted - before, axis=-1, initial=0).astype(np.float64)
 
 
 def calmar(returns: Floats, bars_per_year: int = BARS_PER_YEAR) -> Floats:
     """CAGR over the size of the deepest drawdown."""
-    return _ratio(cagr(returns, bars_per_year), -max_drawdown(returns))
+    return ratio(cagr(returns, bars_per_year), -max_drawdown(returns))
 
 
 def omega(returns: Floats, threshold: float = 0.0) -> Floats:
     """Sum of what exceeds `threshold` (a return a bar) over the sum of what falls short of it."""
     excess = returns - threshold
-    return _ratio(np.nansum(np.maximum(excess, 0.0), axis=-1), -np.nansum(np.minimum(excess, 0.0), axis=-1))
+    return ratio(np.nansum(np.maximum(excess, 0.0), axis=-1), -np.nansum(np.minimum(excess, 0.0), axis=-1))
 
 
 def tail_ratio(returns: Floats) -> Floats:
     """Size of the 95th percentile over the size of the 5th (linear interpolation)."""
     high, low = np.percentile(np.nan_to_num(returns, nan=0.0), [95.0, 5.0], axis=-1)
-    return _ratio(np.abs(high), np.abs(low))
+    return ratio(np.abs(high), np.abs(low))
 
 
 def stability(returns: Floats) -> Floats:
@@ -119,13 +128,14 @@ def _spread(values: Floats) -> Floats:
 
 def _standard_moment(values: Floats, order: int) -> Floats:
     centred = values - _mean(values)[..., None]
-    return _ratio(_mean(centred**order), _floored(np.sqrt(_mean(centred**2))) ** order)
+    return ratio(_mean(centred**order), _floored(np.sqrt(_mean(centred**2))) ** order)
 
 
 def _floored(spread: Floats) -> Floats:
     return np.where(spread < SPREAD_MIN, 0.0, spread)
 
 
-def _ratio(top: Floats, bottom: Floats) -> Floats:
+def ratio(top: Floats, bottom: Floats) -> Floats:
+    """`top / bottom`, 0 where `bottom` is 0."""
     safe = np.where(bottom == 0.0, 1.0, bottom)
     return np.where(bottom == 0.0, 0.0, top / safe)

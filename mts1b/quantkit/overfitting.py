@@ -10,14 +10,24 @@ from __future__ import annotations
 import math
 from statistics import NormalDist
 
+import numpy as np
+from numpy.typing import NDArray
+
+from mts1b.quantkit.metrics import SPREAD_MIN
+
 EULER_GAMMA = 0.5772156649015329
 NORMAL = NormalDist()
 
 
-def expected_maximum(trials: int) -> float:
-    """Expected maximum of `trials` independent standard normals, by the extreme-value approximation. One trial: 0."""
-    if trials < 2:
+def expected_maximum(trials: float) -> float:
+    """Expected maximum of `trials` independent standard normals, by the extreme-value approximation. One trial: 0.
+
+    An estimated number of trials need not be whole; between 1 and 2 it is drawn straight from 0 to the value at 2.
+    """
+    if trials <= 1.0:
         return 0.0
+    if trials < 2.0:
+        return (trials - 1.0) * expected_maximum(2.0)
     first = NORMAL.inv_cdf(1.0 - 1.0 / trials)
     second = NORMAL.inv_cdf(1.0 - 1.0 / (trials * math.e))
     return (1.0 - EULER_GAMMA) * first + EULER_GAMMA * second
@@ -36,14 +46,14 @@ def probabilistic_sharpe(
     return NORMAL.cdf((sharpe - benchmark) * math.sqrt(observations - 1) / math.sqrt(spread))
 
 
-def expected_maximum_sharpe(trials: int, variance_of_trials: float) -> float:
+def expected_maximum_sharpe(trials: float, variance_of_trials: float) -> float:
     """Best Sharpe ratio that `trials` worthless strategies show by luck, given the variance of Sharpe across trials."""
     return math.sqrt(max(variance_of_trials, 0.0)) * expected_maximum(trials)
 
 
 def deflated_sharpe(
     sharpe: float,
-    trials: int,
+    trials: float,
     variance_of_trials: float,
     observations: int,
     skewness: float = 0.0,
@@ -55,6 +65,36 @@ def deflated_sharpe(
     """
     benchmark = expected_maximum_sharpe(trials, variance_of_trials)
     return probabilistic_sharpe(sharpe, benchmark, observations, skewness, kurtosis)
+
+
+def effective_rank(returns: NDArray[np.float64]) -> float:
+    """How many uncorrelated series `returns` [N, T] are worth: exp of the entropy of their correlation's eigenvalues.
+
+    Roy and Vetterli, "The effective rank" (2007). Equal series are 1, N uncorrelated ones N. Flat ones are left out; 0
+    when all are flat.
+    """
+    centred = returns - returns.mean(axis=1, keepdims=True)
+    size = np.sqrt((centred**2).sum(axis=1, keepdims=True))
+    moving = size[:, 0] > SPREAD_MIN * math.sqrt(returns.shape[1])
+    if not moving.any():
+        return 0.0
+    unit = centred[moving] / size[moving]
+    gram = unit @ unit.T if len(unit) <= unit.shape[1] else unit.T @ unit
+    weights = np.linalg.eigvalsh(gram)
+    weights = weights[weights > 0.0] / weights[weights > 0.0].sum()
+    return float(np.exp(-(weights * np.log(weights)).sum()))
+
+
+def independent_trials(sample: NDArray[np.float64], trials: int) -> float:
+    """Estimate of the number of independent trials among `trials`, from the returns `sample` [N, T] of some of them.
+
+    The effective rank of the sample, at least 1. A sample whose rank is over half of its size does not bound that of
+    all: then every trial counts.
+    """
+    rank = effective_rank(sample)
+    if len(sample) < trials and rank > len(sample) / 2:
+        return float(trials)
+    return min(max(rank, 1.0), float(trials))
 
 
 def minimum_track_record(

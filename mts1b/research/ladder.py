@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import polars as pl
 
 from mts1b.backtester.backends import BACKENDS
 from mts1b.foundation.clock import NS_PER_S, Clock
 from mts1b.foundation.errors import InputError, unknown_name
 from mts1b.foundation.limits import TOP_K_MAX
-from mts1b.quantkit.metrics import BARS_PER_YEAR
+from mts1b.quantkit.metrics import BARS_PER_YEAR, equity
 from mts1b.quantkit.overfitting import deflated_sharpe, expected_maximum_sharpe
+from mts1b.research.accounting import account, check_subset
 from mts1b.research.chunks import SweepWork, evaluate_chunk
-from mts1b.research.plan import SweepPlan, SweepSpec, plan_sweep
+from mts1b.research.curves import returns_of
+from mts1b.research.plan import METRIC_SETS, SweepPlan, SweepSpec, plan_sweep
 from mts1b.research.reduction import Reduction, Row
 from mts1b.research.runner import Runner
 from mts1b.research.store import SweepStore
-from mts1b.research.summary import SweepSummary
+from mts1b.research.summary import TOP_CURVES, SweepSummary
 from mts1b.research.walk_forward import judge_folds
 from mts1b.strategy.panel import Panel
 
@@ -75,8 +79,8 @@ def run_sweep(
         reduction.add(chunk, rows)
         done += 1
         tell()
-    elapsed_s = (clock.monotonic_ns() - started) / NS_PER_S
-    summary = _sum_up(spec, panel, plan, store, reduction, len(finished), elapsed_s)
+    summary = _sum_up(spec, panel, plan, store, reduction, runner, len(finished))
+    summary = replace(summary, seconds=(clock.monotonic_ns() - started) / NS_PER_S)
     store.write_json("summary.json", summary.to_dict())
     return summary
 
@@ -87,11 +91,15 @@ def check_spec(spec: SweepSpec, panel: Panel) -> None:
         raise InputError("top", spec.top_k, "out of range", f"ask for 1 to {TOP_K_MAX}")
     if spec.backend not in BACKENDS:
         raise unknown_name("backend", spec.backend, BACKENDS)
+    if spec.metrics not in METRIC_SETS:
+        raise unknown_name("metrics", spec.metrics, METRIC_SETS)
+    check_subset(spec.subset)
     bars = len(panel.ts_ns)
     # A window is longest at one end of its axis, so the corners of the grid bound every combination.
-    for place in (0, -1):
-        corner = {axis.name: axis.values[place] for axis in spec.grid.axes}
-        spec.strategy.check_history(corner, bars)
+    for grid in [spec.grid] if spec.subset is None else [spec.grid, spec.subset]:
+        for place in (0, -1):
+            corner = {axis.name: axis.values[place] for axis in grid.axes}
+            spec.strategy.check_history(corner, bars)
 
 
 def _sum_up(
@@ -100,8 +108,8 @@ def _sum_up(
     plan: SweepPlan,
     store: SweepStore,
     reduction: Reduction,
+    runner: Runner,
     skipped: int,
-    elapsed_s: float,
 ) -> SweepSummary:
     bars, names = panel.close.shape
     top = reduction.top()
@@ -110,6 +118,7 @@ def _sum_up(
     best = top[0]
     trials = reduction.sharpe_moments()
     per_bar = trials.variance / BARS_PER_YEAR
+    _store_curves(spec, panel, store, top)
     return SweepSummary(
         key=plan.key,
         strategy=spec.strategy.name,
@@ -128,13 +137,23 @@ def _sum_up(
         top=tuple(_shown(row) for row in top),
         chunks_computed=len(plan.chunks) - skipped,
         chunks_skipped=skipped,
-        seconds=elapsed_s,
+        seconds=0.0,
         table=store.table,
         folder=str(store.folder),
         data_version=panel.data_version,
         code_version=plan.manifest["code"],
+        accounting=account(spec, panel, plan, store, runner, best, trials),
+        warnings=spec.warnings,
         walk_forward=judge_folds(spec, panel, reduction.choices()) if spec.folds else None,
     )
+
+
+def _store_curves(spec: SweepSpec, panel: Panel, store: SweepStore, top: Sequence[Row]) -> None:
+    """Worth of 1.0 after each bar for each of the best rows, beside the table: columns `rank1`, `rank2`, ..."""
+    params = [{name: row[name] for name in spec.strategy.params} for row in top]
+    curves = equity(returns_of(spec.strategy, params, panel, spec.execution, spec.backend))
+    ranked = {f"rank{place}": curve for place, curve in enumerate(curves, start=1)}
+    store.write_table(TOP_CURVES, pl.DataFrame({"ts_ns": panel.ts_ns, **ranked}))
 
 
 def _shown(row: Row) -> Row:

@@ -19,7 +19,8 @@ from typing import Any
 from mts1b.backtester import Execution
 from mts1b.foundation.ids import DIGEST_BYTES, digest
 from mts1b.foundation.limits import CHUNK_BAR_STEPS, CHUNK_COMBINATIONS_MAX, CHUNK_COMBINATIONS_MIN
-from mts1b.research.folds import Fold
+from mts1b.quantkit.cscv import block_edges, usable_blocks
+from mts1b.research.folds import Cuts, Fold
 from mts1b.research.grid import Grid
 from mts1b.strategy import Strategy
 from mts1b.strategy.panel import Panel
@@ -27,11 +28,18 @@ from mts1b.strategy.panel import Panel
 CHUNKS_WANTED = 8
 """Chunks of a sweep at least, while they stay above the smallest worth handing out."""
 
+CSCV_BLOCKS = ((5_000, 16), (50_000, 12))
+"""Blocks of CSCV by the combinations of a grid up to which they are used; beyond all, 10: the work for each combination
+grows with the splits, C(16, 8) = 12,870, C(12, 6) = 924, C(10, 5) = 252."""
+
+METRIC_SETS = ("default", "full")
+
 DECIDING_SOURCES = (
     ("mts1b.quantkit", "*.py"),
     ("mts1b.strategy", "*.py"),
     ("mts1b.backtester", "*.py"),
     ("mts1b.research", "chunks.py"),
+    ("mts1b.research", "folds.py"),
     ("mts1b.research", "grid.py"),
 )
 """Package and pattern of the files whose source decides the rows of a sweep."""
@@ -41,7 +49,11 @@ DECIDING_LIBRARIES = ("numpy", "numba")
 
 @dataclass(frozen=True, slots=True)
 class SweepSpec:
-    """What is to be computed. `folds` empty: the whole range only. `top_k` is how many of the best are reported."""
+    """What is to be computed. `folds` empty: the whole range only. `metrics`: "full" adds statistics of trades.
+
+    `top_k` is how many of the best are reported; `subset`: the combinations that Hansen's test is made over, chosen
+    before anything is known; `warnings`: what a reader must know of the data. These three change no row.
+    """
 
     strategy: Strategy
     grid: Grid
@@ -49,13 +61,20 @@ class SweepSpec:
     backend: str = "cpu"
     folds: tuple[Fold, ...] = ()
     top_k: int = 10
+    metrics: str = "default"
+    subset: Grid | None = None
+    warnings: tuple[str, ...] = ()
 
-    def periods(self, bars: int) -> list[tuple[int, int]]:
-        """Bar ranges [start, stop) in the order of an evaluation: the whole, then train and test of each fold."""
-        spans = [(0, bars)]
-        for fold in self.folds:
-            spans += [fold.train, fold.test]
-        return spans
+    def cscv_edges(self, bars: int) -> list[int]:
+        """Edges of the blocks of CSCV; empty when the history is too short for it."""
+        combinations = self.grid.size()
+        wanted = next((blocks for most, blocks in CSCV_BLOCKS if combinations <= most), 10)
+        blocks = usable_blocks(bars, wanted)
+        return block_edges(bars, blocks) if blocks else []
+
+    def cuts(self, bars: int) -> Cuts:
+        """The blocks of bars of which sums are kept: those of CSCV, cut where a fold's spans begin and end."""
+        return Cuts.at(bars, self.folds, self.cscv_edges(bars))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +126,9 @@ def plan_sweep(spec: SweepSpec, panel: Panel) -> SweepPlan:
         "execution": asdict(spec.execution),
         "backend": spec.backend,
         "code": code_version(),
-        "periods": spec.periods(bars),
+        "metrics": spec.metrics,
+        "folds": [asdict(fold) for fold in spec.folds],
+        "cscv_edges": spec.cscv_edges(bars),
     }
     key = digest("sweep", json.dumps(manifest, sort_keys=True))
     return SweepPlan(key, manifest, tuple(_chunks(spec.grid, size, key)))

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from mts1b.research.chunks import FOLD_METRICS, fold_column
+from mts1b.research.chunks import BLOCKS, fold_column
 from mts1b.research.plan import Chunk
 
 Row = dict[str, Any]
@@ -63,6 +63,7 @@ class Reduction:
 
     def add(self, chunk: Chunk, rows: pl.DataFrame) -> None:
         """Take in a finished chunk, once."""
+        rows = rows.drop(BLOCKS, strict=False)
         sharpe = rows["sharpe"].to_numpy()
         self.combinations += rows.height
         self._moments[chunk.index] = Moments.of(sharpe)
@@ -106,4 +107,5 @@ def best_places(values: NDArray[np.float64], count: int) -> list[int]:
 
 def fold_metrics(row: Row, fold: int, window: str) -> dict[str, float]:
     """A fold's metrics out of a row of the table."""
-    return {metric: row[fold_column(fold, window, metric)] for metric in FOLD_METRICS}
+    prefix = fold_column(fold, window, "")
+    return {name.removeprefix(prefix): value for name, value in row.items() if name.startswith(prefix)}

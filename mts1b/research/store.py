@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,6 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from mts1b.foundation.errors import DataError, StackError, unknown_name
+from mts1b.research.chunks import BLOCKS
 from mts1b.research.plan import Chunk, SweepPlan
 
 MADE_BY = ("data_version", "code_version", "execution")
@@ -68,12 +69,35 @@ class SweepStore:
             raise DataError("chunk", str(path), f"holds {rows.height} rows, not {chunk.combinations}", AGAIN)
         return rows.drop(MADE_BY)
 
+    def blocks(self) -> Iterator[NDArray[np.float64]]:
+        """The sums by block of every combination, chunk by chunk in the order of the plan, [2 * blocks, C] each."""
+        for chunk in self.plan.chunks:
+            stored = pl.read_parquet(self.chunks_folder / chunk.file_name, columns=[BLOCKS])
+            yield np.ascontiguousarray(stored[BLOCKS].to_numpy().T, dtype=np.float64)
+
+    def write_table(self, name: str, rows: pl.DataFrame) -> Path:
+        """Store a small table beside the large one."""
+        path = self.folder / name
+        self._replace(path, lambda file: rows.write_parquet(file, compression="snappy"))
+        return path
+
     def write_json(self, name: str, content: dict[str, Any]) -> Path:
         """Store a small document beside the table."""
         path = self.folder / name
         text = json.dumps(content, indent=1, sort_keys=True) + "\n"
         self._replace(path, lambda file: file.write(text.encode()))
         return path
+
+    def remembered(self, name: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The small document `name`, computed and stored if it is not there yet. DataError when it is damaged."""
+        path = self.folder / name
+        if not path.exists():
+            self.write_json(name, compute())
+        try:
+            content: dict[str, Any] = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise DataError("result", str(path), str(error), AGAIN) from None
+        return content
 
     def _replace(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
         fresh = path.with_name(f".{path.name}.{os.getpid()}")

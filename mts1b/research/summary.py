@@ -9,30 +9,53 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mts1b.research.accounting import Accounting
+
+TOP_CURVES = "top_curves.parquet"
+"""File beside a sweep's table: `ts_ns`, and the worth of 1.0 after each bar of the best rows, `rank1`, `rank2`, ..."""
+
 
 @dataclass(frozen=True, slots=True)
 class FoldResult:
-    """One fold: dates (first and last session, ISO), the parameters its train window chose, what came of them.
+    """One fold: dates (first and last session, ISO), the parameters its train bars chose, what came of them.
 
-    `train` and `test` hold sharpe (annual), total_return and max_drawdown of the chosen parameters.
+    `train_dates` enclose all bars of the train, `tests` are the spans that were judged. `train` and `test` hold metrics
+    of the chosen parameters: sharpe (annual), total_return, max_drawdown; of `test` more where there are few folds.
     """
 
     train_dates: tuple[str, str]
-    test_dates: tuple[str, str]
+    tests: tuple[tuple[str, str], ...]
     params: dict[str, float]
     train: dict[str, float]
     test: dict[str, float]
 
+    @property
+    def test_dates(self) -> tuple[str, str]:
+        """First and last session that was judged."""
+        return self.tests[0][0], self.tests[-1][1]
+
+
+@dataclass(frozen=True, slots=True)
+class PathResult:
+    """One path through the tests, every judged bar once. `folds`: the fold that each stretch of it was taken from."""
+
+    folds: tuple[int, ...]
+    sharpe: float
+    total_return: float
+    max_drawdown: float
+
 
 @dataclass(frozen=True, slots=True)
 class WalkForwardSummary:
-    """Out-of-sample results: each fold, and the test windows joined into one series of returns.
+    """Out-of-sample results: each fold, and the tests joined into paths.
 
-    `probabilistic_sharpe` is the probability that the true out-of-sample Sharpe ratio is above 0. `ts_ns` [N] and
-    `returns` [N] are the joined series; they are left out of `to_dict`.
+    There is one path, several in the combinatorial scheme. The other figures are of equal money in every path, restored
+    at each bar: with one path, its own. `probabilistic_sharpe` is the probability that the true out-of-sample Sharpe
+    ratio is above 0. `ts_ns` [N] and `returns` [N] are that series; they are left out of `to_dict`.
     """
 
     folds: tuple[FoldResult, ...]
+    paths: tuple[PathResult, ...]
     sharpe: float
     total_return: float
     max_drawdown: float
@@ -43,7 +66,8 @@ class WalkForwardSummary:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
         return {
-            "folds": [asdict(fold) for fold in self.folds],
+            "folds": [asdict(fold) | {"test_dates": fold.test_dates} for fold in self.folds],
+            "paths": [asdict(path) for path in self.paths],
             "sharpe": self.sharpe,
             "total_return": self.total_return,
             "max_drawdown": self.max_drawdown,
@@ -59,7 +83,8 @@ class SweepSummary:
     better than the luck of that many trials, taken as independent (they are not: it errs on the careful side);
     `sharpe_by_luck` is the best Sharpe ratio that as many worthless trials would show. `top` holds rows of the table,
     best first. `table` is the result table as a pattern of Parquet files. Times and chunk counts differ from run to
-    run; all else is the same for the same sweep.
+    run; all else is the same for the same sweep. `accounting` says more on luck, with an estimate of the number of
+    independent trials; `warnings` what is wrong with the data. The best rows' equity curves are in TOP_CURVES.
     """
 
     key: str
@@ -82,6 +107,8 @@ class SweepSummary:
     folder: str
     data_version: str
     code_version: str
+    accounting: Accounting
+    warnings: tuple[str, ...] = ()
     walk_forward: WalkForwardSummary | None = None
 
     RUN_FIELDS = ("chunks_computed", "chunks_skipped", "seconds", "bar_steps_per_s")
@@ -100,7 +127,8 @@ class SweepSummary:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready. The keys of RUN_FIELDS alone differ between runs of the same sweep."""
         content = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "walk_forward"}
-        content["top"] = list(self.top)
+        content["top"], content["warnings"] = list(self.top), list(self.warnings)
+        content["accounting"] = asdict(self.accounting)
         content["bar_steps"] = self.bar_steps
         content["bar_steps_per_s"] = self.bar_steps / self.seconds if self.seconds and not self.chunks_skipped else None
         content["walk_forward"] = None if self.walk_forward is None else self.walk_forward.to_dict()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mts1b.backtester import METRICS, Execution, evaluate
+from mts1b.backtester import METRICS, Execution, evaluate, merged
 from mts1b.foundation.errors import DataError, InputError, MtsError
+from mts1b.quantkit.trades import TRADE_SUMS
 from mts1b.strategy import close, get_strategy, param, sma, strategy, where
 from tests.unit.strategy.panels import changed_after, made_panel
 
@@ -49,8 +51,11 @@ def test_cpu_equals_reference(name, bars, size, gaps, seed):
     subject, panel = get_strategy(name), made_panel(bars, size, gaps, seed)
     grid = small_grid(subject)
     periods = [(0, bars), (7, 31), (30, bars)]
-    one, other = (evaluate(subject, grid, panel, COSTS, backend, periods, True) for backend in ("cpu", "reference"))
+    asked = {"periods": periods, "keep_returns": True, "edges": [0, 9, 31, bars], "trades": True}
+    one, other = (evaluate(subject, grid, panel, COSTS, backend, **asked) for backend in ("cpu", "reference"))
     assert_equal(one, other)
+    for found, expected in ((one.blocks, other.blocks), (one.trades, other.trades)):
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
 
 
 def test_cpu_equals_reference_over_several_groups_and_blocks():
@@ -164,3 +169,33 @@ def test_wrong_periods_are_refused(periods):
 def test_an_unknown_backend_is_refused():
     with pytest.raises(MtsError, match="known: cpu, reference"):
         evaluate(SMA, {}, made_panel(60, 2), COSTS, backend="abacus")
+
+
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+def test_blocks_join_to_what_the_whole_says(backend):
+    panel = made_panel(100, 3, gaps=0.1)
+    found = evaluate(SMA, {"fast": [5.0, 8.0], "slow": [20.0, 30.0]}, panel, COSTS, backend, edges=[0, 33, 60, 100])
+    joined = merged(found.blocks, np.array([33, 27, 40]), [0, 1, 2], COSTS.cost)
+    for name, values in joined.items():
+        np.testing.assert_allclose(values, found.metrics[name], rtol=1e-9, atol=1e-12, err_msg=name)
+    assert found.trades is None
+
+
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("cost", [0.0, 3.0])
+def test_profits_of_trades_add_up_to_the_returns(backend, cost):
+    """A strategy that ends without a position: its trades earned what the portfolio earned."""
+    panel = made_panel(60, 2)
+    lasting = np.array(panel.close)
+    lasting[-5:] = lasting[-6] * np.linspace(0.9, 0.5, 5)[:, None]  # everything is sold in the end
+    panel = replace(panel, close=lasting)
+    found = evaluate(SMA, {"fast": [5.0], "slow": [20.0]}, panel, Execution(cost, 0.0), backend, None, True, None, True)
+    names = dict(zip(TRADE_SUMS, found.trades[:, 0, 0], strict=True))
+    assert names["gained"] - names["lost"] == pytest.approx(float(found.returns.sum()) * 2, abs=1e-12)
+    assert 0 < names["won"] <= names["closed"] and names["worst"] <= names["best"]
+
+
+@pytest.mark.parametrize("edges", [[0], [0, 5, 5], [-1, 9], [0, 61], [9, 0]])
+def test_wrong_edges_are_refused(edges):
+    with pytest.raises(InputError, match="edges"):
+        evaluate(SMA, {}, made_panel(60, 2), COSTS, edges=edges)

@@ -72,6 +72,43 @@ def test_walk_forward_shows_its_folds(data_dir: Path, monkeypatch: pytest.Monkey
     assert "out of sample: Sharpe" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("words", "folds", "paths"),
+    [
+        (("--scheme", "anchored", "--train-bars", "100", "--test-bars", "25"), 4, 1),
+        (("--scheme", "kfold", "--folds", "4", "--purge-bars", "3", "--embargo-bars", "2"), 4, 1),
+        (("--scheme", "combinatorial", "--folds", "8", "--test-folds", "3"), 56, 21),
+    ],
+)
+def test_every_scheme(data_dir: Path, words, folds, paths, monkeypatch, capsys) -> None:
+    command = ("walk-forward", "--strategy", "sma_cross", *GRID, *words, "--local", "--backend", "reference")
+    assert run(monkeypatch, *command, "--data-dir", str(data_dir)) == 0
+    shown = capsys.readouterr().out
+    assert (f"{paths} paths: Sharpe" in shown) == (paths > 1) and ("36 folds more" in shown) == (folds > 20)
+    assert run(monkeypatch, *command, "--data-dir", str(data_dir), "--json", "-") == 0
+    found = json.loads(capsys.readouterr().out)["walk_forward"]
+    assert (len(found["folds"]), len(found["paths"])) == (folds, paths)
+
+
+def test_trials_are_accounted_for(data_dir: Path, monkeypatch, capsys) -> None:
+    words = ("sweep", "--strategy", "sma_cross", *GRID, "--metrics", "full", "--local", "--data-dir", str(data_dir))
+    assert run(monkeypatch, *words, "--spa", "fast=5,7", "--spa", "slow=20") == 0
+    shown = capsys.readouterr().out
+    for part in (
+        "independent trials: about",
+        "had it been the only trial",
+        "bars needed",
+        "warning: prices are adjusted",
+    ):
+        assert part in shown
+    assert "probability of backtest overfitting" in shown and "Hansen's test of 2 declared" in shown
+    assert run(monkeypatch, *words, "--json", "-") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert 0.0 <= facts["accounting"]["overfitting"]["pbo"] <= 1.0 and facts["accounting"]["superiority"] is None
+    assert {"sortino", "calmar", "max_drawdown_bars", "win_rate", "profit_factor"} <= facts["top"][0].keys()
+    assert "blocks" not in facts["top"][0]
+
+
 BAD = [
     (("--strategy", "sma_cros"), "strategy='sma_cros'", "did you mean: sma_cross"),
     (("--symbols", "AAPL,MSTF"), "symbol='MSTF'", "did you mean: MSFT"),
@@ -89,6 +126,9 @@ BAD = [
     (("--where", "fast << slow"), "where='fast << slow'", "fast < slow"),
     (("--commission-bps", "-1"), "commission_bps=-1.0", "basis points"),
     (("--backend", "abacus"), "backend='abacus'", "known: "),
+    (("--metrics", "some"), "metrics='some'", "known: default, full"),
+    (("--spa", "fast"), "spa='fast'", "start:stop:step"),
+    (("--spa", "fast=5:200:1", "--spa", "slow=20:40:1"), "spa=", "declare at most 500"),
     (("--top", "0"), "top=0", "ask for 1 to"),
     (("--json", "/nowhere/at/all.json"), "json='/nowhere/at/all.json'", "give another file"),
 ]
@@ -102,11 +142,23 @@ def test_bad_input_is_one_line_and_exit_2(data_dir: Path, words, field, remedy, 
     assert len(lines) == 1 and lines[0].startswith(f"error: {field}") and remedy in lines[0]
 
 
-@pytest.mark.parametrize("windows", [("--train-bars", "500"), ("--test-bars", "1"), ("--embargo-bars", "-1")])
+@pytest.mark.parametrize(
+    "windows",
+    [
+        ("--train-bars", "500"),
+        ("--test-bars", "1"),
+        ("--embargo-bars", "-1"),
+        ("--purge-bars", "-2"),
+        ("--scheme", "sideways"),
+        ("--folds", "150", "--scheme", "kfold"),
+        ("--test-folds", "10", "--scheme", "combinatorial"),
+    ],
+)
 def test_bad_windows(data_dir: Path, windows, monkeypatch, capsys) -> None:
     words = ("walk-forward", "--strategy", "sma_cross", *windows, "--local", "--data-dir", str(data_dir))
     assert run(monkeypatch, *words) == 2
-    assert capsys.readouterr().err.startswith(f"error: {windows[0][2:].replace('-', '_')}={windows[1]}")
+    value = repr(windows[1]) if windows[1].isalpha() else windows[1]
+    assert capsys.readouterr().err.startswith(f"error: {windows[0][2:].replace('-', '_')}={value}")
 
 
 def test_a_stack_that_is_not_up(data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:

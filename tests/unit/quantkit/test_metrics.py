@@ -59,7 +59,21 @@ def test_a_series_without_spread_has_ratio_0(returns) -> None:
 
 
 def test_ruin_is_minus_one() -> None:
-    assert float(metrics.cagr(np.array([-1.5, 0.1]))) == -1.0
+    assert float(metrics.cagr(np.array([-1.5, 0.1]))) == -1.0 == float(metrics.max_drawdown(np.array([-1.5, 0.1])))
+
+
+@pytest.mark.parametrize(
+    ("returns", "bars"),
+    [
+        ([0.1, -0.1, -0.1, 0.5, -0.1], 2),
+        ([-0.1, 0.2, -0.1, 0.05, 0.01], 3),
+        ([0.1, 0.0, 0.1], 0),
+        ([0.0, -0.5, 0.1, 0.1], 3),
+        ([math.nan, -0.1, 0.2], 1),
+    ],
+)
+def test_the_longest_time_under_water(returns, bars) -> None:
+    assert float(metrics.max_drawdown_bars(np.array(returns))) == bars
 
 
 def test_moments_of_a_known_series() -> None:

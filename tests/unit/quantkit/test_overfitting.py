@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from mts1b.quantkit.overfitting import (
     deflated_sharpe,
+    effective_rank,
     expected_maximum,
     expected_maximum_sharpe,
+    independent_trials,
     minimum_backtest_years,
     minimum_track_record,
     probabilistic_sharpe,
@@ -24,6 +26,31 @@ DAILY = 2.5 / math.sqrt(250)
 def test_expected_maximum_of_100_normals() -> None:
     assert expected_maximum(100) == pytest.approx(2.5306028932016846, rel=1e-12)
     assert expected_maximum(1) == 0.0
+
+
+def test_a_number_of_trials_need_not_be_whole() -> None:
+    values = [expected_maximum(trials) for trials in (1.0, 1.5, 1.999, 2.0, 2.5, 3.0)]
+    assert values == sorted(values) and values[2] == pytest.approx(values[3], rel=1e-2)
+
+
+def test_effective_rank_counts_uncorrelated_series() -> None:
+    rng = np.random.default_rng(4)
+    apart = np.linalg.qr(rng.normal(size=(200, 6)) - 0.0)[0].T  # six orthogonal series
+    apart -= apart.mean(axis=1, keepdims=True)
+    assert effective_rank(apart) == pytest.approx(6.0, rel=0.02)
+    assert effective_rank(np.repeat(apart[:1], 9, axis=0)) == pytest.approx(1.0)
+    assert effective_rank(np.repeat(apart[:3], 5, axis=0) * -2.0) == pytest.approx(3.0, rel=0.02)
+    assert effective_rank(np.vstack([apart[:2], np.full((3, 200), 0.01)])) == pytest.approx(2.0, rel=0.02)
+    assert effective_rank(np.zeros((4, 50))) == 0.0
+
+
+def test_independent_trials_err_on_the_careful_side() -> None:
+    noise = np.random.default_rng(5).normal(size=(40, 2_000))
+    alike = noise[:1] + 0.1 * noise
+    assert independent_trials(noise, 10_000) == 10_000.0  # the sample does not bound them
+    assert 30.0 < independent_trials(noise, 40) <= 40.0  # the sample is all of them
+    assert 1.0 < independent_trials(alike, 10_000) < 5.0
+    assert independent_trials(np.zeros((3, 20)), 9) == 1.0
 
 
 def test_expected_maximum_is_near_a_simulation() -> None:

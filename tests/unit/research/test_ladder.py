@@ -16,6 +16,7 @@ from mts1b.foundation.clock import SystemClock
 from mts1b.foundation.errors import DataError, InputError, StackError, UnknownNameError
 from mts1b.quantkit.overfitting import deflated_sharpe
 from mts1b.research import plan as plan_module
+from mts1b.research.chunks import evaluate_chunk
 from mts1b.research.folds import rolling_folds
 from mts1b.research.grid import Grid
 from mts1b.research.ladder import Progress, run_sweep
@@ -40,7 +41,7 @@ def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class CountingRunner(LocalRunner):
-    """Counts what it is given, and may die after some of it."""
+    """Counts the chunks it is given, and may die after some of them."""
 
     def __init__(self, dies_after: int | None = None) -> None:
         self.ran, self._dies_after = 0, dies_after
@@ -49,7 +50,7 @@ class CountingRunner(LocalRunner):
         for item, result in super().run(function, shared, items):
             if self.ran == self._dies_after:
                 raise KeyboardInterrupt
-            self.ran += 1
+            self.ran += function is evaluate_chunk
             yield item, result
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from mts1b.backtester import Execution, evaluate
 from mts1b.foundation.clock import SystemClock
 from mts1b.quantkit import metrics
 from mts1b.research.curves import buy_and_hold_returns, returns_of
-from mts1b.research.folds import rolling_folds
+from mts1b.research.folds import Validation, recombined, rolling_folds
 from mts1b.research.grid import Grid
 from mts1b.research.ladder import run_sweep
 from mts1b.research.plan import SweepSpec
@@ -38,9 +39,9 @@ def test_each_fold_is_the_best_of_its_train_window(tmp_path: Path) -> None:
     ).returns
     joined = []
     for fold, result in zip(SPEC.folds, found.folds, strict=True):
-        train = metrics.sharpe(returns[:, slice(*fold.train)])
+        train = metrics.sharpe(returns[:, slice(*fold.train[0])])
         chosen = int(np.argmax(train))
-        test = returns[chosen, slice(*fold.test)]
+        test = returns[chosen, slice(*fold.test[0])]
         assert result.params == {name: values[chosen] for name, values in GRID.combinations(np.arange(20)).items()}
         assert result.train["sharpe"] == pytest.approx(float(train[chosen]))
         assert result.test["sharpe"] == pytest.approx(float(metrics.sharpe(test)))
@@ -72,6 +73,39 @@ def test_the_whole_range_is_in_the_same_pass(tmp_path: Path) -> None:
     table = read_table(folded.table)
     assert {"fold0_train_sharpe", "fold2_test_max_drawdown"} <= set(table.columns)
     assert table.select(read_table(plain.table).columns).equals(read_table(plain.table))
+
+
+@pytest.mark.parametrize(
+    "validation",
+    [
+        Validation("anchored", 60, 30),
+        Validation("kfold", folds=5, purge=2),
+        Validation("combinatorial", folds=5, embargo=3),
+    ],
+    ids=lambda validation: validation.scheme,
+)
+def test_each_scheme_chooses_on_its_train_and_joins_its_tests(tmp_path: Path, validation) -> None:
+    spec = dataclasses.replace(SPEC, folds=validation.cut(160))
+    found = run_sweep(spec, PANEL, LocalRunner(), tmp_path, SystemClock()).walk_forward
+    combos = GRID.combinations(np.arange(20))
+    returns = evaluate(CROSS, combos, PANEL, SPEC.execution, "reference", keep_returns=True).returns
+    chosen = []
+    for fold, result in zip(spec.folds, found.folds, strict=True):
+        train = np.concatenate([returns[:, slice(*span)] for span in fold.train], axis=1)
+        test = np.concatenate([returns[:, slice(*span)] for span in fold.test], axis=1)
+        chosen.append(int(np.argmax(metrics.sharpe(train))))
+        assert result.params == {name: values[chosen[-1]] for name, values in combos.items()}
+        assert result.train["sharpe"] == pytest.approx(float(metrics.sharpe(train)[chosen[-1]]))
+        for name in ("sharpe", "sortino", "calmar", "cagr", "max_drawdown"):
+            assert result.test[name] == pytest.approx(float(getattr(metrics, name)(test)[chosen[-1]])), name
+    assert len(found.paths) == (4 if validation.scheme == "combinatorial" else 1)
+    paths = []
+    for path, result in zip(recombined(spec.folds), found.paths, strict=True):
+        paths.append(np.concatenate([returns[chosen[piece.fold], slice(*piece.span)] for piece in path]))
+        assert result.sharpe == pytest.approx(float(metrics.sharpe(paths[-1])))
+        assert result.max_drawdown == pytest.approx(float(metrics.max_drawdown(paths[-1])))
+    np.testing.assert_allclose(found.returns, np.mean(paths, axis=0), atol=1e-15)
+    assert json.loads(json.dumps(found.to_dict()))["folds"][0]["test_dates"] == list(found.folds[0].test_dates)
 
 
 def test_returns_of_several_parameter_sets() -> None:
