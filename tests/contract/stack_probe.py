@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from pathlib import Path
 
 import asyncpg
@@ -63,14 +64,25 @@ def processes(running: RunningStack) -> list[psutil.Process]:
 
 
 def kill(*victims: psutil.Process) -> None:
+    """Kill, and wait until the kernel has done it: a signal sent is not yet a death."""
     for process in victims:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
+    for _ in range(500):
+        if not alive(list(victims)):
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"cannot be killed: {alive(list(victims))}")
 
 
 def alive(found: list[psutil.Process]) -> list[str]:
     """Those that still run, to be shown when a test expects none."""
-    return [str(p) for p in found if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+    still = []
+    for process in found:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                still.append(str(process))
+    return still
 
 
 def wait_until_up(running: RunningStack, part: str, restarts: int, timeout_s: float = 90.0) -> stack.PartStatus:

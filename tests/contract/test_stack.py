@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
+import psutil
 import pytest
 
 from mts1b.config import load_settings
@@ -247,7 +248,7 @@ def test_root_without_user_namespaces_runs_postgres_as_nobody(tmp_path: Path) ->
         assert done.returncode == 0, done.stderr
         found = deployed.endpoints(settings)
         assert os.stat(f"/proc/{found.pids['postgres']}").st_uid == 65534
-        os.kill(found.supervisor_pid, 9)
+        stack_probe.kill(psutil.Process(found.supervisor_pid))
         deployed.up(settings, CLOCK, parts=("postgres",))  # with user namespaces again, on the same data
         assert asyncio.run(db.ping(deployed.endpoints(settings).postgres_dsn))
     finally:
