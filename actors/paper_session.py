@@ -240,7 +240,7 @@ def run_paper(
     async def run() -> PaperResult:
         venue = await ExchangeProcess.start(settings.data_dir / "paper" / plan.fund_id, rules, clock)
         try:
-            async with ray_desk(plan, stack, venue.endpoint) as desk:
+            async with ray_desk(plan, stack, venue.endpoint, settings.db.primary) as desk:
                 pool = await db.open_pool("paper", stack.postgres_dsn, pool_size=1)
                 return await trade(desk, plan, extent, lambda: fund_fills(pool, plan.fund_id), clock, progress)
         finally:

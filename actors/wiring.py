@@ -36,6 +36,7 @@ from actors.risk import RiskWorker
 from actors.strategy import StrategyWorker
 from mts1b.brokers.paper.client import PaperBroker, PaperMarket
 from mts1b.brokers.paper.endpoint import Endpoint
+from mts1b.config import Database
 from mts1b.deploy.endpoints import Endpoints
 from mts1b.deploy.ray_client import NAMESPACE
 from mts1b.foundation.clock import SystemClock
@@ -109,12 +110,14 @@ class BrokerActor(BrokerWorker):
 class OmsActor(OmsWorker):
     """Journals in Postgres, publishes on NATS, speaks to the risk and broker actors."""
 
-    def __init__(self, postgres_dsn: str, nats_url: str, fund_id: FundId, cash: Decimal) -> None:
+    def __init__(
+        self, postgres_dsn: str, nats_url: str, fund_id: FundId, cash: Decimal, sizes: tuple[int, int]
+    ) -> None:
         self._bus: eventbus.EventBus | None = None
         venue, gate = RemoteBroker(colleague("broker", fund_id)), RemoteRisk(colleague("risk", fund_id))
 
         async def build(recorder: Recorder) -> Oms:
-            pool = await db.open_pool("primary", postgres_dsn)
+            pool = await db.open_pool("primary", postgres_dsn, *sizes)
             await db.migrate(pool)
             self._bus = await eventbus.connect(nats_url)
             await self._bus.ensure_stream(STREAM, SUBJECTS)
@@ -160,7 +163,9 @@ class RiskActor(RiskWorker):
 
 
 @asynccontextmanager
-async def ray_desk(plan: DeskPlan, stack: Endpoints, venue: Endpoint, detached: bool = False) -> AsyncIterator[Desk]:
+async def ray_desk(
+    plan: DeskPlan, stack: Endpoints, venue: Endpoint, database: Database, detached: bool = False
+) -> AsyncIterator[Desk]:
     """The five workers as actors on the cluster this process is connected to; gone at the end unless `detached`.
 
     Not detached, they also end with this process.
@@ -173,7 +178,9 @@ async def ray_desk(plan: DeskPlan, stack: Endpoints, venue: Endpoint, detached: 
         handles["broker"] = start("broker", BrokerActor, venue)
         handles["risk"] = start("risk", RiskActor, *limits)
         handles["feed"] = start("feed", FeedActor, panel, venue)
-        handles["oms"] = start("oms", OmsActor, stack.postgres_dsn, stack.nats_url, plan.fund_id, plan.opening_cash)
+        sizes = (database.pool_size, database.max_overflow)
+        book = (stack.postgres_dsn, stack.nats_url, plan.fund_id, plan.opening_cash)
+        handles["oms"] = start("oms", OmsActor, *book, sizes)
         trader = (plan.strategy, plan.values, panel, plan.mandate, plan.in_flight)
         handles["strategy"] = start("strategy", StrategyActor, *trader)
         yield _desk(handles)
