@@ -131,7 +131,8 @@ def print_walk_forward(console: Console, found: WalkForwardSummary, swept: tuple
     """The folds with what they chose of the `swept` parameters, and the joined out-of-sample result."""
     judged_on = Column("judged on", no_wrap=True)
     chosen = Column("chosen", no_wrap=True)
-    table = Table("fold", judged_on, chosen, "Sharpe in", "out", "return", box=SIMPLE, padding=(0, 1))
+    numbers = [Column(name, no_wrap=True, justify="right") for name in ("in", "out", "return")]
+    table = Table("fold", judged_on, chosen, *numbers, box=SIMPLE, padding=(0, 1), title="Sharpe ratio by fold")
     for place, fold in enumerate(found.folds[:FOLDS_SHOWN_MAX], start=1):
         table.add_row(
             str(place),
