@@ -69,7 +69,8 @@ def _import_line(function: Callable[..., object]) -> str:
     known = vars(sys.modules[function.__module__])
     names = [found.argval for found in dis.get_instructions(function) if found.opname == "LOAD_GLOBAL"]
     helpers = "".join(_import_line(known[name]) for name in names if inspect.isfunction(known.get(name)))
-    decorator = CALLED if any(op.function is function and op.kind is Kind.CROSS for op in OPS.values()) else SHARED
+    across = (op for op in OPS.values() if op.kind is Kind.CROSS)
+    decorator = CALLED if any(function in (*op.helpers, op.function) for op in across) else SHARED
     module = load(f"{HEADER}{helpers}\n\n{decorator}{inspect.getsource(function).strip()}\n")
     return f"from {module.__name__} import {function.__name__}\n"
 
