@@ -15,6 +15,7 @@ from jobs.progress import shown
 from mts1b.backtester import Execution
 from mts1b.config import Settings
 from mts1b.foundation.clock import Clock, SystemClock
+from mts1b.research.grid import Sample
 from mts1b.research.ladder import ProgressListener, check_spec, run_sweep
 from mts1b.research.request import SweepRequest, resolve
 from mts1b.research.runner import LocalRunner, Runner
@@ -25,9 +26,18 @@ StrategyOption = Annotated[
 ]
 GridOption = Annotated[
     list[str] | None,
-    typer.Option("--grid", help="name=start:stop:step (stop left out) or name=a,b,c. Once for each parameter."),
+    typer.Option(
+        "--grid",
+        help="name=start:stop:step (stop left out), name=start:stop:logN (N values, both ends) or name=a,b,c. "
+        "Once for each parameter.",
+    ),
 ]
 WhereOption = Annotated[str | None, typer.Option("--where", help="Keep combinations for which it holds: fast < slow.")]
+SampleOption = Annotated[
+    int | None, typer.Option("--sample", help="So many combinations of the grid, which may then be of any size.")
+]
+SamplingOption = Annotated[str, typer.Option("--sampling", help="How they are drawn: random, or sobol (evenly).")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Of the sample: the same seed draws the same.")]
 SymbolsOption = Annotated[str, typer.Option("--symbols", help="A,B,C or all.")]
 StartOption = Annotated[str | None, typer.Option("--start", help="First date, YYYY-MM-DD, included.")]
 EndOption = Annotated[str | None, typer.Option("--end", help="Last date, YYYY-MM-DD, included.")]
@@ -64,6 +74,11 @@ def sweep(
     return run_sweep(spec, panel, runner_for(settings, local), settings.results_root, clock, on_progress)
 
 
+def sample_of(count: int | None, method: str, seed: int) -> Sample | None:
+    """The sample asked for, if one is."""
+    return None if count is None else Sample(count, method, seed)
+
+
 def runner_for(settings: Settings, local: bool) -> Runner:
     """The runner on the stack's Ray cluster, or this process. StackError when the stack is not up."""
     if local:
@@ -93,6 +108,9 @@ def command(
     strategy: StrategyOption,
     grid: GridOption = None,
     where: WhereOption = None,
+    sample: SampleOption = None,
+    sampling: SamplingOption = "random",
+    seed: SeedOption = 0,
     symbols: SymbolsOption = "all",
     start: StartOption = None,
     end: EndOption = None,
@@ -112,6 +130,7 @@ def command(
         strategy=strategy,
         grid=tuple(grid or ()),
         where=where,
+        sample=sample_of(sample, sampling, seed),
         symbols=symbols_of(symbols),
         start=start,
         end=end,

@@ -18,6 +18,9 @@ from jobs.sweep import (
     JsonOption,
     LocalOption,
     MetricsOption,
+    SampleOption,
+    SamplingOption,
+    SeedOption,
     SpaOption,
     SpreadOption,
     StartOption,
@@ -26,6 +29,7 @@ from jobs.sweep import (
     TopOption,
     WhereOption,
     report,
+    sample_of,
 )
 from mts1b.backtester import Execution
 from mts1b.research.folds import Validation
@@ -48,6 +52,9 @@ def command(
     strategy: StrategyOption,
     grid: GridOption = None,
     where: WhereOption = None,
+    sample: SampleOption = None,
+    sampling: SamplingOption = "random",
+    seed: SeedOption = 0,
     scheme: SchemeOption = DEFAULTS.scheme,
     train_bars: TrainOption = DEFAULTS.train,
     test_bars: TestOption = DEFAULTS.test,
@@ -74,6 +81,7 @@ def command(
         strategy=strategy,
         grid=tuple(grid or ()),
         where=where,
+        sample=sample_of(sample, sampling, seed),
         symbols=symbols_of(symbols),
         start=start,
         end=end,

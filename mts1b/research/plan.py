@@ -38,9 +38,11 @@ DECIDING_SOURCES = (
     ("mts1b.quantkit", "*.py"),
     ("mts1b.strategy", "*.py"),
     ("mts1b.backtester", "*.py"),
+    ("mts1b.research", "axes.py"),
     ("mts1b.research", "chunks.py"),
     ("mts1b.research", "folds.py"),
     ("mts1b.research", "grid.py"),
+    ("mts1b.research", "sampling.py"),
 )
 """Package and pattern of the files whose source decides the rows of a sweep."""
 
@@ -79,7 +81,7 @@ class SweepSpec:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Part of a grid: the combinations with numbers in [start, stop). `key` names its result by content."""
+    """Part of a grid: the combinations in its places [start, stop). `key` names its result by content."""
 
     index: int
     start: int
@@ -114,6 +116,8 @@ def plan_sweep(spec: SweepSpec, panel: Panel) -> SweepPlan:
         "strategy": {"name": spec.strategy.name, "hash": spec.strategy.hash},
         "grid": spec.grid.text,
         "combinations": spec.grid.size(),
+        "seed": None if spec.grid.sample is None else spec.grid.sample.seed,
+        "drawn": None if spec.grid.drawn is None else digest(*spec.grid.drawn.tolist()),
         "chunk_combinations": size,
         "data": {
             "version": panel.data_version,
@@ -139,7 +143,7 @@ def chunk_size(grid: Grid, bars: int, names: int) -> int:
 
     A small sweep is cut finer, so that it too keeps a few workers busy.
     """
-    wanted = min(CHUNK_BAR_STEPS // max(bars * names, 1), grid.full_size // CHUNKS_WANTED)
+    wanted = min(CHUNK_BAR_STEPS // max(bars * names, 1), grid.places // CHUNKS_WANTED)
     size = min(max(wanted, CHUNK_COMBINATIONS_MIN), CHUNK_COMBINATIONS_MAX)
     inner = grid.inner
     return size if inner > size else size // inner * inner
@@ -147,12 +151,14 @@ def chunk_size(grid: Grid, bars: int, names: int) -> int:
 
 def _chunks(grid: Grid, size: int, key: str) -> Iterator[Chunk]:
     inner = grid.inner
-    stretch = inner if inner > size else grid.full_size  # a chunk never crosses the end of a stretch
+    stretch = inner if inner > size else grid.places  # a chunk never crosses the end of a stretch
     index = 0
-    for begin in range(0, grid.full_size, stretch):
+    for begin in range(0, grid.places, stretch):
         for start in range(begin, begin + stretch, size):
             stop = min(start + size, begin + stretch)
-            combinations = stop - start if grid.condition is None else len(grid.numbers(start, stop))
+            combinations = (
+                stop - start if grid.condition is None or grid.drawn is not None else len(grid.numbers(start, stop))
+            )
             if combinations:
                 yield Chunk(index, start, stop, combinations, digest("chunk", key, start, stop))
                 index += 1
