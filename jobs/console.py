@@ -13,6 +13,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
+from mts1b.backtester.choice import Choice
 from mts1b.config import Settings, load_settings
 from mts1b.foundation.errors import InputError, MtsError
 from mts1b.research.accounting import Accounting
@@ -61,6 +62,21 @@ def write_json(target: str | None, text: str) -> None:
             Path(target).write_text(text + "\n")
         except OSError as error:
             raise InputError("json", target, f"cannot be written: {error.strerror}", "give another file") from None
+
+
+def print_choice(choice: Choice, console: Console) -> None:
+    """The source's rule as it applies here, the rates, and what was chosen."""
+    table = Table("", "says", "here", "holds", box=SIMPLE, title="backend auto: the source's rule")
+    for finding in choice.findings:
+        speaks = {"cpu": "cpu is fine", "gpu": "gpu pays off"}[finding.backend]
+        table.add_row(speaks, finding.rule, finding.here, "yes" if finding.holds else "no")
+    console.print(table)
+    rates = choice.rates
+    console.print(f"cpu: {rates.cpu_per_s:.3g} bar-steps/s a core, {rates.cpu_from}", soft_wrap=True)
+    console.print(f"gpu: {rates.gpu_per_s:.3g} bar-steps/s a device, {rates.gpu_from}", soft_wrap=True)
+    times = ", ".join(f"{name} {seconds:.3g} s" for name, seconds in choice.estimates_s.items())
+    console.print(f"estimated for the kernels: {times}", soft_wrap=True)
+    console.print(f"chosen: {choice.backend}, because {choice.reason}", soft_wrap=True)
 
 
 def print_sweep(summary: SweepSummary, rows: int = 5, console: Console | None = None) -> None:

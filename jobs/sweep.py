@@ -5,16 +5,29 @@ One function behind `mts sweep`, `python jobs/sweep.py` and `ray job submit --wo
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
-from jobs.console import check_json_target, print_sweep, run_as_program, settings_of, symbols_of, write_json
+from jobs.console import (
+    check_json_target,
+    print_choice,
+    print_sweep,
+    run_as_program,
+    settings_of,
+    symbols_of,
+    write_json,
+)
 from jobs.progress import shown
 from mts1b.backtester import Execution
+from mts1b.backtester.choice import Choice, Machine
 from mts1b.config import Settings
 from mts1b.foundation.clock import Clock, SystemClock
+from mts1b.research.calibration import AUTO, with_chosen_backend
 from mts1b.research.grid import Sample
 from mts1b.research.ladder import ProgressListener, check_spec, run_sweep
 from mts1b.research.request import SweepRequest, resolve
@@ -44,7 +57,9 @@ EndOption = Annotated[str | None, typer.Option("--end", help="Last date, YYYY-MM
 IntervalOption = Annotated[str, typer.Option("--interval", help="Interval of the bars.")]
 CommissionOption = Annotated[float, typer.Option("--commission-bps", help="Of the traded value.")]
 SpreadOption = Annotated[float, typer.Option("--half-spread-bps", help="Of the traded value.")]
-BackendOption = Annotated[str, typer.Option("--backend", help="cpu, or reference (slow, readable).")]
+BackendOption = Annotated[
+    str, typer.Option("--backend", help="cpu, reference (slow, readable), or auto: by the source's rule.")
+]
 TopOption = Annotated[int, typer.Option("--top", help="How many of the best to report.")]
 MetricsOption = Annotated[str, typer.Option("--metrics", help="default, or full: statistics of trades too.")]
 SpaOption = Annotated[
@@ -67,11 +82,27 @@ def sweep(
     clock: Clock,
     local: bool = False,
     on_progress: ProgressListener | None = None,
+    on_choice: Callable[[Choice], None] | None = None,
 ) -> SweepSummary:
     """Run the sweep on the stack's Ray cluster, or here when `local`. Bad input is refused before Ray is asked."""
-    spec, panel = resolve(request, settings.lake_root)
+    auto = request.backend == AUTO
+    spec, panel = resolve(replace(request, backend="cpu") if auto else request, settings.lake_root)
     check_spec(spec, panel)
-    return run_sweep(spec, panel, runner_for(settings, local), settings.results_root, clock, on_progress)
+    runner = runner_for(settings, local)
+    if auto:
+        spec = with_chosen_backend(spec, panel, request.interval, machine_of(local), clock)
+        if on_choice is not None and spec.choice is not None:
+            on_choice(spec.choice)
+    return run_sweep(spec, panel, runner, settings.results_root, clock, on_progress)
+
+
+def machine_of(local: bool) -> Machine:
+    """What the sweep can be spread over: the connected Ray cluster, or this process's one thread."""
+    if local:
+        return Machine(cpus=1, gpus=0)
+    from jobs.fanout import cluster_machine
+
+    return cluster_machine()
 
 
 def sample_of(count: int | None, method: str, seed: int) -> Sample | None:
@@ -96,8 +127,11 @@ def report(
 ) -> SweepSummary:
     """Run, showing progress; then print the result and write it where asked."""
     check_json_target(json_file)
+    told = Console(stderr=json_file == "-")
     with shown(title) as listener:
-        summary = sweep(request, settings_of(data_dir), SystemClock(), local, listener)
+        summary = sweep(
+            request, settings_of(data_dir), SystemClock(), local, listener, lambda choice: print_choice(choice, told)
+        )
     if json_file != "-":
         print_sweep(summary)
     write_json(json_file, summary.to_json())

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mts1b.backtester import Execution
+from mts1b.backtester.choice import Choice
 from mts1b.foundation.ids import DIGEST_BYTES, digest
 from mts1b.foundation.limits import CHUNK_BAR_STEPS, CHUNK_COMBINATIONS_MAX, CHUNK_COMBINATIONS_MIN
 from mts1b.quantkit.cscv import block_edges, usable_blocks
@@ -54,7 +55,8 @@ class SweepSpec:
     """What is to be computed. `folds` empty: the whole range only. `metrics`: "full" adds statistics of trades.
 
     `top_k` is how many of the best are reported; `subset`: the combinations that Hansen's test is made over, chosen
-    before anything is known; `warnings`: what a reader must know of the data. These three change no row.
+    before anything is known; `warnings`: what a reader must know of the data; `choice`: how the backend was chosen,
+    where it was not given. These four change no row.
     """
 
     strategy: Strategy
@@ -66,6 +68,7 @@ class SweepSpec:
     metrics: str = "default"
     subset: Grid | None = None
     warnings: tuple[str, ...] = ()
+    choice: Choice | None = None
 
     def cscv_edges(self, bars: int) -> list[int]:
         """Edges of the blocks of CSCV; empty when the history is too short for it."""
@@ -97,7 +100,10 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class SweepPlan:
-    """A sweep named by its content. `manifest` says in full what made every row of its table."""
+    """A sweep named by its content. `manifest` says in full what made every row of its table.
+
+    Its `backend_choice` alone is not part of the key: rows are keyed by the backend that computes them.
+    """
 
     key: str
     manifest: dict[str, Any]
@@ -112,7 +118,7 @@ def plan_sweep(spec: SweepSpec, panel: Panel) -> SweepPlan:
     """Fix the sweep's key and chunks. Reads the panel's bars once, for their digest."""
     bars, names = panel.close.shape
     size = chunk_size(spec.grid, bars, names)
-    manifest = {
+    manifest: dict[str, Any] = {
         "strategy": {"name": spec.strategy.name, "hash": spec.strategy.hash},
         "grid": spec.grid.text,
         "combinations": spec.grid.size(),
@@ -135,6 +141,7 @@ def plan_sweep(spec: SweepSpec, panel: Panel) -> SweepPlan:
         "cscv_edges": spec.cscv_edges(bars),
     }
     key = digest("sweep", json.dumps(manifest, sort_keys=True))
+    manifest["backend_choice"] = None if spec.choice is None else spec.choice.to_dict()
     return SweepPlan(key, manifest, tuple(_chunks(spec.grid, size, key)))
 
 

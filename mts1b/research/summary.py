@@ -109,6 +109,7 @@ class SweepSummary:
     code_version: str
     accounting: Accounting
     warnings: tuple[str, ...] = ()
+    backend: str = "cpu"
     walk_forward: WalkForwardSummary | None = None
 
     RUN_FIELDS = ("chunks_computed", "chunks_skipped", "seconds", "bar_steps_per_s")

@@ -122,6 +122,17 @@ def test_a_sample_of_a_grid_is_swept(data_dir: Path, sampling, monkeypatch, caps
     assert {"fast", "slow", "rank"} <= set(capsys.readouterr().out.split())  # both are shown as swept
 
 
+def test_auto_says_what_it_chose_and_why(data_dir: Path, monkeypatch, capsys) -> None:
+    words = ("sweep", "--strategy", "sma_cross", *GRID, "--local", "--backend", "auto", "--data-dir", str(data_dir))
+    assert run(monkeypatch, *words) == 0
+    shown = capsys.readouterr().out
+    for part in ("universe under 100 symbols", "measured now", "assumed, not measured", "chosen: cpu, because"):
+        assert part in shown
+    assert run(monkeypatch, *words, "--json", "-") == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["backend"] == "cpu" and "chosen: cpu" in told.err
+
+
 BAD = [
     (("--grid", "fast=5:255:0.0000001"), "grid.fast=", "widen the step"),
     (("--grid", "fast=5:200:1", "--sample", "9999"), "sample=9999", "ask for fewer"),
