@@ -53,6 +53,12 @@ def check_json_target(target: str | None) -> None:
         raise InputError("json", target, "its folder does not exist", "give another file")
 
 
+def check_report_target(path: Path | None) -> None:
+    """InputError, before the work is done, when the report could not be written."""
+    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+        raise InputError("report", str(path), "is a folder, or its folder does not exist", "give another file")
+
+
 def write_json(target: str | None, text: str) -> None:
     """Write a result to a file, or to standard output for `-`. InputError when the file cannot be written."""
     if target == "-":
@@ -129,12 +135,13 @@ def print_accounting(console: Console, found: Accounting) -> None:
             f"probability of backtest overfitting {over.pbo:.3f}; the choice loses out of sample in {over.loss:.1%} "
             f"of {over.splits:,} splits (CSCV, {over.blocks} blocks, {over.trials:,} trials)"
         )
-    if found.superiority is not None:
-        test = found.superiority
-        lines.append(
-            f"Hansen's test of {test.models} declared combinations against buy and hold: p = {test.p_value:.3f} "
-            f"({test.lower:.3f} to {test.upper:.3f})"
-        )
+    test = found.superiority
+    lines.append(
+        "Hansen's test: not declared; to have it name a subset before the sweep: --spa name=values"
+        if test is None
+        else f"Hansen's test of {test.models} declared combinations against buy and hold: p = {test.p_value:.3f} "
+        f"({test.lower:.3f} to {test.upper:.3f})"
+    )
     for line in lines:
         console.print(line, soft_wrap=True)
 

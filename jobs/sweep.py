@@ -15,6 +15,7 @@ from rich.console import Console
 
 from jobs.console import (
     check_json_target,
+    check_report_target,
     print_choice,
     print_sweep,
     run_as_program,
@@ -67,6 +68,9 @@ SpaOption = Annotated[
     typer.Option("--spa", help="Hansen's test over this grid (as --grid), declared before the sweep is run."),
 ]
 JsonOption = Annotated[str | None, typer.Option("--json", help="Write the result to this file; - for standard output.")]
+ReportOption = Annotated[
+    Path | None, typer.Option("--report", readable=False, help="Write a page with figures and charts to this file.")
+]
 DataDirOption = Annotated[
     Path | None, typer.Option("--data-dir", readable=False, help="Data directory of the stack and the lake.")
 ]
@@ -123,10 +127,11 @@ def runner_for(settings: Settings, local: bool) -> Runner:
 
 
 def report(
-    request: SweepRequest, title: str, data_dir: Path | None, local: bool, json_file: str | None
+    request: SweepRequest, title: str, data_dir: Path | None, local: bool, json_file: str | None, page: Path | None
 ) -> SweepSummary:
-    """Run, showing progress; then print the result and write it where asked."""
+    """Run, showing progress; then print the result and write it where asked: as JSON, as a page."""
     check_json_target(json_file)
+    check_report_target(page)
     told = Console(stderr=json_file == "-")
     with shown(title) as listener:
         summary = sweep(
@@ -135,7 +140,18 @@ def report(
     if json_file != "-":
         print_sweep(summary)
     write_json(json_file, summary.to_json())
+    if page is not None:
+        write_page(page, request, summary, settings_of(data_dir), SystemClock())
     return summary
+
+
+def write_page(path: Path, request: SweepRequest, summary: SweepSummary, settings: Settings, clock: Clock) -> Path:
+    """The sweep's report, one HTML file."""
+    from mts1b.report.html import write_report  # plotly, for this alone
+    from mts1b.report.sweep_page import sweep_page
+
+    spec, panel = resolve(replace(request, backend=summary.backend), settings.lake_root)
+    return write_report(path, sweep_page(summary, spec.strategy, panel, spec.execution, clock.now_ns()))
 
 
 def command(
@@ -156,6 +172,7 @@ def command(
     metrics: MetricsOption = "default",
     spa: SpaOption = None,
     json_file: JsonOption = None,
+    page: ReportOption = None,
     data_dir: DataDirOption = None,
     local: LocalOption = False,
 ) -> None:
@@ -175,7 +192,7 @@ def command(
         metrics=metrics,
         subset=tuple(spa or ()),
     )
-    report(request, f"sweep {strategy}", data_dir, local, json_file)
+    report(request, f"sweep {strategy}", data_dir, local, json_file, page)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from jobs.sweep import (
     JsonOption,
     LocalOption,
     MetricsOption,
+    ReportOption,
     SampleOption,
     SamplingOption,
     SeedOption,
@@ -73,6 +74,7 @@ def command(
     metrics: MetricsOption = "default",
     spa: SpaOption = None,
     json_file: JsonOption = None,
+    page: ReportOption = None,
     data_dir: DataDirOption = None,
     local: LocalOption = False,
 ) -> None:
@@ -93,7 +95,7 @@ def command(
         metrics=metrics,
         subset=tuple(spa or ()),
     )
-    report(request, f"walk-forward {strategy}", data_dir, local, json_file)
+    report(request, f"walk-forward {strategy}", data_dir, local, json_file, page)
 
 
 if __name__ == "__main__":

@@ -133,6 +133,21 @@ def test_auto_says_what_it_chose_and_why(data_dir: Path, monkeypatch, capsys) ->
     assert json.loads(told.out)["backend"] == "cpu" and "chosen: cpu" in told.err
 
 
+@pytest.mark.parametrize("command", ["sweep", "walk-forward"])
+def test_a_page_with_every_figure(command, data_dir: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    windows = ("--train-bars", "100", "--test-bars", "50") if command == "walk-forward" else ()
+    words = (command, "--strategy", "sma_cross", *GRID, *windows, "--local", "--data-dir", str(data_dir))
+    assert run(monkeypatch, *words, "--report", str(tmp_path / "page.html"), "--json", str(tmp_path / "out.json")) == 0
+    assert "Hansen's test: not declared" in capsys.readouterr().out
+    text, facts = (tmp_path / "page.html").read_text(), json.loads((tmp_path / "out.json").read_text())
+    for part in ("Accounting for the trials", "--spa name=values", "The best of the grid", "adjusted for splits"):
+        assert part in text
+    assert ("Out of sample" in text) == (command == "walk-forward")
+    assert f"{facts['accounting']['overfitting']['pbo']:.1%}" in text
+    assert run(monkeypatch, *words, "--report", str(tmp_path)) == 2
+    assert "give another file" in capsys.readouterr().err
+
+
 BAD = [
     (("--grid", "fast=5:255:0.0000001"), "grid.fast=", "widen the step"),
     (("--grid", "fast=5:200:1", "--sample", "9999"), "sample=9999", "ask for fewer"),
