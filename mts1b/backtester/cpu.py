@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mts1b.backtester.evaluation import METRICS, RETURN_METRICS, Evaluation, check_finite
 from mts1b.backtester.execution import Execution, Moves, moves
 from mts1b.backtester.lanes import Kernel, kernel_of, tabled_parameters
-from mts1b.backtester.layout import Layout, plan
+from mts1b.backtester.layout import Layout, plan, widest
 from mts1b.backtester.summary import BARS_PER_YEAR, SPREAD_MIN, SUMMARY_ROWS
 from mts1b.backtester.tables import Tables
 from mts1b.backtester.trade_lanes import block_summary, follower_of
@@ -27,7 +27,8 @@ from mts1b.strategy.scalars import scalar_value
 Floats = NDArray[np.float64]
 
 BLOCK_BYTES_MAX = 160 << 20
-"""Tables with a column for each lane, held at once: over long histories they set how many names go together."""
+"""Tables with a column for each lane, held at once: over long histories they set how many names go together, and where
+all names go together, as they are compared with each other, how many lanes there are."""
 
 STACK_BYTES_MAX = 64 << 20
 """Tables without lanes, held at once for the jobs of one call of the kernel."""
@@ -61,13 +62,15 @@ def evaluate(
     trades: bool = False,
 ) -> Evaluation:
     """As `mts1b.backtester.evaluate`, arguments already checked; metrics are [P, C]."""
-    layout = plan(combos, tabled_parameters(strategy.root))
-    kernel = kernel_of(strategy.root, layout.lanes, layout.inner)
     bars, names = panel.close.shape
+    program = program_of(strategy.root)
+    tabled = tabled_parameters(strategy.root)
+    held_bytes = 8 * bars * names * sum(bool(parameters) for parameters in tabled) if _compares(program) else 0
+    layout = plan(combos, tabled, widest(BLOCK_BYTES_MAX, held_bytes))
+    kernel = kernel_of(strategy.root, layout.lanes, layout.inner)
     cuts = [0, bars, *(edge for period in periods for edge in period), *([] if edges is None else edges.tolist())]
     bounds = np.unique(np.array(cuts, dtype=np.int64))
     sums = _new_sums(len(layout.jobs), bars, layout.lanes, len(bounds) - 1, trades)
-    program = program_of(strategy.root)
     fields = program.fields(panel)
     moved = moves(panel)
     follow = follower_of(strategy.root, kernel) if trades else None
@@ -89,9 +92,14 @@ def _groups(kernel: Kernel, program: Program, bars: int, names: int) -> list[sli
     """Names worked on together: all when they are compared with each other, else what fits the caches."""
     blocks = sum(kernel.varies(node) for node in kernel.reads)
     size = max(1, min(kernel.group_names, BLOCK_BYTES_MAX // max(1, blocks * bars * kernel.lanes * 8)))
-    if any(unit.node.spec.kind is Kind.CROSS for unit in program.units):
+    if _compares(program):
         size = names
     return [slice(start, min(start + size, names)) for start in range(0, names, size)]
+
+
+def _compares(program: Program) -> bool:
+    """Whether names are compared with each other: then no name can be worked on without the others."""
+    return any(unit.node.spec.kind is Kind.CROSS for unit in program.units)
 
 
 def _cut(moved: Moves, group: slice) -> Moves:
