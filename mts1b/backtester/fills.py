@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mts1b.strategy.codegen import ENTRY, emit, kernel_module, truth
+from mts1b.strategy.codegen import ENTRY, emit, kernel_module, leaves, scalars, truth
 from mts1b.strategy.expr import Node
 from mts1b.strategy.ops import Kind
 from mts1b.strategy.program import unit_of
@@ -64,3 +64,21 @@ def _path(function: str, inputs: list[str], fixed: list[str], size: int) -> list
         f"value, {', '.join(kept)} = {function}({', '.join([*kept, *inputs, *fixed])})",
         "column[t * width + l] = value",
     ]
+
+
+def combine_source(node: Node, varies: Callable[[Node], bool]) -> str:
+    """Source of a module with `combined(reads..., takes..., out [S, T * width], width)`: arithmetic on other tables."""
+    reads = [n for n in leaves(node) if n.is_series]
+    takes = scalars(node)
+    names = {n.key: f"row{i}[t * width + l]" if varies(n) else f"row{i}[t]" for i, n in enumerate(reads)}
+    names |= {n.key: f"p{i}[l]" if varies(n) else f"p{i}" for i, n in enumerate(takes)}
+    arguments = [*(f"a{i}" for i in range(len(reads))), *(f"p{i}" for i in range(len(takes))), "out", "width"]
+    lines = [
+        f"def combined({', '.join(arguments)}):",
+        "    for s in range(out.shape[0]):",
+        *(f"        row{i} = a{i}[s]" for i in range(len(reads))),
+        "        for t in range(out.shape[1] // width):",
+        "            for l in range(width):",
+        f"                out[s, t * width + l] = {emit(node, lambda below: names.get(below.key))}",
+    ]
+    return kernel_module([node], ENTRY + "\n".join(lines) + "\n")

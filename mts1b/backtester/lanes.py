@@ -10,12 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from inspect import getsource
 from typing import Any
 
 from mts1b.backtester.fills import fill_source
-from mts1b.backtester.summary import summarise
-from mts1b.strategy.codegen import ENTRY, HEADER, decision, emit, kernel_module, leaves, scalars, truth
+from mts1b.strategy.codegen import decision, emit, kernel_module, leaves, scalars, truth
 from mts1b.strategy.expr import Node
 from mts1b.strategy.jit import load
 from mts1b.strategy.ops import Kind
@@ -68,7 +66,6 @@ class Kernel:
         self.filled = tuple(n for n in below if n.spec.kind in (Kind.SERIES, Kind.PATH) and self.varies(n))
         self.source = kernel_module([root], FUSED_ENTRY + self._source(root))
         self.run: Any = load(self.source).run
-        self.summarise: Any = load(HEADER + ENTRY + getsource(summarise)).summarise
         self.fills = {node.key: load(fill_source(node, self.varies)).filled for node in self.filled}
 
     def _arguments(self) -> list[str]:
