@@ -66,7 +66,9 @@ def evaluate(
     strategy.check_history(columns, len(panel.ts_ns))
     chosen = check_periods(periods, len(panel.ts_ns))
     cut = check_edges([0, len(panel.ts_ns)] if trades and edges is None else edges, len(panel.ts_ns))
-    result: Evaluation = BACKENDS[backend](strategy, columns, panel, execution, chosen, keep_returns, cut, trades, precision)
+    result: Evaluation = BACKENDS[backend](
+        strategy, columns, panel, execution, chosen, keep_returns, cut, trades, precision
+    )
     if periods is None:
         result = replace(result, metrics={name: table[0] for name, table in result.metrics.items()})
     return result
