@@ -67,14 +67,14 @@ def _path(function: str, inputs: list[str], fixed: list[str], size: int) -> list
 
 
 def combine_source(node: Node, varies: Callable[[Node], bool]) -> str:
-    """Source of a module with `combined(reads..., takes..., out [S, T * width], width)`: arithmetic on other tables."""
+    """Source of a module with `combine(reads..., takes..., out [S, T * width], width)`: arithmetic on other tables."""
     reads = [n for n in leaves(node) if n.is_series]
     takes = scalars(node)
     names = {n.key: f"row{i}[t * width + l]" if varies(n) else f"row{i}[t]" for i, n in enumerate(reads)}
     names |= {n.key: f"p{i}[l]" if varies(n) else f"p{i}" for i, n in enumerate(takes)}
     arguments = [*(f"a{i}" for i in range(len(reads))), *(f"p{i}" for i in range(len(takes))), "out", "width"]
     lines = [
-        f"def combined({', '.join(arguments)}):",
+        f"def combine({', '.join(arguments)}):",
         "    for s in range(out.shape[0]):",
         *(f"        row{i} = a{i}[s]" for i in range(len(reads))),
         "        for t in range(out.shape[1] // width):",

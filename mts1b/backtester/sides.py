@@ -33,10 +33,11 @@ class Side:
         self._reads = [below for below in leaves(node) if below.is_series]
         self._takes = scalars(node)
         filled = [n for n in node.walk() if n.spec.kind in (Kind.SERIES, Kind.PATH) and self.varies(n)]
-        self.fills = {n.key: load(fill_source(n, self.varies)).filled for n in filled}
         self._plain = node.spec.kind in TABLED and self.varies(node)
+        self.fills = {n.key: load(fill_source(n, self.varies)).filled for n in filled}
+        self._combine: Any = None
         if node.is_series and not self._plain:
-            self._combine: Any = load(combine_source(node, self.varies)).combined
+            self._combine = load(combine_source(node, self.varies)).combine
 
     def varies(self, node: Node) -> bool:
         return bool(node.parameters & self._varying)
