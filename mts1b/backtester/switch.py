@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mts1b.strategy.codegen import leaves
 from mts1b.strategy.expr import Node
 from mts1b.strategy.ops import Kind
 
@@ -22,12 +23,14 @@ class Condition:
 
     negated   both sides change their sign: the comparison was the other way round
     or_equal  equal values count as well
+    direct    the comparison itself, where its own side differs from job to job: what its keys cost would not be shared
     """
 
     own: Node | None
     shared: Node
     negated: bool = False
     or_equal: bool = False
+    direct: Node | None = None
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,11 @@ class Switch:
         return any(node.is_series for node, _ in self.weights)
 
 
-def switch_of(root: Node, inner: frozenset[str]) -> Switch | None:
-    """The form of `root` when the parameters `inner` vary along lanes; None for every other strategy."""
+def switch_of(root: Node, inner: frozenset[str], outer: frozenset[str] = frozenset()) -> Switch | None:
+    """The form of `root` when the parameters `inner` vary along lanes, and `outer` between jobs.
+
+    None for every other strategy.
+    """
     decided: list[Node] = []
     weights: list[tuple[Node, bool]] = []
     for factor, divides in _factors(root, False):
@@ -64,7 +70,7 @@ def switch_of(root: Node, inner: frozenset[str]) -> Switch | None:
     if len(decided) != 1:
         return None
     entry, leave = decided[0].args if decided[0].op == "latch" else (decided[0], None)
-    conditions = [_conditions(node, inner) if node is not None else () for node in (entry, leave)]
+    conditions = [_conditions(node, inner, outer) if node is not None else () for node in (entry, leave)]
     by_lane = [factor for factor in weights if factor[0].parameters & inner]
     if None in conditions or any(node.is_series for node, _ in by_lane):
         return None
@@ -88,12 +94,12 @@ def _is_condition(node: Node) -> bool:
     return node.op in (*COMPARISONS, "both", "latch")
 
 
-def _conditions(node: Node, inner: frozenset[str]) -> tuple[Condition, ...] | None:
+def _conditions(node: Node, inner: frozenset[str], outer: frozenset[str]) -> tuple[Condition, ...] | None:
     """The conditions that all have to hold; None when one has lanes on both sides."""
     if not node.parameters & inner:
         return (Condition(None, node),)
     if node.op == "both":
-        parts = [_conditions(arg, inner) for arg in node.args]
+        parts = [_conditions(arg, inner, outer) for arg in node.args]
         return None if None in parts else tuple(one for part in parts if part is not None for one in part)
     if node.op not in COMPARISONS:
         return None
@@ -101,5 +107,8 @@ def _conditions(node: Node, inner: frozenset[str]) -> tuple[Condition, ...] | No
     own, shared = (left, right) if left.parameters & inner else (right, left)
     if shared.parameters & inner:
         return None
+    if own.parameters & outer:
+        varied = [below for below in leaves(own) if below.is_series and below.parameters & inner]
+        return None if varied else (Condition(None, shared, direct=node),)
     above = node.op in ("gt", "ge")  # left is asked to be above right
     return (Condition(own, shared, negated=above is (own is left), or_equal=node.op in ("ge", "le")),)

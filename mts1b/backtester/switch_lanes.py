@@ -7,12 +7,14 @@ unrolled within one loop over lanes. Returns are added up group by group in floa
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from mts1b.backtester.switch_terms import TERM_NAMES
-from mts1b.strategy.codegen import HEADER
+from mts1b.strategy.codegen import kernel_module, leaves, scalars, truth
+from mts1b.strategy.expr import Node
 from mts1b.strategy.jit import load
 
 LANES_MAX = 256
@@ -35,7 +37,10 @@ SINGLE_ENTRY = (
 )
 
 SERIES, NUMBER, FLAG = "series", "number", "flag"
-"""Kinds of conditions: keys by bar and lane, keys by lane, a truth by bar that all lanes share."""
+"""Kinds of conditions: keys by bar and lane, keys by lane, a truth by bar that all lanes share. A node is a kind too:
+a comparison that is worked out as it stands, in float64."""
+
+Kind = str | Node
 
 PER_BAR = ("leave", "enter", "stay", "bought", "resized")
 PER_BAR_MOVING = ("gross", "begun", "kept")
@@ -47,11 +52,12 @@ class Form:
 
     lanes: int
     moving: bool
-    entry: tuple[str, ...]
-    leave: tuple[str, ...]
+    entry: tuple[Kind, ...]
+    leave: tuple[Kind, ...]
+    inner: frozenset[str] = frozenset()
 
     @property
-    def kinds(self) -> tuple[str, ...]:
+    def kinds(self) -> tuple[Kind, ...]:
         return (*self.entry, *self.leave)
 
     @property
@@ -65,7 +71,8 @@ class Form:
 
 @lru_cache(maxsize=256)
 def switch_kernel(form: Form) -> Any:
-    """The compiled kernel of a form. It takes, for each condition i, keys{i} (but for a flag), asked{i}, which{i}:
+    """The compiled kernel of a form. It takes, for each condition i, keys{i} (but for a flag), asked{i}, which{i}, or
+    for a node its reads float64 [A, S, T], its takes (scalars) float64 [J, lanes] or [J], and which{i}:
 
       keys     int16 [S, T * lanes], or [lanes] for a number; asked int16 [S, T, A], a bool for a flag: the decision on
                a bar's close is `key < asked`, or `asked`; which int64 [J]: which of the A a job asks
@@ -76,17 +83,28 @@ def switch_kernel(form: Form) -> Any:
       held     float32 [2, J, S, lanes]: whether a name is held, the state of the latch; 0 at the start
       returns  float32 [J, T * lanes]; traded, changed, gross float64 [J, K, lanes]: all added to
     """
-    return load(HEADER + _constants() + _edges(form) + SINGLE_ENTRY + _source(form)).run
+    nodes = [kind for kind in form.kinds if isinstance(kind, Node)]
+    return load(kernel_module(nodes, _constants() + _edges(form) + SINGLE_ENTRY + _source(form))).run
 
 
 def _constants() -> str:
     return f"one = np.float32(1.0)\nzero = np.float32(0.0)\nCOUNT = np.float32({COUNT}.0)\n\n\n"
 
 
+def parts_of(node: Node) -> tuple[list[Node], list[Node]]:
+    """The series and the scalars that a comparison is worked out from."""
+    return [leaf for leaf in leaves(node) if leaf.is_series], scalars(node)
+
+
 def _arguments(form: Form) -> list[str]:
     found = []
     for i, kind in enumerate(form.kinds):
-        found += [*([] if kind == FLAG else [f"keys{i}"]), f"asked{i}", f"which{i}"]
+        if isinstance(kind, Node):
+            reads, takes = parts_of(kind)
+            found += [*(f"reads{i}_{m}" for m in range(len(reads))), *(f"takes{i}_{m}" for m in range(len(takes)))]
+        else:
+            found += [*([] if kind == FLAG else [f"keys{i}"]), f"asked{i}"]
+        found.append(f"which{i}")
     return [
         *found,
         *("terms", "weighed", "weight", "scale", "tradable", "bounds", "held"),
@@ -110,6 +128,7 @@ def _source(form: Form) -> str:
         "                net[:] = zero",
         *(f"                {name}s[:] = zero" for name in form.sums),
         *(f"                f{i} = which{i}[j]" for i in range(len(form.kinds))),
+        *(f"                {line}" for i, kind in enumerate(form.kinds) for line in _taken(i, kind)),
         "                w = weighed[j]",
         "                for s in range(tradable.shape[0]):",
         "                    was = held[0, j, s]",
@@ -158,7 +177,11 @@ def _bars(form: Form, bars: int, checked: bool) -> list[str]:
     for i, kind in enumerate(form.kinds):
         if kind == SERIES:
             lines.append(f"key{i} = row{i}[(t - 1) * {lanes}:(t - 1 + {bars}) * {lanes}]")
-        lines += [f"asked{i}_{u} = asked{i}[s, t - 1 + {u}, f{i}]" for u in range(bars)]
+        if isinstance(kind, Node):
+            reads = range(len(parts_of(kind)[0]))
+            lines += [f"x{i}_{m}_{u} = reads{i}_{m}[f{i}, s, t - 1 + {u}]" for m in reads for u in range(bars)]
+        else:
+            lines += [f"asked{i}_{u} = asked{i}[s, t - 1 + {u}, f{i}]" for u in range(bars)]
     for u in range(bars):
         lines += [f"{name}{u} = {name}_row[t + {u}]" for name in form.terms]
     if not checked:
@@ -181,8 +204,25 @@ def _holds(form: Form, numbers: range, u: int) -> str:
     parts = []
     for i in numbers:
         kind = form.kinds[i]
-        parts.append(f"asked{i}_{u}" if kind == FLAG else f"({named[kind]}{i}{keys[kind]} < asked{i}_{u})")
+        if isinstance(kind, Node):
+            parts.append(truth(kind, _leaf(form, i, kind, u)))
+        else:
+            parts.append(f"asked{i}_{u}" if kind == FLAG else f"({named[kind]}{i}{keys[kind]} < asked{i}_{u})")
     return " & ".join(parts)
+
+
+def _taken(number: int, kind: Kind) -> list[str]:
+    if not isinstance(kind, Node):
+        return []
+    return [f"q{number}_{m} = takes{number}_{m}[j]" for m in range(len(parts_of(kind)[1]))]
+
+
+def _leaf(form: Form, number: int, node: Node, u: int) -> Callable[[Node], str | None]:
+    reads, takes = parts_of(node)
+    names = {read.key: f"x{number}_{m}_{u}" for m, read in enumerate(reads)}
+    for m, take in enumerate(takes):
+        names[take.key] = f"q{number}_{m}[l]" if take.parameters & form.inner else f"q{number}_{m}"
+    return lambda below: names.get(below.key)
 
 
 def _bar(form: Form, u: int, checked: bool) -> list[str]:

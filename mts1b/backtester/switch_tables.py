@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mts1b.backtester.keys import key_filler
 from mts1b.backtester.sides import side_of
 from mts1b.backtester.switch import Condition
+from mts1b.backtester.switch_lanes import parts_of
 from mts1b.strategy.expr import Node
 from mts1b.strategy.ops import Kind
 from mts1b.strategy.program import Program
@@ -101,6 +102,18 @@ def keyed(
         shared = _signed(sources.columns(condition.shared, columns, one), sign).reshape(sources.bars, asked)
         fill(own, shared, used, condition.or_equal, keys[s].reshape(sources.bars, lanes), limits[s])
     return [keys, limits]
+
+
+def series_of(node: Node, sources: Sources, group: slice, columns: Columns) -> list[Floats]:
+    """The series a comparison reads, [A, S, T] each, for `columns` of parameters."""
+    asked, names = len(next(iter(columns.values()))) if columns else 1, group.stop - group.start
+    found = []
+    for read in parts_of(node)[0]:
+        table = sources.columns(read, columns, group)
+        width = table.shape[1] // sources.bars
+        whole = np.broadcast_to(table.reshape(names, sources.bars, width), (names, sources.bars, asked))
+        found.append(np.ascontiguousarray(whole.transpose(2, 0, 1)))
+    return found
 
 
 def _keyed_numbers(

@@ -13,11 +13,21 @@ from mts1b.backtester.execution import Moves
 from mts1b.backtester.layout import Layout, cost, ways
 from mts1b.backtester.sums import Sums
 from mts1b.backtester.switch import Condition, Switch, switch_of
-from mts1b.backtester.switch_lanes import FLAG, GROUP_NAMES, LANES_MAX, NUMBER, SERIES, Form, switch_kernel
-from mts1b.backtester.switch_tables import Memory, Sources, keyed
+from mts1b.backtester.switch_lanes import (
+    FLAG,
+    GROUP_NAMES,
+    LANES_MAX,
+    NUMBER,
+    SERIES,
+    Form,
+    Kind,
+    parts_of,
+    switch_kernel,
+)
+from mts1b.backtester.switch_tables import Memory, Sources, keyed, series_of
 from mts1b.backtester.switch_terms import TERM_NAMES, terms
 from mts1b.strategy.expr import Node
-from mts1b.strategy.ops import Kind
+from mts1b.strategy.ops import Kind as Operation
 from mts1b.strategy.program import Program
 from mts1b.strategy.scalars import scalar_value
 
@@ -49,11 +59,11 @@ class Switched:
     @property
     def form(self) -> Form:
         kinds = [[_kind(condition) for condition in part] for part in (self.switch.entry, self.switch.leave)]
-        return Form(self.layout.lanes, self.switch.moving, tuple(kinds[0]), tuple(kinds[1]))
+        return Form(self.layout.lanes, self.switch.moving, tuple(kinds[0]), tuple(kinds[1]), self.layout.inner)
 
     @property
     def crossing(self) -> bool:
-        return any(unit.node.spec.kind is Kind.CROSS for unit in self.program.units)
+        return any(unit.node.spec.kind is Operation.CROSS for unit in self.program.units)
 
     def batches(self) -> Iterator[slice]:
         """Runs of jobs that share the columns of all own sides."""
@@ -62,7 +72,8 @@ class Switched:
         keys = [(b, *(self.layout.outer_values[name][o] for name in outer)) for b, o in self.layout.jobs]
         starts = [j for j in range(len(keys)) if j == 0 or keys[j] != keys[j - 1]] + [len(keys)]
         for start, stop in zip(starts[:-1], starts[1:], strict=True):
-            step = CROSSED_JOBS if self.crossing else stop - start
+            direct = any(condition.direct is not None for condition in self.switch.conditions)
+            step = CROSSED_JOBS if self.crossing else JOBS_AT_ONCE if direct else stop - start
             yield from (slice(at, min(at + step, stop)) for at in range(start, stop, step))
 
     def fixed(self, job: int) -> dict[str, float]:
@@ -97,7 +108,8 @@ def switched_of(program: Program, root: Node, combos: Mapping[str, Floats], name
     """The strategy laid out for these combinations, when it switches; None for every other."""
     reads = _compared(root)
     laid = ways(combos, LANES_MAX) if reads else []
-    found = [(layout, switch) for layout in laid if (switch := switch_of(root, layout.inner)) is not None]
+    swept = frozenset(name for name, values in combos.items() if len(np.unique(values)) > 1)
+    found = [(way, switch) for way in laid if (switch := switch_of(root, way.inner, swept - way.inner)) is not None]
     if not found:
         return None
     layout, switch = min(found, key=lambda way: cost(way[0], reads))
@@ -110,7 +122,9 @@ def _compared(root: Node) -> list[frozenset[str]]:
     return [arg.parameters for node in root.walk() if node.op in ("gt", "ge", "lt", "le") for arg in node.args]
 
 
-def _kind(condition: Condition) -> str:
+def _kind(condition: Condition) -> Kind:
+    if condition.direct is not None:
+        return condition.direct
     if condition.own is None:
         return FLAG
     return SERIES if condition.own.is_series else NUMBER
@@ -126,20 +140,26 @@ def add_all(work: Switched, fields: Mapping[str, Floats], moved: Moves, bounds: 
     weights, weighed = work.distinct(_parameters(work.switch.weights), slice(None))
     for batch in work.batches():
         sources = Sources(work.program, fields, work.names, work.fixed(batch.start), work.inner(batch.start))
-        asked = [work.distinct(condition.shared.parameters, batch) for condition in work.switch.conditions]
+        asked = [work.distinct(_asked(condition, work.layout.inner), batch) for condition in work.switch.conditions]
         for group in _groups(work.names):
             table, weight = _terms(work, sources, group, moved, weights, rate)
             if not (np.isfinite(table).all() and (work.switch.moving or (weight > 0.0).all())):
                 return False
             tables = [
                 keyed(work.memory, i, condition, sources, group, columns)
+                if condition.direct is None
+                else series_of(condition.direct, sources, group, columns)
                 for i, (condition, (columns, _)) in enumerate(zip(work.switch.conditions, asked, strict=True))
             ]
             shared = (table, weight, moved.tradable[group], bounds)
             for start in range(batch.start, batch.stop, JOBS_AT_ONCE):
                 jobs = slice(start, min(start + JOBS_AT_ONCE, batch.stop))
                 mine = slice(start - batch.start, jobs.stop - batch.start)
-                reads = [arg for found, (_, of) in zip(tables, asked, strict=True) for arg in (*found, of[mine])]
+                reads = [
+                    arg
+                    for condition, found, (_, of) in zip(work.switch.conditions, tables, asked, strict=True)
+                    for arg in (*found, *_numbers(work, condition, jobs), of[mine])
+                ]
                 _run(kernel, reads, shared, weighed[jobs], scale[jobs], work, jobs, sums)
     return True
 
@@ -150,6 +170,23 @@ def _run(
     table, weight, tradable, bounds = shared
     held = work.memory.held(len(weighed), len(tradable), work.layout.lanes)
     kernel(*reads, table, weighed, weight, scale, tradable, bounds, held, *sums.part(jobs))
+
+
+def _asked(condition: Condition, inner: frozenset[str]) -> frozenset[str]:
+    """The parameters, the same for all lanes, of the tables of one condition."""
+    return (condition.shared if condition.direct is None else condition.direct).parameters - inner
+
+
+def _numbers(work: Switched, condition: Condition, jobs: slice) -> list[Floats]:
+    """The scalars that a comparison is worked out with: [J, lanes] where they vary between lanes, else [J]."""
+    found = []
+    for node in [] if condition.direct is None else parts_of(condition.direct)[1]:
+        shape = (work.layout.lanes,) if node.parameters & work.layout.inner else ()
+        values = (
+            scalar_value(node, {**work.fixed(j), **work.inner(j)}, work.names) for j in range(jobs.start, jobs.stop)
+        )
+        found.append(np.array([np.broadcast_to(value, shape) for value in values], dtype=np.float64))
+    return found
 
 
 def _parameters(factors: tuple[tuple[Node, bool], ...]) -> frozenset[str]:
