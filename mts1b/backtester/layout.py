@@ -59,7 +59,8 @@ def plan(columns: Mapping[str, Floats], reads: Sequence[frozenset[str]] = (), la
     the cheapest by the costs above is taken; the fewest inner ones when equal. `lanes_max`: LANES_FEW or a multiple
     of LANES_STEP.
     """
-    names = list(columns)
+    # what has one value only is the same for every lane, wherever it stands
+    names = sorted(columns, key=lambda name: len(np.unique(columns[name])) > 1)
     count = len(next(iter(columns.values()))) if columns else 1
     ways = [_lay(columns, names[:cut], names[cut:], count, lanes_max) for cut in range(max(len(names) - 1, 0), -1, -1)]
     return min(ways, key=lambda laid: _cost(laid, reads))
