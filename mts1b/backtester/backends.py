@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mts1b.backtester import cpu, reference
-from mts1b.backtester.evaluation import Evaluation, Periods, check_edges, check_periods
+from mts1b.backtester.evaluation import Evaluation, Periods, check_edges, check_finite, check_periods
 from mts1b.backtester.execution import Execution, check_prices
 from mts1b.foundation.errors import InputError, unknown_name
 from mts1b.strategy.definition import Strategy, Values
@@ -27,12 +27,16 @@ PRECISIONS = ("double", "single")
 def targets(strategy: Strategy, values: Values, panel: Panel) -> Floats:
     """Targets [T, S] of one set of parameter values: row t is decided on the close of bar t, not known is 0.
 
-    InputError for an unknown or out-of-range parameter or a window longer than the history; DataError for bad prices.
+    InputError for an unknown or out-of-range parameter, a window longer than the history or targets that are not
+    finite; DataError for bad prices.
     """
     chosen = strategy.resolve(values)
     _check_panel(panel)
     strategy.check_history(chosen, len(panel.ts_ns))
-    return program_of(strategy.root).targets(chosen, panel)
+    decided = program_of(strategy.root).targets(chosen, panel)
+    columns = {name: np.array([value]) for name, value in chosen.items()}
+    check_finite(strategy.name, columns, np.array([bool(np.isfinite(decided).all())]))
+    return decided
 
 
 def evaluate(

@@ -32,7 +32,8 @@ LACKING = {
 class Panel:
     """Bars of S names at T times. Every field is C-contiguous float64 [T, S]; NaN where a name has no bar.
 
-    `ts_ns` is int64 [T], strictly increasing UTC nanoseconds. `data_version` names the stored data it was read from.
+    `ts_ns` is int64 [T], strictly increasing UTC nanoseconds: the union of the names' calendars, where they differ.
+    `data_version` names the stored data it was read from.
     `vwap` [T, S]: the volume-weighted price of each bar, None where the data do not deliver one. `sectors` [S]: the
     sector of each name, "" where unknown; empty when no name has one.
     """

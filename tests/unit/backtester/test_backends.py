@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mts1b.backtester import METRICS, Execution, evaluate, merged
+from mts1b.backtester import METRICS, Execution, backtest, evaluate, merged, targets
 from mts1b.foundation.errors import DataError, InputError, MtsError
 from mts1b.quantkit.trades import TRADE_SUMS
 from mts1b.strategy import close, get_strategy, param, sma, strategy, where
@@ -147,6 +147,17 @@ def test_bad_input_is_refused(case, backend):
     with pytest.raises((InputError, DataError)) as caught:
         evaluate(subject, combos, panel, COSTS, backend)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("case", ["infinite weights", "negative price", "infinite price", "window longer than history"])
+def test_bad_input_is_refused_wherever_decisions_are_taken(case):
+    """One combination, as whole-table targets and in the event engine."""
+    subject, combos, panel, words = REFUSED[case]
+    values = {name: column[-1] for name, column in combos.items()}
+    for take in (targets, backtest):
+        with pytest.raises((InputError, DataError)) as caught:
+            take(subject, values, panel)
+        assert words in str(caught.value)
 
 
 @pytest.mark.parametrize("periods", [[(5, 5)], [(-1, 9)], [(0, 61)], []])

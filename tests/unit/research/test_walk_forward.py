@@ -25,7 +25,7 @@ from tests.unit.research.made_panels import random_panel
 CROSS = get_strategy("sma_cross")
 PANEL = random_panel(bars=160, seed=5)
 GRID = Grid.parse({"fast": "5:10:1", "slow": "20:60:10"}, CROSS.params)
-SPEC = SweepSpec(CROSS, GRID, Execution(), "reference", rolling_folds(160, 80, 30))
+SPEC = SweepSpec(CROSS, GRID, Execution(), "reference", folds=rolling_folds(160, 80, 30))
 
 
 def walk(root: Path, panel: Panel = PANEL):
