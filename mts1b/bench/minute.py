@@ -59,10 +59,11 @@ def minute_rows(
     months: int = MONTHS,
     progress: Progress | None = None,
     directory: Path | None = None,
+    runs: int = RUNS,
 ) -> dict[str, float]:
-    """Figures of the warm run over `names` names: best wall time of three, CPU seconds, bars, peak memory, bytes read.
+    """Figures over `names` names: best wall time of `runs`, CPU seconds, bars, peak memory, bytes read.
 
-    Measured in a process of its own. `speed_up_*`: against the source's times for 1,000 names, by bars a second.
+    Measured in a process of its own. Several runs are warm, after one that does not count; a single one comes first. `speed_up_*`: against the source's times for 1,000 names, by bars a second.
     InvariantBroken when a metric differs from `evaluate`'s on the panel of some names; StackError without room for the
     files in `directory` (else the system's temporary one).
     """
@@ -70,7 +71,7 @@ def minute_rows(
     with made_lake(names, months, progress, directory) as root:
         made_s = (clock.monotonic_ns() - began_ns) / NS_PER_S
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as alone:
-            found = alone.submit(measured, str(root)).result()
+            found = alone.submit(measured, str(root), runs).result()
             alone.submit(check, str(root)).result()
         stored = sum(path.stat().st_size for path in root.rglob("*.parquet"))
     per_s = found["bars"] / found["wall_s"]
@@ -79,13 +80,14 @@ def minute_rows(
     return {"names": names, **found, "bars_per_s": per_s, "stored_bytes": stored, "made_s": made_s, **faster}
 
 
-def measured(root: str) -> dict[str, float]:
-    """Best of RUNS warm runs in this process, which should have done nothing else: its peak memory is reported."""
+def measured(root: str, runs: int) -> dict[str, float]:
+    """Best of `runs` in this process, which should have done nothing else: its peak memory is reported."""
     clock = SystemClock()
     request = StreamRequest(STRATEGY, lake_root=root)
-    result = stream_request(request)
+    if runs > 1:
+        stream_request(request)
     walls, cpus, read_bytes = [], [], 0
-    for _ in range(RUNS):
+    for _ in range(runs):
         began_ns, began_cpu_s, began_bytes = clock.monotonic_ns(), _cpu_s(), _bytes_read()
         result = stream_request(request)
         walls.append((clock.monotonic_ns() - began_ns) / NS_PER_S)

@@ -15,7 +15,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mts1b.datalake.manifest import Part, sync_directory
-from mts1b.datalake.schema import BARS, DECIMALS, PRICE, STORED, TICKS_PER_UNIT, Interval, first_line
+from mts1b.datalake.schema import (
+    DECIMALS,
+    PRICE,
+    TICKS_PER_UNIT,
+    VWAP,
+    Interval,
+    bars_schema,
+    first_line,
+    stored_schema,
+)
 from mts1b.foundation.errors import DataError
 from mts1b.foundation.ids import DIGEST_BYTES
 
@@ -89,9 +98,10 @@ def split(bars: pl.DataFrame, interval: Interval) -> Iterator[tuple[str, pl.Data
 def content_digest(bars: pl.DataFrame) -> str:
     """Digest of the values, independent of the file format's version."""
     digest = blake2b(digest_size=DIGEST_BYTES)
-    digest.update("\n".join(bars["symbol"].to_list()).encode())
-    for name in BARS.names()[1:]:
-        values = bars[name].cast(pl.Int64) if name == "ts" else bars[name]
+    runs = bars["symbol"].rle()  # the names of all rows, joined by line ends, without a string for each row
+    digest.update("".join(f"{run['value']}\n" * run["len"] for run in runs)[:-1].encode())
+    for name in bars.columns[1:]:
+        values = bars[name].cast(pl.Int64) if name == "ts" else bars[name].fill_null(float("nan"))
         digest.update(values.to_numpy().tobytes())
     return digest.hexdigest()
 
@@ -112,14 +122,21 @@ def write(directory: Path, key: str, bars: pl.DataFrame, interval: Interval) -> 
     first, last = bars["ts"].min(), bars["ts"].max()
     stamps = pl.Series([first, last]).dt.epoch("ns")
     return Part(
-        key, str(path.relative_to(directory)), content, bars.height, path.stat().st_size, int(stamps[0]), int(stamps[1])
+        key,
+        str(path.relative_to(directory)),
+        content,
+        bars.height,
+        path.stat().st_size,
+        int(stamps[0]),
+        int(stamps[1]),
+        VWAP in bars.columns,
     )
 
 
 def _write_file(path: Path, bars: pl.DataFrame, interval: Interval) -> None:
-    deltas = dict.fromkeys([name for name in STORED.names() if name != "symbol"], "DELTA_BINARY_PACKED")
+    deltas = dict.fromkeys(bars.columns[1:], "DELTA_BINARY_PACKED")
     layout = Layout.of(bars)
-    table = pa.Table.from_arrays([_column(bars[name]) for name in STORED.names()], names=STORED.names())
+    table = pa.Table.from_arrays([_column(values) for values in bars], names=bars.columns)
     table = table.replace_schema_metadata({LAYOUT: layout.to_json()})
     with pq.ParquetWriter(
         path,
@@ -140,9 +157,12 @@ def _write_file(path: Path, bars: pl.DataFrame, interval: Interval) -> None:
 def _column(values: pl.Series) -> pa.Array:
     """A column as it is stored. Prices: their whole ticks, seen as decimals without a copy."""
     if values.name not in DECIMALS:
-        return values.cast(STORED[values.name]).to_arrow()
-    ticks = np.rint(values.to_numpy() * TICKS_PER_UNIT).astype(np.int64)
-    return pa.Array.from_buffers(pa.decimal64(PRICE.precision, PRICE.scale), len(ticks), [None, pa.py_buffer(ticks)])
+        return values.cast(stored_schema(vwap=False)[values.name]).to_arrow()
+    known = values.is_not_null()
+    mask = None if known.all() else pa.array(known.to_list()).buffers()[1]
+    ticks = np.rint(values.fill_null(0.0).to_numpy() * TICKS_PER_UNIT).astype(np.int64)
+    kind = pa.decimal64(PRICE.precision, PRICE.scale)
+    return pa.Array.from_buffers(kind, len(ticks), [mask, pa.py_buffer(ticks)])
 
 
 def read_whole(directory: Path, part: Part) -> pl.DataFrame:
@@ -152,9 +172,9 @@ def read_whole(directory: Path, part: Part) -> pl.DataFrame:
         bars = pl.read_parquet(path, hive_partitioning=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise DataError("file", str(path), f"cannot be read: {first_line(error)}", "ingest the data again") from None
-    if bars.schema != STORED:
+    if bars.schema != stored_schema(part.vwap):
         raise DataError("file", str(path), "columns are not those of a stored bar", "ingest the data again")
-    return bars.cast(BARS)
+    return bars.cast(bars_schema(part.vwap))
 
 
 def remove_unlisted(directory: Path, keep: Iterable[Part]) -> None:

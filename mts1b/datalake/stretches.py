@@ -81,7 +81,7 @@ class Stretches:
 
     def __init__(self, folder: Path, held: Manifest, symbols: Sequence[str] | None, span: Span) -> None:
         self._folder, self._span = folder, span
-        self.version = held.version
+        self.version, self.has_vwap = held.version, held.vwap
         self._parts = [part for part in held.parts if overlaps(part, span)]
         self.symbols = tuple(symbols) if symbols is not None else self._symbols_held()
         self._numbers = {symbol: number for number, symbol in enumerate(self.symbols)}
@@ -160,7 +160,7 @@ class _File:
         if self._layout.same_times:
             table = self._read(batch._groups, fields)
             held = self._layout.rows[0]
-            loaded = {name: floats(table.column(name), scratch.table(name, len(table))) for name in fields}
+            loaded = {name: _field(table, name, scratch) for name in fields}
             return {name: self._cut(values.reshape(-1, held), kept) for name, values in loaded.items()}
         table = self._read(batch._groups, ("ts", *fields))
         stamps = table.column("ts").combine_chunks().view(pa.int64()).to_numpy()
@@ -173,7 +173,7 @@ class _File:
         loaded = {}
         for field in fields:
             loaded[field] = np.full((len(batch.which), len(batch._times)), np.nan)
-            loaded[field][at] = floats(table.column(field), scratch.table(field, len(table)))[inside]
+            loaded[field][at] = _field(table, field, scratch)[inside]
         return loaded
 
     def _cut(self, table: Floats, kept: list[bool]) -> Floats:
@@ -250,6 +250,15 @@ def _until(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBa
         batch = next(batches)[:rows]
         rows -= len(batch)
         yield batch
+
+
+def _field(table: pa.Table, name: str, scratch: Scratch) -> Floats:
+    """A column, all NaN when the file has none."""
+    out = scratch.table(name, len(table))
+    if name not in table.column_names:
+        out[:] = np.nan
+        return out
+    return floats(table.column(name), out)
 
 
 def floats(column: pa.ChunkedArray, out: Floats) -> Floats:

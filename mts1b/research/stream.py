@@ -24,6 +24,7 @@ from mts1b.datalake.stretches import Batch, Scratch, Stretch, Stretches
 from mts1b.foundation.errors import InputError
 from mts1b.strategy import Strategy
 from mts1b.strategy.files import find_strategy
+from mts1b.strategy.panel import lacks
 
 Floats = NDArray[np.float64]
 
@@ -71,9 +72,14 @@ def stream_request(request: StreamRequest, threads: int | None = None) -> Stream
     """
     strategy = request.strategy if isinstance(request.strategy, Strategy) else find_strategy(request.strategy)
     strategy.resolve(request.values)
-    bars = open_lake(Path(request.lake_root).expanduser()).equities.bars
-    stretches = bars.stretches(list(request.symbols) or None, request.interval, request.start, request.end)
-    stream = Stream(strategy, request.values, stretches.symbols, request.execution)
+    lake = open_lake(Path(request.lake_root).expanduser())
+    stretches = lake.equities.bars.stretches(
+        list(request.symbols) or None, request.interval, request.start, request.end
+    )
+    sectors = lake.equities.sectors.of(stretches.symbols)
+    stream = Stream(strategy, request.values, stretches.symbols, request.execution, sectors)
+    if "vwap" in stream.fields and not stretches.has_vwap:
+        raise lacks("vwap")
     ts_ns, returns = _run(stream, stretches, threads or len(os.sched_getaffinity(0)))
     if not len(returns):
         raise InputError("start", f"{request.start}..{request.end}", "no bar in this range", "see `mts data status`")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 
 from mts1b.backtester import METRICS, Execution, evaluate
 from mts1b.datalake import Lake, open_lake
 from mts1b.foundation.errors import InputError, UnknownNameError
 from mts1b.research.stream import StreamRequest, stream_request
-from mts1b.strategy import get_strategy
+from mts1b.strategy import Strategy, close, get_strategy, rank, sector, vwap, where
 from tests.unit.datalake.test_stretches import minutes
 
 VALUES = {"fast": 5, "slow": 30}
@@ -68,3 +69,18 @@ def test_mistakes(lake: Lake) -> None:
         stream_request(request(lake, end="2020-01-16", values={"slow": 420}))
     with pytest.raises(InputError, match="holds no 5m bars"):
         stream_request(request(lake, interval="5m"))
+
+
+def test_a_strategy_of_vwap_and_sectors(tmp_path) -> None:
+    made = open_lake(tmp_path)
+    subject = Strategy("within sectors", {}, where(rank(close / vwap, sector) > 0.5, 1.0, 0.0))
+    asked = StreamRequest(subject, lake_root=str(tmp_path))
+    made.equities.bars.ingest(minutes(days=30, gaps=0.05), "1m")
+    made.equities.sectors.ingest(pl.DataFrame({"symbol": list("ABCDE"), "sector": list("XYXYX")}))
+    with pytest.raises(InputError, match="column vwap"):
+        stream_request(asked)
+    made.equities.bars.ingest(minutes(days=30, gaps=0.05).with_columns(vwap=pl.col("low") + 0.03), "1m")
+    wanted = evaluate(subject, {}, made.equities.bars.panel(interval="1m"), Execution(), keep_returns=True)
+    found = stream_request(asked)
+    np.testing.assert_allclose(found.returns, wanted.returns[0], rtol=1e-10, atol=1e-14)
+    assert found.metrics["trades"] == wanted.metrics["trades"][0] > 100
