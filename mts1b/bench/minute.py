@@ -63,9 +63,10 @@ def minute_rows(
 ) -> dict[str, float]:
     """Figures over `names` names: best wall time of `runs`, CPU seconds, bars, peak memory, bytes read.
 
-    Measured in a process of its own. Several runs are warm, after one that does not count; a single one comes first. `speed_up_*`: against the source's times for 1,000 names, by bars a second.
-    InvariantBroken when a metric differs from `evaluate`'s on the panel of some names; StackError without room for the
-    files in `directory` (else the system's temporary one).
+    Measured in a process of its own. Several runs are warm, after one that does not count; a single one comes first.
+    `speed_up_*`: against the source's times for 1,000 names, by bars a second. InvariantBroken when a metric differs
+    from `evaluate`'s on the panel of some names; StackError without room for the files in `directory` (else the
+    system's temporary one).
     """
     began_ns = clock.monotonic_ns()
     with made_lake(names, months, progress, directory) as root:
