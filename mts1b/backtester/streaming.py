@@ -15,6 +15,7 @@ from mts1b.backtester.evaluation import METRICS, RETURN_METRICS, check_finite
 from mts1b.backtester.execution import Execution
 from mts1b.backtester.stream_kernel import BOOK, TARGET, compares_names, stream_kernel
 from mts1b.backtester.summary import BARS_PER_YEAR, SPREAD_MIN, SUMMARY_ROWS
+from mts1b.foundation.errors import InputError
 from mts1b.strategy.definition import Strategy, Values
 from mts1b.strategy.ops import Kind
 from mts1b.strategy.panel import SECTOR, sector_codes
@@ -30,7 +31,8 @@ class Stream:
 
     `advance` takes consecutive stretches of the history, for some of the names at a time, or for all of them where
     `together` says that they are compared; calls for different names may run at once (the kernel lets go of Python's
-    lock). `fields` are the bars it reads, the open and close it trades and counts at among them.
+    lock). `fields` are the bars it reads, the open and close it trades and counts at among them. InputError for an
+    execution of more than costs in basis points.
     """
 
     def __init__(
@@ -41,6 +43,9 @@ class Stream:
         execution: Execution,
         sectors: Sequence[str] = (),
     ) -> None:
+        if execution != Execution(execution.commission_bps, execution.half_spread_bps):
+            problem = "a stream trades at the next open and pays costs in basis points, nothing else"
+            raise InputError("execution", execution, problem, "use a sweep of one combination")
         self.strategy, self.values, self.names = strategy, strategy.resolve(values), len(symbols)
         self.execution = execution
         self.together = compares_names(strategy.root)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,6 +18,13 @@ from tests.unit.strategy.panels import made_panel, rough_panels, small_values
 from tests.unit.strategy.subjects import SUBJECTS
 
 COSTS = Execution(commission_bps=2.0, half_spread_bps=3.0)
+
+
+@dataclass(frozen=True, slots=True)
+class AtTheClose(Execution):
+    """More than a stream can do."""
+
+    fill: str = "close"
 
 
 def fed(stream: Stream, panel: Panel, cuts: list[int], group: int) -> np.ndarray:
@@ -80,5 +89,7 @@ def test_what_cannot_be():
     stream = Stream(endless, {}, panel.symbols, COSTS)
     with pytest.raises(InputError, match="not finite"):
         stream.metrics(fed(stream, panel, [0, 30], 2))
+    with pytest.raises(InputError, match="next open"):
+        Stream(get_strategy("sma_cross"), {}, panel.symbols, AtTheClose())
     with pytest.raises(InputError, match="sector"):
         Stream(SUBJECTS["groups"], {}, panel.symbols, COSTS)
