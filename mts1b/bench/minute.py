@@ -1,7 +1,7 @@
 """One combination over ten years of 1-minute bars, from the lake's Parquet files to metrics.
 
-    minute_rows(SystemClock(), 100)      98 million bars: about 1 GB of files, made in a minute or two
-    minute_rows(SystemClock(), 1_000)    983 million bars: about 10 GB, made in a quarter of an hour
+    minute_rows(SystemClock(), 100)      98 million bars: about 1 GB of files, made in two minutes
+    minute_rows(SystemClock(), 1_000)    983 million bars: about 10 GB, made in half an hour
 
 The bars are made up from a seed, written by the lake's own writer into a temporary directory, and deleted afterwards.
 """
