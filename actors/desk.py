@@ -49,6 +49,7 @@ class DeskPlan:
         if not 2 <= self.first < len(self.panel.ts_ns):
             held = len(self.panel.ts_ns)
             raise InputError("first", self.first, f"the panel has rows 0..{held - 1}", "leave two rows of history")
+        self.strategy.check_fields(self.panel)
         self.strategy.check_history(self.strategy.resolve(self.values), self.first + 1)
         if self.opening_cash <= 0:
             raise InputError("cash", str(self.opening_cash), "a fund opens with money", "give more than 0")

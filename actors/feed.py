@@ -7,14 +7,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mts1b.foundation.ids import Symbol
 from mts1b.marketdata.replay import Replay, SessionBars
-from mts1b.strategy.panel import Panel
-
-Floats = NDArray[np.float64]
+from mts1b.strategy.panel import Floats, Panel
 
 
 class Market(Protocol):
@@ -38,7 +33,8 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """A session is over. `rows` [5, S]: open, high, low, close, volume in the feed's order of names, NaN where none."""
+    """A session is over. `rows` [5, S]: open, high, low, close, volume in the feed's order of names, NaN where none; a
+    sixth, vwap, where the data have it."""
 
     index: int
     ts_ns: int
@@ -65,8 +61,7 @@ class Feed:
         bars = self._session(index)
         sequence = await self._market.close_session(bars.ts_ns)
         self._replayed += 1
-        rows = np.stack([bars.open, bars.high, bars.low, bars.close, bars.volume])
-        return Closed(index, bars.ts_ns, sequence, bars.closes, rows)
+        return Closed(index, bars.ts_ns, sequence, bars.closes, bars.rows)
 
     async def statistics(self) -> dict[str, int]:
         return {"sessions": self._replayed}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,6 +26,7 @@ def register(app: typer.Typer) -> None:
     """Add `mts data`."""
     data = typer.Typer(no_args_is_help=True, help="The data lake: ingest bars, see what is there.")
     data.command("ingest")(ingest)
+    data.command("sectors")(sectors)
     data.command("status")(status)
     app.add_typer(data, name="data")
 
@@ -35,7 +37,7 @@ def ingest(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put a file's bars into the lake. Columns: symbol, ts, open, high, low, close, volume and, if known, adj_close."""
+    """Put bars into the lake. Columns: symbol, ts, open, high, low, close, volume, if known adj_close, vwap."""
     from mts1b.datalake import sample_path
 
     lake = _lake(data_dir)
@@ -46,6 +48,17 @@ def ingest(
             source, interval, lambda done, total: progress.update(task, completed=done, total=total)
         )
     _show(lake, [held], as_json)
+
+
+def sectors(
+    file: Annotated[str, typer.Argument(help="A .parquet or .csv file with the columns symbol and sector.")],
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put the sectors of names into the lake, for strategies that compare names within them."""
+    lake = _lake(data_dir)
+    lake.equities.sectors.ingest(Path(file))
+    _show(lake, [], as_json)
 
 
 def status(
@@ -85,12 +98,15 @@ def _facts(held: Manifest) -> dict[str, Any]:
 
 
 def _show(lake: Lake, datasets: list[Manifest], as_json: bool) -> None:
-    facts = [_facts(held) for held in datasets]
+    facts, sectors = [_facts(held) for held in datasets], lake.equities.sectors.manifest()
     if as_json:
-        print(json.dumps({"lake": str(lake.root), "datasets": facts}))
+        known = None if sectors is None else asdict(sectors)
+        print(json.dumps({"lake": str(lake.root), "datasets": facts, "sectors": known}))
         return
     console = Console(highlight=False)
-    if not facts:
+    if sectors is not None:
+        console.print(f"[bold]equities.sectors[/]: {sectors.symbols:,} symbols, version {sectors.version}")
+    elif not facts:
         console.print(f"{lake.root}: empty; `mts data ingest sample` fills it", soft_wrap=True)
         return
     for row in facts:

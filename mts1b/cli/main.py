@@ -15,6 +15,7 @@ COMMAND_MODULES: Sequence[str] = (
     "data",
     "sweep",
     "backtest",
+    "stream",
     "strategy",
     "paper",
     "audit",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -13,12 +11,25 @@ import numpy as np
 import polars as pl
 
 from mts1b.datalake import manifest, parts
-from mts1b.datalake.manifest import Manifest, Part
-from mts1b.datalake.schema import BARS, INTERVALS, STORED, TIMESTAMP, first_line, interval_of, normalise
+from mts1b.datalake.delivered import Source, delivered, label_of, writer
+from mts1b.datalake.manifest import Manifest
+from mts1b.datalake.schema import (
+    INTERVALS,
+    TIMESTAMP,
+    VWAP,
+    bars_schema,
+    first_line,
+    interval_of,
+    joined,
+    normalise,
+    stored_schema,
+)
+from mts1b.datalake.sectors import Sectors
+from mts1b.datalake.stretches import Stretches, overlaps
 from mts1b.datalake.times import When, span_us
 from mts1b.foundation.errors import DataError, InputError, StackError, UnknownNameError, unknown_name
 from mts1b.foundation.ids import DIGEST_BYTES
-from mts1b.strategy.panel import FIELDS, Panel
+from mts1b.strategy.panel import FIELDS, SERIES, Panel
 
 Progress = Callable[[int, int], None]
 """Called with partitions done and partitions in all."""
@@ -29,8 +40,9 @@ INGEST_FIRST = "run `mts data ingest sample`, or ingest a file of your own"
 class Bars:
     """The bars under one directory, a dataset for each interval. Opening it touches no file."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, sectors: Sectors | None = None) -> None:
         self.directory = directory
+        self._sectors = sectors
 
     def read(
         self,
@@ -39,7 +51,8 @@ class Bars:
         start: When = None,
         end: When = None,
     ) -> pl.DataFrame:
-        """Bars sorted by symbol and time, in the columns of `schema.BARS`; `ts` is Datetime(us, UTC).
+        """Bars sorted by symbol and time, in the columns of `schema.BARS`; `ts` is Datetime(us, UTC). A lake in which
+        some bars have a volume-weighted price has a column `vwap` more, null where a bar has none.
 
         Both bounds are included; a bare end date includes its day. Only the years (months, intraday) and row groups
         that can hold an answer are read. A range the lake has no bars in gives an empty frame. InputError for an
@@ -63,7 +76,8 @@ class Bars:
         end: When = None,
     ) -> Panel:
         """The same bars as float64 [T, S] arrays: T the times at which any chosen name has a bar, S in the order asked
-        for (alphabetical when all are). `data_version` is a digest of the panel's values: equal bars, equal version.
+        for (alphabetical when all are). `vwap` and `sectors` are there when the lake has them for any of the bars
+        and names. `data_version` is a digest of the panel's values: equal bars, equal version.
 
         As `read`, and InputError when no bar is in the range.
         """
@@ -73,7 +87,22 @@ class Bars:
             span = "" if held is None else f"the lake holds {_day(held.first_ns)} to {_day(held.last_ns)}"
             raise InputError("start", f"{start}..{end}", "no bar in this range", span)
         names = tuple(symbols) if symbols is not None else tuple(frame["symbol"].unique().sort().to_list())
-        return _spread(frame, names)
+        return _spread(frame, names, self._sectors.of(names) if self._sectors else ())
+
+    def stretches(
+        self,
+        symbols: Sequence[str] | None = None,
+        interval: str = "daily",
+        start: When = None,
+        end: When = None,
+    ) -> Stretches:
+        """The bars of `panel`, one part after the other and a few names at a time, for histories too long to be held.
+
+        As `read`. A range the lake has no bars in gives nothing.
+        """
+        span = span_us(start, end)
+        held = self._manifest(interval)
+        return Stretches(self._folder(held.interval), held, None if symbols is None else _known(symbols, held), span)
 
     def manifest(self, interval: str = "daily") -> Manifest | None:
         """What is stored, or None. UnknownNameError for an interval that does not exist."""
@@ -87,9 +116,7 @@ class Bars:
         """The Parquet files of one dataset."""
         return [self._folder(held.interval) / part.file for part in held.parts]
 
-    def ingest(
-        self, source: Path | str | pl.DataFrame, interval: str = "daily", progress: Progress | None = None
-    ) -> Manifest:
+    def ingest(self, source: Source, interval: str = "daily", progress: Progress | None = None) -> Manifest:
         """Put bars in from a Parquet or CSV file or a frame, and return what is then stored.
 
         A bar replaces the stored bar of its symbol and time; the rest is kept. Readers see all of it or none, and the
@@ -97,14 +124,13 @@ class Bars:
         a rule; StackError: the lake cannot be written. One writer at a time per interval; others wait.
         """
         spec = interval_of(interval)
-        label = "frame" if isinstance(source, pl.DataFrame) else Path(source).name
-        delivered = source if isinstance(source, pl.DataFrame) else read_file(Path(source))
-        bars = normalise(delivered, label, spec.name)
+        label = label_of(source)
+        bars = normalise(delivered(source), label, spec.name)
         if not bars.height:
             raise DataError("file", label, "holds no rows", "give a file with bars")
         folder = self._folder(spec.name)
         try:
-            with _writer(folder):
+            with writer(folder):
                 return self._merge(folder, spec.name, bars, label, progress)
         except OSError as error:
             problem = f"cannot be written: {error.strerror or error}"
@@ -122,17 +148,19 @@ class Bars:
 
     def _scan(self, held: Manifest, symbols: Sequence[str] | None, first: int | None, last: int | None) -> pl.DataFrame:
         chosen = None if symbols is None else _known(symbols, held)
-        files = [self._folder(held.interval) / part.file for part in held.parts if _overlaps(part, first, last)]
+        files = [self._folder(held.interval) / part.file for part in held.parts if overlaps(part, (first, last))]
         if not files:
-            return BARS.to_frame()
-        scan = pl.scan_parquet(files, hive_partitioning=False, schema=STORED)
+            return bars_schema(held.vwap).to_frame()
+        scan = pl.scan_parquet(
+            files, hive_partitioning=False, schema=stored_schema(held.vwap), missing_columns="insert"
+        )
         if first is not None:
             scan = scan.filter(pl.col("ts") >= pl.lit(first).cast(TIMESTAMP))
         if last is not None:
             scan = scan.filter(pl.col("ts") <= pl.lit(last).cast(TIMESTAMP))
         if chosen is not None:
             scan = scan.filter(pl.col("symbol").is_in(chosen))
-        return scan.sort("symbol", "ts").cast(BARS).collect()
+        return scan.sort("symbol", "ts").cast(bars_schema(held.vwap)).collect()
 
     def _merge(
         self, folder: Path, interval: str, bars: pl.DataFrame, label: str, progress: Progress | None
@@ -143,8 +171,8 @@ class Bars:
         for number, (key, added) in enumerate(fresh, start=1):
             if key in kept:
                 stored = parts.read_whole(folder, kept[key]).join(added, on=["symbol", "ts"], how="anti")
-                added = pl.concat([stored, added]).sort("symbol", "ts")
-            kept[key] = parts.write(folder, key, added, interval_of(interval))
+                added = joined(stored, added)
+            kept[key] = parts.write(folder, key, joined(added), interval_of(interval))
             if progress is not None:
                 progress(number, len(fresh))
         symbols = sorted({*(before.symbols if before else ()), *bars["symbol"].unique().to_list()})
@@ -174,26 +202,6 @@ class Bars:
         return DataError("lake", str(self.directory), first_line(error), "ingest the data again")
 
 
-def read_file(path: Path) -> pl.DataFrame:
-    """A Parquet or CSV file as it is. InputError: no such file or other suffix; DataError: cannot be read."""
-    if not path.is_file():
-        raise InputError("file", str(path), "no such file", "give a .parquet or .csv file, or `sample`")
-    if path.suffix not in (".parquet", ".csv"):
-        raise InputError("file", str(path), "neither .parquet nor .csv", "convert it first")
-    try:
-        return pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise DataError("file", str(path), f"cannot be read: {first_line(error)}", "give an undamaged file") from None
-
-
-@contextmanager
-def _writer(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def _known(symbols: Sequence[str], held: Manifest) -> list[str]:
     if isinstance(symbols, str):
         raise InputError("symbols", symbols, "a list of symbols is wanted", f"write [{symbols!r}]")
@@ -210,25 +218,21 @@ def _known(symbols: Sequence[str], held: Manifest) -> list[str]:
     return list(symbols)
 
 
-def _overlaps(part: Part, first_us: int | None, last_us: int | None) -> bool:
-    after = first_us is None or part.last_ns >= first_us * 1000
-    return after and (last_us is None or part.first_ns <= last_us * 1000)
-
-
-def _spread(frame: pl.DataFrame, names: tuple[str, ...]) -> Panel:
+def _spread(frame: pl.DataFrame, names: tuple[str, ...], sectors: tuple[str, ...]) -> Panel:
     stamps = frame["ts"].dt.epoch("ns").to_numpy()
     times, rows = np.unique(stamps, return_inverse=True)
     order = pl.DataFrame({"symbol": names, "column": np.arange(len(names))})
     columns = frame.select("symbol").join(order, on="symbol", how="left", maintain_order="left")["column"].to_numpy()
     fields: dict[str, Any] = {}
-    for name in FIELDS:
+    has_vwap = VWAP in frame.columns and frame[VWAP].null_count() < frame.height
+    for name in SERIES if has_vwap else FIELDS:
         table = np.full((len(times), len(names)), np.nan)
         table[rows, columns] = frame[name].to_numpy()
         fields[name] = table
-    digest = blake2b("\n".join(names).encode(), digest_size=DIGEST_BYTES)
+    digest = blake2b("\n".join((*names, *sectors)).encode(), digest_size=DIGEST_BYTES)
     for values in (times, *fields.values()):
         digest.update(values.tobytes())
-    return Panel(ts_ns=times, symbols=names, data_version=digest.hexdigest(), **fields)
+    return Panel(ts_ns=times, symbols=names, data_version=digest.hexdigest(), sectors=sectors, **fields)
 
 
 def _day(ts_ns: int) -> str:

@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mts1b.datalake.bars import Bars
+from mts1b.datalake.sectors import Sectors
 
 if TYPE_CHECKING:
     from mts1b.datalake.sql import Session
 
 
 class Equities:
-    """Datasets about shares. `bars`: prices and volume."""
+    """Datasets about shares. `bars`: prices and volume; `sectors`: what a name belongs to."""
 
     def __init__(self, root: Path) -> None:
-        self.bars = Bars(root / "equities" / "bars")
+        self.sectors = Sectors(root / "equities" / "sectors")
+        self.bars = Bars(root / "equities" / "bars", self.sectors)
 
 
 class Lake:
@@ -37,7 +39,9 @@ class Lake:
         from mts1b.datalake.sql import open_session  # DuckDB costs memory; most processes never ask in SQL
 
         bars = self.equities.bars
-        with open_session({held.interval: bars.files(held) for held in bars.manifests()}) as session:
+        held = bars.manifests()
+        files = {one.interval: bars.files(one) for one in held}
+        with open_session(files, frozenset(one.interval for one in held if one.vwap)) as session:
             yield session
 
 

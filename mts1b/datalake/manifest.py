@@ -19,7 +19,10 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One file: `key` is its partition (`year=2008` or `year=2024/month=01`), `content` the digest of its bars."""
+    """One file: `key` is its partition (`year=2008` or `year=2024/month=01`), `content` the digest of its bars.
+
+    `vwap`: some of its bars have a volume-weighted price.
+    """
 
     key: str
     file: str
@@ -28,6 +31,7 @@ class Part:
     bytes: int
     first_ns: int
     last_ns: int
+    vwap: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,11 @@ class Manifest:
     def version(self) -> str:
         """Digest of every stored bar: equal data have equal versions wherever and however often they were ingested."""
         return digest("bars", FORMAT, self.interval, ADJUSTMENT, *(f"{part.key}:{part.content}" for part in self.parts))
+
+    @property
+    def vwap(self) -> bool:
+        """Whether any bar has a volume-weighted price."""
+        return any(part.vwap for part in self.parts)
 
     @property
     def rows(self) -> int:

@@ -25,6 +25,9 @@ PRICE_MAX = 1e9
 VOLUME_MAX = 2**53
 """Shares of one bar; above this a float64 skips numbers."""
 
+TICKER = r"^[A-Z0-9^][A-Z0-9.^=/-]{0,31}$"
+"""What a symbol looks like."""
+
 ADJUSTMENT = "total-return: open, high, low and close times adj_close / close, rounded to 1e-4"
 PRICES = ("open", "high", "low", "close")
 TIMESTAMP = pl.Datetime("us", "UTC")
@@ -43,33 +46,62 @@ BARS = pl.Schema(
 )
 """A bar as it is read. Prices on the tick, adjusted but for `close_raw`, the close as delivered; volume in shares."""
 
-DECIMALS = ("open", "high", "low", "close", "close_raw")
+DECIMALS = ("open", "high", "low", "close", "close_raw", "vwap")
 PRICE = pl.Decimal(18, 4)
-STORED = pl.Schema({**BARS, **dict.fromkeys(DECIMALS, PRICE), "volume": pl.Int64()})
+STORED = pl.Schema({**BARS, **dict.fromkeys(DECIMALS[:-1], PRICE), "volume": pl.Int64()})
 """The same bar in a file."""
+
+VWAP = "vwap"
+"""The column of volume-weighted prices, adjusted like the others: there where a delivery had one, null where it had
+none for a bar."""
+
+
+def bars_schema(vwap: bool) -> pl.Schema:
+    """`BARS`, with the column of volume-weighted prices when `vwap`."""
+    return pl.Schema({**BARS, VWAP: pl.Float64()}) if vwap else BARS
+
+
+def stored_schema(vwap: bool) -> pl.Schema:
+    """`STORED`, with the column of volume-weighted prices when `vwap`."""
+    return pl.Schema({**STORED, VWAP: PRICE}) if vwap else STORED
+
+
+def joined(*frames: pl.DataFrame) -> pl.DataFrame:
+    """Bars of several frames, sorted by symbol and time; with a vwap column when any bar has one."""
+    bars = pl.concat(frames, how="diagonal")
+    has_vwap = VWAP in bars.columns and bars[VWAP].null_count() < bars.height
+    return bars.select(bars_schema(has_vwap).names()).sort("symbol", "ts")
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """How bars of one length are stored. `by_month`: one file a month, else a year. `level`: of the compression."""
+    """How bars of one length are stored. `by_month`: one file a month, else a year. `level`: of the compression.
+
+    `rows_per_group`: rows of a row group, of whole names where it holds several.
+    """
 
     name: str
     by_month: bool
     compression: str
     level: int | None
+    rows_per_group: int
 
 
 INTERVALS = {
     item.name: item
     for item in (
-        Interval("daily", by_month=False, compression="snappy", level=None),
-        Interval("1h", by_month=True, compression="zstd", level=3),
-        Interval("15m", by_month=True, compression="zstd", level=3),
-        Interval("5m", by_month=True, compression="zstd", level=3),
-        Interval("1m", by_month=True, compression="zstd", level=3),
+        Interval("daily", by_month=False, compression="snappy", level=None, rows_per_group=2_520),
+        Interval("1h", by_month=True, compression="zstd", level=3, rows_per_group=8_192),
+        Interval("15m", by_month=True, compression="zstd", level=3, rows_per_group=32_768),
+        Interval("5m", by_month=True, compression="zstd", level=3, rows_per_group=131_072),
+        Interval("1m", by_month=True, compression="zstd", level=3, rows_per_group=131_072),
     )
 }
-"""Daily bars: snappy, a file a year. Intraday: zstd level 3, a file a month."""
+"""Daily bars: snappy, a file a year. Intraday: zstd level 3, a file a month.
+
+A reader skips the row groups whose names it was not asked for; each page it does read costs about 50 microseconds
+beside its bars. So groups are small where files are, and hold a month of some 16 names at one minute.
+"""
 
 
 def interval_of(name: str) -> Interval:
@@ -82,25 +114,26 @@ def interval_of(name: str) -> Interval:
 def on_tick(prices: pl.Series) -> pl.Series:
     """Each price rounded to the tick, as the float64 nearest to it: it prints with at most four decimals."""
     # in numpy: polars may turn the division into a product with 1e-4, which misses the nearest float64
-    return pl.Series(prices.name, np.rint(prices.to_numpy() * TICKS_PER_UNIT) / TICKS_PER_UNIT)
+    return pl.Series(prices.name, np.rint(prices.to_numpy() * TICKS_PER_UNIT) / TICKS_PER_UNIT, nan_to_null=True)
 
 
 def normalise(frame: pl.DataFrame, source: str, interval: str) -> pl.DataFrame:
     """Delivered bars as stored bars, sorted by symbol and time.
 
-    Needs symbol, ts (or date), open, high, low, close, volume; `adj_close` is optional (factor 1 without it). Times
-    without a zone are UTC. A daily bar's time is its date, at 00:00 of the zone it is delivered in. DataError names the
-    missing column, or the first row that breaks a rule.
+    Needs symbol, ts (or date), open, high, low, close, volume; `adj_close` is optional (factor 1 without it), and so is
+    `vwap`, which single bars may lack. Times without a zone are UTC. A daily bar's time is its date, at 00:00 of the
+    zone it is delivered in. DataError names the missing column, or the first row that breaks a rule.
     """
     frame = _columns(frame, source)
     frame = _times(frame, source, interval)
     _check_delivered(frame, source)
     ordered = frame.with_columns(factor=pl.col("adj_close") / pl.col("close")).sort("symbol", "ts")
-    adjusted = [on_tick(ordered[name] * ordered["factor"]) for name in PRICES]
+    prices = [name for name in (*PRICES, VWAP) if name in ordered.columns]
+    adjusted = {name: on_tick(ordered[name] * ordered["factor"]) for name in prices}
     raw = on_tick(ordered["close"]).alias("close_raw")
-    stored = ordered.select("symbol", "ts", *adjusted, pl.col("volume").round(), raw)
-    _refuse(stored, pl.col("low") <= 0, "an adjusted price is below one tick", source)
-    return stored
+    stored = ordered.select("symbol", "ts", pl.col("volume").round()).with_columns(*adjusted.values(), raw)
+    refuse(stored, (pl.col("low") <= 0) | (pl.col(prices[-1]) <= 0), "an adjusted price is below one tick", source)
+    return joined(stored)
 
 
 def _columns(frame: pl.DataFrame, source: str) -> pl.DataFrame:
@@ -111,11 +144,13 @@ def _columns(frame: pl.DataFrame, source: str) -> pl.DataFrame:
     for name in ("symbol", "ts", *PRICES, "volume"):
         if name not in frame.columns:
             raise DataError("file", source, f"has no column {name!r}", f"it holds: {', '.join(frame.columns)}")
-    numbers = (*PRICES, "adj_close", "volume")
+    optional = (VWAP,) if VWAP in frame.columns else ()
+    numbers = (*PRICES, "adj_close", "volume", *optional)
     try:
-        return frame.select(
+        found = frame.select(
             pl.col("symbol").cast(pl.String), "ts", *(pl.col(name).cast(pl.Float64) for name in numbers)
         )
+        return found.with_columns(pl.col(optional).fill_nan(None)) if optional else found
     except pl.exceptions.PolarsError as error:
         raise DataError("file", source, f"columns of the wrong type: {first_line(error)}") from None
 
@@ -132,7 +167,7 @@ def _times(frame: pl.DataFrame, source: str, interval: str) -> pl.DataFrame:
     if interval == "daily":
         ts = ts.dt.replace_time_zone(None)
         off = pl.col("ts").dt.time() != time()
-        _refuse(frame.with_columns(ts), off, "a daily bar's time is not 00:00 of its date", source)
+        refuse(frame.with_columns(ts), off, "a daily bar's time is not 00:00 of its date", source)
     zone = ts.dtype.time_zone if isinstance(ts.dtype, pl.Datetime) else None
     ts = ts.dt.replace_time_zone("UTC") if zone is None else ts.dt.convert_time_zone("UTC")
     return frame.with_columns(ts.cast(TIMESTAMP))
@@ -141,7 +176,7 @@ def _times(frame: pl.DataFrame, source: str, interval: str) -> pl.DataFrame:
 def _from_text(frame: pl.DataFrame, source: str) -> pl.Series:
     # only ISO 8601: 03/01/2017 is March to some and January to others
     iso = pl.col("ts").str.contains(r"^\d{4}-\d{2}-\d{2}([T ]|$)")
-    _refuse(frame, ~iso, "ts is not an ISO 8601 date or time", source)
+    refuse(frame, ~iso, "ts is not an ISO 8601 date or time", source)
     try:
         return frame["ts"].str.to_datetime(time_unit="us", time_zone="UTC")
     except pl.exceptions.PolarsError as error:
@@ -153,11 +188,14 @@ def _check_delivered(frame: pl.DataFrame, source: str) -> None:
     needed = ("symbol", "ts", *PRICES, "adj_close", "volume")
     rules = [
         (pl.any_horizontal(pl.col(name).is_null() for name in needed), "a value is missing"),
-        (~pl.col("symbol").str.contains(r"^[A-Z0-9^][A-Z0-9.^=/-]{0,31}$"), "the symbol is not a ticker"),
+        (~pl.col("symbol").str.contains(TICKER), "the symbol is not a ticker"),
     ]
     for name in (*PRICES, "adj_close"):
         price = pl.col(name)
         rules.append((~price.is_finite() | (price <= 0) | (price > PRICE_MAX), f"{name} is not a positive price"))
+    if VWAP in frame.columns:
+        price = pl.col(VWAP)
+        rules.append((~price.is_finite() | (price <= 0) | (price > PRICE_MAX), "vwap is not a positive price"))
     rules += [
         (high < low, "high is below low"),
         ((high < open_) | (high < close), "high is below open or close"),
@@ -166,10 +204,10 @@ def _check_delivered(frame: pl.DataFrame, source: str) -> None:
         (pl.struct("symbol", "ts").is_duplicated(), "the symbol has two bars at this time"),
     ]
     for broken, problem in rules:
-        _refuse(frame, broken, problem, source)
+        refuse(frame, broken, problem, source)
 
 
-def _refuse(frame: pl.DataFrame, broken: pl.Expr, problem: str, source: str) -> None:
+def refuse(frame: pl.DataFrame, broken: pl.Expr, problem: str, source: str) -> None:
     """DataError naming the first row (counted from 1) for which `broken` holds."""
     rows = frame.with_row_index("row", offset=1).filter(broken)
     if rows.height:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -11,7 +11,7 @@ from typing import Any, cast
 import duckdb
 import polars as pl
 
-from mts1b.datalake.schema import BARS, TIMESTAMP, first_line
+from mts1b.datalake.schema import BARS, TIMESTAMP, bars_schema, first_line
 from mts1b.foundation.errors import DataError, InputError
 from mts1b.foundation.limits import SQL_MEMORY_BYTES_MAX
 
@@ -22,7 +22,6 @@ SCRATCH = frozenset({"CREATE", "INSERT", "UPDATE", "DELETE", "DROP", "TRANSACTIO
 """Statements that change the session's own memory only: temporary tables and views."""
 
 SQL_TYPES = {pl.String(): "VARCHAR", pl.Float64(): "DOUBLE", TIMESTAMP: "TIMESTAMPTZ"}
-_COLUMNS = ", ".join(f"{name}::{SQL_TYPES[kind]} AS {name}" for name, kind in BARS.items())
 
 
 class Answer:
@@ -76,8 +75,11 @@ def _frame(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:
 
 
 @contextmanager
-def open_session(bars: Mapping[str, Sequence[Path]]) -> Iterator[Session]:
-    """A session on bars by interval -> files. The files are all it may open, and none may be written."""
+def open_session(bars: Mapping[str, Sequence[Path]], vwap: Collection[str] = ()) -> Iterator[Session]:
+    """A session on bars by interval -> files. The files are all it may open, and none may be written.
+
+    `vwap`: intervals in which some files have volume-weighted prices.
+    """
     connection = duckdb.connect(":memory:")
     try:
         files = [str(path) for paths in bars.values() for path in paths]
@@ -85,7 +87,7 @@ def open_session(bars: Mapping[str, Sequence[Path]]) -> Iterator[Session]:
         connection.execute(f"SET memory_limit = '{SQL_MEMORY_BYTES_MAX // (1 << 20)}MiB'")
         connection.execute("SET autoinstall_known_extensions = false")
         connection.execute("CREATE SCHEMA equities")
-        connection.execute(f"CREATE VIEW equities.bars AS {_bars_view(bars)}")
+        connection.execute(f"CREATE VIEW equities.bars AS {_bars_view(bars, vwap)}")
         connection.execute(f"SET allowed_paths = {_listed(files)}")
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
@@ -96,17 +98,16 @@ def open_session(bars: Mapping[str, Sequence[Path]]) -> Iterator[Session]:
         connection.close()
 
 
-def _bars_view(bars: Mapping[str, Sequence[Path]]) -> str:
-    selects = [
-        f"SELECT {_COLUMNS}, '{interval}' AS interval FROM {_parquet(files)}"  # noqa: S608 - names are our own
-        for interval, files in bars.items()
-        if files
-    ]
-    return " UNION ALL ".join(selects) or _nothing()
+def _bars_view(bars: Mapping[str, Sequence[Path]], vwap: Collection[str]) -> str:
+    selects = [_select(interval, files, interval in vwap) for interval, files in bars.items() if files]
+    return " UNION ALL BY NAME ".join(selects) or _nothing()
 
 
-def _parquet(files: Iterable[Path]) -> str:
-    return f"read_parquet({_listed(map(str, files))}, hive_partitioning = false)"
+def _select(interval: str, files: Sequence[Path], vwap: bool) -> str:
+    columns = ", ".join(f"{name}::{SQL_TYPES[kind]} AS {name}" for name, kind in bars_schema(vwap).items())
+    # only files that may differ in their columns are all looked into beforehand
+    source = f"read_parquet({_listed(map(str, files))}, hive_partitioning = false, union_by_name = {str(vwap).lower()})"
+    return f"SELECT {columns}, '{interval}' AS interval FROM {source}"  # noqa: S608 - names are our own
 
 
 def _nothing() -> str:

@@ -23,7 +23,8 @@ TICKS_PER_UNIT = 10**TICK_DECIMALS
 class SessionBars:
     """One session. `index`: its row in the panel. `opens`, `closes`: exact prices per share of the names that traded.
 
-    `open` to `volume`: the same row as float64 [S] views in the panel's order, NaN where a name has no bar.
+    `open` to `volume`: the same row as float64 [S] views in the panel's order, NaN where a name has no bar. `vwap`
+    where the panel has it.
     """
 
     index: int
@@ -36,6 +37,13 @@ class SessionBars:
     low: Floats
     close: Floats
     volume: Floats
+    vwap: Floats | None = None
+
+    @property
+    def rows(self) -> Floats:
+        """The row as a table [5, S], open to volume, or [6, S] with vwap: what `Strategy.step` takes."""
+        fields = (self.open, self.high, self.low, self.close, self.volume)
+        return np.stack(fields if self.vwap is None else (*fields, self.vwap))
 
     def bars(self, interval: str = "daily") -> Iterator[Bar]:
         """The session's bars as exact values, in the panel's order of names."""
@@ -82,7 +90,8 @@ class Replay:
         for symbol in opens.keys() ^ closes.keys():
             raise DataError("bar", symbol, f"has only one of open and close at {iso(ts_ns)}", "mend the lake's data")
         rows = (panel.open[index], panel.high[index], panel.low[index], panel.close[index], panel.volume[index])
-        return SessionBars(index, ts_ns, symbols, opens, closes, *rows)
+        vwap = None if panel.vwap is None else panel.vwap[index]
+        return SessionBars(index, ts_ns, symbols, opens, closes, *rows, vwap)
 
 
 def exact_prices(symbols: tuple[Symbol, ...], row: Floats, ts_ns: int) -> dict[Symbol, Decimal]:

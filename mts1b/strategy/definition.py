@@ -18,6 +18,7 @@ from mts1b.strategy.checks import check_definition, check_scalars
 from mts1b.strategy.describe import describe
 from mts1b.strategy.expr import Node, lift
 from mts1b.strategy.ops import Kind
+from mts1b.strategy.panel import Panel
 from mts1b.strategy.parameters import Param
 from mts1b.strategy.scalars import scalar_value
 from mts1b.strategy.stepper import Stepper
@@ -102,6 +103,12 @@ class Strategy:
         `stepper(values, symbols)`, warmed with the history.
         """
         return state.step(*bars), state
+
+    def check_fields(self, panel: Panel) -> None:
+        """InputError for a field that the strategy reads and the panel does not have: vwap, sectors."""
+        for node in self.root.walk():
+            if node.spec.kind is Kind.FIELD:
+                panel.field(str(node.value))
 
     def check_history(self, values: Values, bars: int) -> None:
         """InputError, naming parameter, value and need, when the first target would come after the last of `bars`."""

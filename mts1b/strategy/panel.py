@@ -22,8 +22,8 @@ SECTOR = "sector"
 """The field of sector codes: the same at every bar."""
 
 LACKING = {
-    "vwap": "use typical_price, or a panel with vwap",
-    SECTOR: "give the panel its sectors: dataclasses.replace(panel, sectors=...)",
+    "vwap": "use typical_price, or ingest bars with a column vwap",
+    SECTOR: "put the sectors into the lake: mts data sectors FILE",
 }
 """Fields that a panel may lack, and what to do about it."""
 

@@ -18,6 +18,7 @@ from mts1b.foundation.clock import SystemClock
 from mts1b.foundation.errors import InputError
 from mts1b.foundation.fill import Fill
 from mts1b.foundation.order import Side
+from mts1b.strategy import Strategy, close, rank, sector, vwap, where
 from mts1b.testing.bus import MemoryBus
 from mts1b.testing.journal import MemoryJournal, MemoryStore
 from mts1b.testing.venue import MemoryVenue
@@ -147,3 +148,18 @@ def test_orders_are_counted_from_the_journal(monkeypatch: pytest.MonkeyPatch) ->
     assert result.orders["filled"] == len(result.fills) > 0
     shorter, _ = run(small_plan("fund"), Extent(FIRST, 2, 20))
     assert shorter.sessions < SESSIONS, "the stop rule counts them too"
+
+
+def test_vwap_and_sectors_reach_the_strategy() -> None:
+    """A strategy that reads both decides on paper what it decides in a backtest; without them it is refused."""
+    bare = small_market()
+    panel = replace(bare, vwap=np.round((bare.high + bare.low) / 2, 4) - 0.01, sectors=("A", "B") * 4)
+    subject = Strategy("within sectors", {}, where(rank(close / vwap, sector) > 0.5, 1.0, 0.0))
+    plan = replace(small_plan("fund", panel), strategy=subject, values={})
+    result, _ = run(plan)
+    whole = targets(subject, {}, panel)
+    np.testing.assert_array_equal(result.targets, whole[FIRST : FIRST + SESSIONS - 1])
+    assert 0 < whole[FIRST:].sum() < whole[FIRST:].size
+    for lacking, remedy in ({"vwap": None}, "column vwap"), ({"sectors": ()}, "mts data sectors"):
+        with pytest.raises(InputError, match=remedy):
+            replace(plan, panel=replace(panel, **lacking))

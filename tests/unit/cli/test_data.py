@@ -54,3 +54,17 @@ def test_mistakes(
     assert run(monkeypatch, "data", *given, *place) == 2
     said = capsys.readouterr().err.strip().splitlines()
     assert len(said) == 1 and said[0].startswith("error: ") and expected in said[0] and ";" in said[0]
+
+
+def test_sectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    file = tmp_path / "sectors.csv"
+    file.write_text("symbol,sector\nAAPL,Technology\nXOM,Energy\n")
+    place = ("--data-dir", str(tmp_path / "data"))
+    assert run(monkeypatch, "data", "sectors", str(file), "--json", *place) == 0
+    known = json.loads(capsys.readouterr().out)["sectors"]
+    assert known["symbols"] == 2 and known["sources"] == ["sectors.csv"]
+    assert run(monkeypatch, "data", "status", *place) == 0
+    assert "equities.sectors: 2 symbols" in capsys.readouterr().out
+    file.write_text("symbol,sector\nAAPL,\n")
+    assert run(monkeypatch, "data", "sectors", str(file), *place) == 2
+    assert "a value is missing" in capsys.readouterr().err

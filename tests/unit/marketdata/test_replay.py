@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -77,3 +78,10 @@ def test_rows_the_panel_lacks(start: int, stop: int | None) -> None:
 def test_prices_the_order_path_cannot_hold(open_: float, close: float, words: str) -> None:
     with pytest.raises(DataError, match=words):
         list(Replay(panel([[open_]], [[close]])).sessions())
+
+
+def test_vwap_comes_along_where_the_panel_has_it() -> None:
+    given = panel([[1.0, 2.0]], [[1.5, 2.0]])
+    assert next(Replay(given).sessions()).rows.shape == (5, 2)
+    weighed = next(Replay(replace(given, vwap=np.array([[1.25, NAN]]))).sessions())
+    np.testing.assert_array_equal(weighed.rows[5], [1.25, NAN])

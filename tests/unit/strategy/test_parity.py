@@ -96,7 +96,9 @@ def test_a_stepper_refuses_other_sectors_and_a_bar_without_vwap():
         as_strategy(where(close > vwap, 1.0, 0.0)).stepper({}, panel.symbols).step(*np.ones((5, 2)))
 
 
-@pytest.mark.parametrize(("root", "words"), [(vwap / close, "use typical_price"), (rank(close, sector), "its sectors")])
+@pytest.mark.parametrize(
+    ("root", "words"), [(vwap / close, "use typical_price"), (rank(close, sector), "mts data sectors")]
+)
 def test_a_field_that_the_panel_lacks_is_named(root, words):
     with pytest.raises(InputError, match=words):
         targets(as_strategy(root), {}, made_panel(5, 2))
