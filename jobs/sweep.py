@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from jobs import trading
 from jobs.console import check_json_target, print_sweep, run_as_program, settings_of, symbols_of, write_json
 from jobs.progress import shown
 from mts1b.backtester import Execution
@@ -32,8 +33,6 @@ SymbolsOption = Annotated[str, typer.Option("--symbols", help="A,B,C or all.")]
 StartOption = Annotated[str | None, typer.Option("--start", help="First date, YYYY-MM-DD, included.")]
 EndOption = Annotated[str | None, typer.Option("--end", help="Last date, YYYY-MM-DD, included.")]
 IntervalOption = Annotated[str, typer.Option("--interval", help="Interval of the bars.")]
-CommissionOption = Annotated[float, typer.Option("--commission-bps", help="Of the traded value.")]
-SpreadOption = Annotated[float, typer.Option("--half-spread-bps", help="Of the traded value.")]
 BackendOption = Annotated[str, typer.Option("--backend", help="cpu, or reference (slow, readable).")]
 TopOption = Annotated[int, typer.Option("--top", help="How many of the best to report.")]
 MetricsOption = Annotated[str, typer.Option("--metrics", help="default, or full: statistics of trades too.")]
@@ -46,9 +45,6 @@ DataDirOption = Annotated[
     Path | None, typer.Option("--data-dir", readable=False, help="Data directory of the stack and the lake.")
 ]
 LocalOption = Annotated[bool, typer.Option("--local", help="In this process, without Ray.")]
-
-
-DEFAULT_COSTS = Execution()
 
 
 def sweep(
@@ -97,8 +93,21 @@ def command(
     start: StartOption = None,
     end: EndOption = None,
     interval: IntervalOption = "daily",
-    commission_bps: CommissionOption = DEFAULT_COSTS.commission_bps,
-    half_spread_bps: SpreadOption = DEFAULT_COSTS.half_spread_bps,
+    commission_bps: trading.CommissionOption = trading.DEFAULTS.commission_bps,
+    half_spread_bps: trading.SpreadOption = trading.DEFAULTS.half_spread_bps,
+    fill: trading.FillOption = trading.DEFAULTS.fill,
+    capital: trading.CapitalOption = trading.DEFAULTS.capital,
+    sleeves: trading.SleevesOption = False,
+    long_only: trading.LongOnlyOption = trading.DEFAULTS.long_only,
+    band: trading.BandOption = trading.DEFAULTS.band,
+    commission_per_share: trading.PerShareOption = trading.DEFAULTS.commission_per_share,
+    commission_min: trading.LeastOption = trading.DEFAULTS.commission_min,
+    impact: trading.ImpactOption = trading.DEFAULTS.impact,
+    impact_bars: trading.ImpactBarsOption = trading.DEFAULTS.impact_bars,
+    volume_share_max: trading.VolumeOption = trading.DEFAULTS.volume_share_max,
+    borrow_rate: trading.BorrowOption = trading.DEFAULTS.borrow_rate,
+    cash_rate: trading.CashOption = trading.DEFAULTS.cash_rate,
+    delist_after_bars: trading.DelistOption = trading.DEFAULTS.delist_after_bars,
     backend: BackendOption = "cpu",
     top: TopOption = 10,
     metrics: MetricsOption = "default",
@@ -116,7 +125,11 @@ def command(
         start=start,
         end=end,
         interval=interval,
-        execution=Execution(commission_bps, half_spread_bps),
+        execution=Execution(
+            *(commission_bps, half_spread_bps, fill, capital, trading.capital_by(sleeves), long_only, band),
+            *(commission_per_share, commission_min, impact, impact_bars, volume_share_max),
+            *(borrow_rate, cash_rate, delist_after_bars),
+        ),
         backend=backend,
         top=top,
         metrics=metrics,

@@ -45,8 +45,7 @@ def collect(
     kept = np.empty((count, bars)) if keep_returns else None
     summary = np.empty((SUMMARY_ROWS, lanes))
     for j in range(len(layout.jobs)):
-        returns = sums.returns[j].reshape(bars, lanes)
-        returns /= names
+        returns = sums.portfolio(j, lanes, names)
         if kept is not None:
             mine = np.flatnonzero(layout.job == j)
             kept[mine] = returns[:, layout.lane[mine]].T
@@ -72,12 +71,12 @@ def with_blocks(
     edges: NDArray[np.int64],
     names: int,
 ) -> Evaluation:
-    """Add what is kept of each block between `edges`. The returns of `sums` are those of the portfolio by now."""
+    """Add what is kept of each block between `edges`."""
     count, lanes = len(edges) - 1, layout.lanes
     rows = np.empty((len(BLOCK_ROWS), count, len(layout.jobs), lanes))
     summary = np.empty((len(BLOCK_ROWS), count, lanes))
     for j in range(len(layout.jobs)):
-        block_summary()(sums.returns[j].reshape(-1, lanes), edges, summary)
+        block_summary()(sums.portfolio(j, lanes, names), edges, summary)
         rows[:, :, j] = summary
     starts = np.searchsorted(bounds, edges)
     segments = [slice(a, b) for a, b in zip(starts[:-1], starts[1:], strict=True)]

@@ -75,7 +75,7 @@ class _Work:
         work = switched_of(self.program, root, combos)
         if work is None:
             return None
-        sums = self.sums(work.layout)
+        sums = self.sums(work.layout, returns=np.float32)
         for group in groups(self.names):
             if not add_group(work, self.part(group), _cut(self.moved, group), self.names, self.bounds, self.cost, sums):
                 return None
@@ -99,14 +99,11 @@ class _Work:
     def part(self, group: slice) -> dict[str, Floats]:
         return {key: table[group] for key, table in self.fields.items()}
 
-    def sums(self, layout: Layout, trades: bool = False) -> Sums:
-        return _new_sums(len(layout.jobs), self.bars, layout.lanes, len(self.bounds) - 1, trades)
-
-
-def _new_sums(jobs: int, bars: int, lanes: int, segments: int, trades: bool) -> Sums:
-    ended = tuple(no_trades(jobs, segments, lanes)) if trades else ()
-    traded, changed, gross = (np.zeros((jobs, segments, lanes)) for _ in range(3))
-    return Sums(np.zeros((jobs, bars * lanes)), traded, changed, gross, ended)
+    def sums(self, layout: Layout, trades: bool = False, returns: type[np.floating[Any]] = np.float64) -> Sums:
+        jobs, lanes, segments = len(layout.jobs), layout.lanes, len(self.bounds) - 1
+        ended = tuple(no_trades(jobs, segments, lanes)) if trades else ()
+        traded, changed, gross = (np.zeros((jobs, segments, lanes)) for _ in range(3))
+        return Sums(np.zeros((jobs, self.bars * lanes), dtype=returns), traded, changed, gross, ended)
 
 
 def _groups(kernel: Kernel, program: Program, bars: int, names: int) -> list[slice]:
