@@ -145,6 +145,13 @@ class Execution:
         """Digest for result keys."""
         return digest("execution", *(f"{name}={value!r}" for name, value in self.to_dict().items()))
 
+    @property
+    def text(self) -> str:
+        """For a reader: the two costs, then every other option that is not at its default."""
+        named = (f for f in fields(self)[2:] if getattr(self, f.name) != f.default)
+        more = [f"{f.name}={getattr(self, f.name)}" for f in named]
+        return ", ".join([f"{self.commission_bps:g} bps commission, {self.half_spread_bps:g} bps half-spread", *more])
+
     def to_dict(self) -> dict[str, object]:
         """JSON-ready: an unlimited option is None."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}

@@ -219,6 +219,8 @@ def test_results_by_name_need_sleeves():
 
 
 def test_only_the_two_costs_are_plain():
+    text = "1 bps commission, 2 bps half-spread"
+    assert (Execution().text, Execution(band=math.inf).text) == (text, text + ", band=inf")
     assert Execution(3.0, 4.0, capital=5.0, impact_bars=7).is_plain
     assert not any(Execution(**options).is_plain for options in OPTIONS.values())
     keys = {Execution(**options).key for options in (*OPTIONS.values(), {})}
