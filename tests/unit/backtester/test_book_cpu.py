@@ -21,11 +21,11 @@ CHOSEN = ("xs_momentum", "trailing_breakout", "sizing")
 
 def assert_equal(one, other):
     """To 1e-10. Where returns are interest and hardly anything else, their rounding is a part of what they spread."""
-    blurred = 1e-13 / np.maximum(other.metrics["volatility"], 1e-13)
+    blurred = 1e-12 / np.maximum(other.metrics["volatility"], 1e-12)
     for metric in METRICS:
         found, wanted = one.metrics[metric], other.metrics[metric]
-        relative = 1e-10 + (blurred if metric in ("sharpe", "skew", "kurtosis") else 0.0)
-        limit = 1e-10 * max(1.0, float(np.abs(wanted).max())) + relative * np.abs(wanted)
+        limit = 1e-10 * np.abs(wanted) + 1e-10 * max(1.0, float(np.abs(wanted).max()))
+        limit += blurred * (1.0 + np.abs(wanted)) if metric in ("sharpe", "skew", "kurtosis") else 0.0
         assert (np.abs(found - wanted) <= limit).all(), metric
     for name, tolerance in (("returns", 1e-13), ("blocks", 1e-12), ("trades", 1e-12), ("by_name", 1e-8)):
         found, wanted = getattr(one, name), getattr(other, name)

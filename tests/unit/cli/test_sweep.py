@@ -184,7 +184,7 @@ BAD = [
     (("--grid", "slow=20:420:4"), "slow=", "window longer than history"),
     (("--where", "fast << slow"), "where='fast << slow'", "fast < slow"),
     (("--commission-bps", "-1"), "commission_bps=-1.0", "basis points"),
-    (("--fill", "noon"), "fill='noon'", "known: close, open, vwap"),
+    (("--fill", "noon"), "fill='noon'", "did you mean: open"),
     (("--fill", "vwap"), "fill='vwap'", "the bars have no vwap"),
     (("--band", "-1"), "band=-1.0", "inf"),
     (("--volume-share-max", "0"), "volume_share_max=0.0", "inf no cap"),
