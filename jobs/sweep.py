@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from jobs import trading
 from jobs.console import (
     check_json_target,
     check_report_target,
@@ -56,8 +57,6 @@ SymbolsOption = Annotated[str, typer.Option("--symbols", help="A,B,C or all.")]
 StartOption = Annotated[str | None, typer.Option("--start", help="First date, YYYY-MM-DD, included.")]
 EndOption = Annotated[str | None, typer.Option("--end", help="Last date, YYYY-MM-DD, included.")]
 IntervalOption = Annotated[str, typer.Option("--interval", help="Interval of the bars.")]
-CommissionOption = Annotated[float, typer.Option("--commission-bps", help="Of the traded value.")]
-SpreadOption = Annotated[float, typer.Option("--half-spread-bps", help="Of the traded value.")]
 BackendOption = Annotated[
     str, typer.Option("--backend", help="cpu, reference (slow, readable), or auto: by the source's rule.")
 ]
@@ -78,9 +77,6 @@ DataDirOption = Annotated[
     Path | None, typer.Option("--data-dir", readable=False, help="Data directory of the stack and the lake.")
 ]
 LocalOption = Annotated[bool, typer.Option("--local", help="In this process, without Ray.")]
-
-
-DEFAULT_COSTS = Execution()
 
 
 def sweep(
@@ -168,8 +164,21 @@ def command(
     start: StartOption = None,
     end: EndOption = None,
     interval: IntervalOption = "daily",
-    commission_bps: CommissionOption = DEFAULT_COSTS.commission_bps,
-    half_spread_bps: SpreadOption = DEFAULT_COSTS.half_spread_bps,
+    commission_bps: trading.CommissionOption = trading.DEFAULTS.commission_bps,
+    half_spread_bps: trading.SpreadOption = trading.DEFAULTS.half_spread_bps,
+    fill: trading.FillOption = trading.DEFAULTS.fill,
+    capital: trading.CapitalOption = trading.DEFAULTS.capital,
+    sleeves: trading.SleevesOption = False,
+    long_only: trading.LongOnlyOption = trading.DEFAULTS.long_only,
+    band: trading.BandOption = trading.DEFAULTS.band,
+    commission_per_share: trading.PerShareOption = trading.DEFAULTS.commission_per_share,
+    commission_min: trading.LeastOption = trading.DEFAULTS.commission_min,
+    impact: trading.ImpactOption = trading.DEFAULTS.impact,
+    impact_bars: trading.ImpactBarsOption = trading.DEFAULTS.impact_bars,
+    volume_share_max: trading.VolumeOption = trading.DEFAULTS.volume_share_max,
+    borrow_rate: trading.BorrowOption = trading.DEFAULTS.borrow_rate,
+    cash_rate: trading.CashOption = trading.DEFAULTS.cash_rate,
+    delist_after_bars: trading.DelistOption = trading.DEFAULTS.delist_after_bars,
     backend: BackendOption = "cpu",
     precision: PrecisionOption = "single",
     top: TopOption = 10,
@@ -190,7 +199,11 @@ def command(
         start=start,
         end=end,
         interval=interval,
-        execution=Execution(commission_bps, half_spread_bps),
+        execution=Execution(
+            *(commission_bps, half_spread_bps, fill, capital, trading.capital_by(sleeves), long_only, band),
+            *(commission_per_share, commission_min, impact, impact_bars, volume_share_max),
+            *(borrow_rate, cash_rate, delist_after_bars),
+        ),
         backend=backend,
         precision=precision,
         top=top,

@@ -6,11 +6,10 @@ from typing import Annotated
 
 import typer
 
+from jobs import trading
 from jobs.console import run_as_program, symbols_of
 from jobs.sweep import (
-    DEFAULT_COSTS,
     BackendOption,
-    CommissionOption,
     DataDirOption,
     EndOption,
     GridOption,
@@ -23,7 +22,6 @@ from jobs.sweep import (
     SamplingOption,
     SeedOption,
     SpaOption,
-    SpreadOption,
     StartOption,
     StrategyOption,
     SymbolsOption,
@@ -67,8 +65,21 @@ def command(
     start: StartOption = None,
     end: EndOption = None,
     interval: IntervalOption = "daily",
-    commission_bps: CommissionOption = DEFAULT_COSTS.commission_bps,
-    half_spread_bps: SpreadOption = DEFAULT_COSTS.half_spread_bps,
+    commission_bps: trading.CommissionOption = trading.DEFAULTS.commission_bps,
+    half_spread_bps: trading.SpreadOption = trading.DEFAULTS.half_spread_bps,
+    fill: trading.FillOption = trading.DEFAULTS.fill,
+    capital: trading.CapitalOption = trading.DEFAULTS.capital,
+    sleeves: trading.SleevesOption = False,
+    long_only: trading.LongOnlyOption = trading.DEFAULTS.long_only,
+    band: trading.BandOption = trading.DEFAULTS.band,
+    commission_per_share: trading.PerShareOption = trading.DEFAULTS.commission_per_share,
+    commission_min: trading.LeastOption = trading.DEFAULTS.commission_min,
+    impact: trading.ImpactOption = trading.DEFAULTS.impact,
+    impact_bars: trading.ImpactBarsOption = trading.DEFAULTS.impact_bars,
+    volume_share_max: trading.VolumeOption = trading.DEFAULTS.volume_share_max,
+    borrow_rate: trading.BorrowOption = trading.DEFAULTS.borrow_rate,
+    cash_rate: trading.CashOption = trading.DEFAULTS.cash_rate,
+    delist_after_bars: trading.DelistOption = trading.DEFAULTS.delist_after_bars,
     backend: BackendOption = "cpu",
     top: TopOption = 10,
     metrics: MetricsOption = "default",
@@ -88,7 +99,11 @@ def command(
         start=start,
         end=end,
         interval=interval,
-        execution=Execution(commission_bps, half_spread_bps),
+        execution=Execution(
+            *(commission_bps, half_spread_bps, fill, capital, trading.capital_by(sleeves), long_only, band),
+            *(commission_per_share, commission_min, impact, impact_bars, volume_share_max),
+            *(borrow_rate, cash_rate, delist_after_bars),
+        ),
         backend=backend,
         top=top,
         validation=Validation(scheme, train_bars, test_bars, purge_bars, embargo_bars, folds, test_folds),

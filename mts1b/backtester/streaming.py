@@ -43,7 +43,7 @@ class Stream:
         execution: Execution,
         sectors: Sequence[str] = (),
     ) -> None:
-        if execution != Execution(execution.commission_bps, execution.half_spread_bps):
+        if not execution.is_plain:
             problem = "a stream trades at the next open and pays costs in basis points, nothing else"
             raise InputError("execution", execution, problem, "use a sweep of one combination")
         self.strategy, self.values, self.names = strategy, strategy.resolve(values), len(symbols)

@@ -48,7 +48,7 @@ def top_curves(found: SweepSummary) -> TopCurves:
 
 def execution_words(execution: Execution) -> str:
     """The costs in words."""
-    return f"{execution.commission_bps:g} bps commission, {execution.half_spread_bps:g} bps half-spread"
+    return execution.text
 
 
 def _grid(found: SweepSummary, strategy: Strategy) -> GridMap | None:

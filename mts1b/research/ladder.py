@@ -99,6 +99,7 @@ def check_spec(spec: SweepSpec, panel: Panel) -> None:
     if spec.metrics not in METRIC_SETS:
         raise unknown_name("metrics", spec.metrics, METRIC_SETS)
     check_subset(spec.subset)
+    spec.execution.check_panel(panel)
     bars = len(panel.ts_ns)
     # A window is longest at one end of its axis, so the corners of the grid bound every combination.
     for grid in [spec.grid] if spec.subset is None else [spec.grid, spec.subset]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 
+from mts1b.backtester import Execution
 from mts1b.cli.main import build_app, guarded
 from mts1b.datalake import open_lake
 from tests.unit.datalake.made_bars import bars
@@ -109,6 +111,20 @@ def test_trials_are_accounted_for(data_dir: Path, monkeypatch, capsys) -> None:
     assert "blocks" not in facts["top"][0]
 
 
+@pytest.mark.parametrize("command", ["sweep", "walk-forward"])
+def test_the_execution_asked_for_is_in_the_manifest(command, data_dir: Path, monkeypatch, capsys) -> None:
+    windows = ("--train-bars", "100", "--test-bars", "50") if command == "walk-forward" else ()
+    words = (command, "--strategy", "sma_cross", *GRID, *windows, "--local", "--backend", "reference", "--sleeves")
+    more = ("--fill", "close", "--band", "inf", "--capital", "5e4", "--commission-min", "1", "--delist-after-bars", "5")
+    assert run(monkeypatch, *words, *more, "--data-dir", str(data_dir), "--json", "-") == 0
+    facts = json.loads(capsys.readouterr().out)
+    wanted = Execution(
+        fill="close", band=math.inf, capital=5e4, commission_min=1.0, delist_after_bars=5, capital_by="sleeve"
+    )
+    assert json.loads((Path(facts["folder"]) / "manifest.json").read_text())["execution"] == wanted.to_dict()
+    assert all(row["costs"] > 0.0 for row in facts["top"])
+
+
 @pytest.mark.parametrize("sampling", ["random", "sobol"])
 def test_a_sample_of_a_grid_is_swept(data_dir: Path, sampling, monkeypatch, capsys) -> None:
     grid = ("--grid", "fast=5:100:log30", "--grid", "slow=20:100:1", "--where", "fast < slow")
@@ -168,6 +184,10 @@ BAD = [
     (("--grid", "slow=20:420:4"), "slow=", "window longer than history"),
     (("--where", "fast << slow"), "where='fast << slow'", "fast < slow"),
     (("--commission-bps", "-1"), "commission_bps=-1.0", "basis points"),
+    (("--fill", "noon"), "fill='noon'", "did you mean: open"),
+    (("--fill", "vwap"), "fill='vwap'", "the bars have no vwap"),
+    (("--band", "-1"), "band=-1.0", "inf"),
+    (("--volume-share-max", "0"), "volume_share_max=0.0", "inf no cap"),
     (("--backend", "abacus"), "backend='abacus'", "known: "),
     (("--metrics", "some"), "metrics='some'", "known: default, full"),
     (("--spa", "fast"), "spa='fast'", "start:stop:step"),
