@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from mts1b.bench.kernel import kernel
+from mts1b.bench.ladder import ladder, ladder_million
 from mts1b.bench.result import BenchResult
-from mts1b.foundation.clock import Clock
+from mts1b.bench.session import Session
 from mts1b.foundation.errors import unknown_name
 
-BENCHMARKS: Mapping[str, Callable[[Clock], BenchResult]] = {"kernel": kernel}
+BENCHMARKS: Mapping[str, Callable[[Session], BenchResult]] = {
+    "kernel": kernel,
+    "ladder": ladder,
+    "ladder-million": ladder_million,
+}
+
+REPORT = "report"
 
 
 def chosen(name: str) -> list[str]:
@@ -17,5 +25,11 @@ def chosen(name: str) -> list[str]:
     if name == "all":
         return list(BENCHMARKS)
     if name not in BENCHMARKS:
-        raise unknown_name("benchmark", name, (*BENCHMARKS, "all"))
+        raise unknown_name("benchmark", name, (*BENCHMARKS, "all", REPORT))
     return [name]
+
+
+def run(name: str, session: Session) -> BenchResult:
+    """Run one; a quick result says that it is one, so that nobody takes it for a measurement."""
+    result = BENCHMARKS[name](session)
+    return replace(result, figures={**result.figures, "quick": 1.0}) if session.quick else result
