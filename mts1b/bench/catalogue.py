@@ -5,16 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from mts1b.bench.first_use import compile_times
 from mts1b.bench.kernel import kernel
 from mts1b.bench.ladder import ladder, ladder_million
+from mts1b.bench.live_step import signal
 from mts1b.bench.result import BenchResult
 from mts1b.bench.session import Session
+from mts1b.bench.single import single
+from mts1b.bench.strategies import ladder_strategies
+from mts1b.bench.walkforward import walkforward
 from mts1b.foundation.errors import unknown_name
 
 BENCHMARKS: Mapping[str, Callable[[Session], BenchResult]] = {
     "kernel": kernel,
     "ladder": ladder,
     "ladder-million": ladder_million,
+    "ladder-strategies": ladder_strategies,
+    "single": single,
+    "walkforward": walkforward,
+    "signal": signal,
+    "compile": compile_times,
 }
 
 REPORT = "report"
