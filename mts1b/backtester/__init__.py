@@ -6,13 +6,14 @@ of cash and whole shares, `statistics` and `metrics_of` say what became of it.
 
 from mts1b.backtester.account import Account
 from mts1b.backtester.backends import evaluate, targets
-from mts1b.backtester.evaluation import METRICS, Evaluation, merged
+from mts1b.backtester.evaluation import METRICS, NAME_METRICS, Evaluation, merged
 from mts1b.backtester.event import Run, backtest
 from mts1b.backtester.execution import Execution
 from mts1b.backtester.run_statistics import metrics_of, statistics
 
 __all__ = [
     "METRICS",
+    "NAME_METRICS",
     "Account",
     "Evaluation",
     "Execution",

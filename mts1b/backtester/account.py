@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
-from mts1b.backtester.execution import Execution
+from mts1b.backtester.execution import CAPITALS, Execution
 from mts1b.foundation.errors import InputError, unknown_name
 
 FILLS = ("next_open", "close", "vwap")
@@ -18,7 +18,6 @@ vwap        the volume-weighted average price of bar t + 1; its typical price (h
 """
 
 DIRECTIONS = ("both", "long")
-CAPITALS = ("portfolio", "sleeve")
 
 _RANGES: dict[str, tuple[float, float, str]] = {
     "capital": (math.ulp(0.0), 1e15, "give the cash to begin with, above 0"),
@@ -47,7 +46,7 @@ class Account:
     direction             "both", or "long": targets below 0 count as 0
     capital_by            "portfolio": a name's target is a fraction of NAV / names, cash is shared; "sleeve": each name
                           has capital / names of its own and its target is a fraction of what became of that
-    band                  a name is traded when it is entered, left or turned, or when its weight is further than this
+    band                  a name is traded when its target changes, or when its weight has drifted further than this
                           from its target, both as fractions of its equal share; 0 restores it at each fill, inf never
     leverage_max          orders that open are cut, all in proportion, to keep gross exposure within this many NAVs
     commission_bps        of the traded value, plus
@@ -98,16 +97,21 @@ class Account:
 
     @classmethod
     def matching(cls, execution: Execution) -> Account:
-        """The account that a sweep with these costs describes to first order: fractions of shares, no limits, no end.
+        """The account that a sweep with these options describes: fractions of shares, nothing closed at the end.
 
-        Every return of a bar then differs by products of two moves of that bar and the one before it; trades are equal.
+        For a plain execution the sweep is its first order: every return of a bar differs by products of two moves of
+        that bar and the one before it; trades are equal. With any other option the sweep keeps the same books. A sleeve
+        is unlevered (a sweep's spends what it has, but lets a target beyond 1 stand); a portfolio has no limit.
         """
+        same = ("commission_bps", "half_spread_bps", "commission_per_share", "commission_min", "capital", "capital_by")
+        more = ("band", "impact", "impact_bars", "volume_share_max", "borrow_rate", "cash_rate")
         return cls(
+            **{name: getattr(execution, name) for name in (*same, *more)},
+            fill="next_open" if execution.fill == "open" else execution.fill,
             whole_shares=False,
-            leverage_max=math.inf,
-            commission_bps=execution.commission_bps,
-            half_spread_bps=execution.half_spread_bps,
-            delist_after_bars=int(_RANGES["delist_after_bars"][1]),
+            direction="long" if execution.long_only else "both",
+            leverage_max=1.0 if execution.capital_by == "sleeve" else math.inf,
+            delist_after_bars=int(min(execution.delist_after_bars, _RANGES["delist_after_bars"][1])),
             close_at_end=False,
         )
 

@@ -21,6 +21,9 @@ Floats = NDArray[np.float64]
 
 BACKENDS: Mapping[str, Any] = {"reference": reference.evaluate, "cpu": cpu.evaluate}
 
+EXACT_BACKENDS: Mapping[str, Any] = {"reference": reference.evaluate}
+"""Those that keep exact books, for executions that are not plain."""
+
 
 def targets(strategy: Strategy, values: Values, panel: Panel) -> Floats:
     """Targets [T, S] of one set of parameter values: row t is decided on the close of bar t, not known is 0.
@@ -43,6 +46,7 @@ def evaluate(
     keep_returns: bool = False,
     edges: Sequence[int] | None = None,
     trades: bool = False,
+    by_name: bool = False,
 ) -> Evaluation:
     """Backtest every combination over the panel, names in equal shares of NAV (`mts1b.backtester.execution`).
 
@@ -50,17 +54,28 @@ def evaluate(
     fastest) are fastest. `periods`: row ranges (start, stop) to take metrics over, from the one pass; metrics are then
     [P, C], else [C] over the whole history. `keep_returns`: also the returns by bar, [C, T]. `edges`: also sums over
     the blocks of bars between them, from which any union of blocks is judged; `trades`: also those of round trips.
-    One thread, no memory beyond a fixed multiple of the combinations and the panel. InputError for unknown or
-    out-of-range parameters, windows longer than the history, weights that are not finite; DataError for bad prices.
+    `by_name`: also the metrics of every name's sleeve, [len(NAME_METRICS), C, S]. One thread, no memory beyond a fixed
+    multiple of the combinations and the panel. InputError for unknown or out-of-range parameters, windows longer than
+    the history, weights that are not finite, bars without the vwap to fill at, `by_name` of a portfolio; DataError for
+    bad prices.
     """
     if backend not in BACKENDS:
         raise unknown_name("backend", backend, BACKENDS)
+    if backend not in EXACT_BACKENDS and not execution.is_plain:
+        problem = "keeps no exact books: it takes commission_bps and half_spread_bps only"
+        raise InputError("backend", backend, problem, f"use one of: {', '.join(EXACT_BACKENDS)}")
     columns = strategy.check_combos(combos)
     _check_panel(panel)
+    execution.check_panel(panel)
+    if by_name and execution.capital_by != "sleeve":
+        problem = "results by name need a sleeve for each"
+        raise InputError("capital_by", execution.capital_by, problem, 'use Execution(capital_by="sleeve")')
     strategy.check_history(columns, len(panel.ts_ns))
     chosen = check_periods(periods, len(panel.ts_ns))
     cut = check_edges([0, len(panel.ts_ns)] if trades and edges is None else edges, len(panel.ts_ns))
-    result: Evaluation = BACKENDS[backend](strategy, columns, panel, execution, chosen, keep_returns, cut, trades)
+    run = BACKENDS[backend] if execution.is_plain else EXACT_BACKENDS[backend]
+    more = {} if execution.is_plain else {"by_name": by_name}
+    result: Evaluation = run(strategy, columns, panel, execution, chosen, keep_returns, cut, trades, **more)
     if periods is None:
         result = replace(result, metrics={name: table[0] for name, table in result.metrics.items()})
     return result

@@ -43,7 +43,11 @@ RETURN_METRICS = METRICS[:10]
 
 BLOCK_FIELDS = (*BLOCK_ROWS, "traded", "changed", "gross")
 """Rows of `Evaluation.blocks`: those of `mts1b.quantkit.blocks`, then a block's sums of notional traded (a multiple of
-NAV), of changes of targets and of gross weight."""
+NAV), of changes of targets and of gross weight. Of exact books one more: costs paid, as a fraction of NAV."""
+
+NAME_METRICS = ("total_return", "sharpe", "trades", "entries")
+"""Rows of `Evaluation.by_name`: each sleeve's own total return and Sharpe ratio (`mts1b.quantkit.metrics`), changes of
+its target, and positions opened, one still held included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +56,14 @@ class Evaluation:
 
     `blocks` [len(BLOCK_FIELDS), K, C]: sums over the K blocks between the `edges` asked for, which `merged` joins.
     `trades` [len(TRADE_SUMS), K, C]: sums of the trades that ended in each block, when asked for.
+    `by_name` [len(NAME_METRICS), C, S]: of each name's sleeve over the whole history, when asked for.
     """
 
     metrics: Mapping[str, Floats]
     returns: Floats | None = None
     blocks: Floats | None = None
     trades: Floats | None = None
+    by_name: Floats | None = None
 
     @property
     def combinations(self) -> int:
@@ -67,15 +73,16 @@ class Evaluation:
 def merged(blocks: Floats, bars: NDArray[np.int64], chosen: Sequence[int], cost: float) -> dict[str, Floats]:
     """Metrics [C] of the `chosen` blocks joined: those of `mts1b.quantkit.blocks.merge`, and what trading did in them.
 
-    `blocks` as of `Evaluation`, `bars` [K] the bars of each; `cost` of a trade as a fraction of its notional.
+    `blocks` as of `Evaluation`, `bars` [K] the bars of each; `cost` of a trade as a fraction of its notional, where the
+    blocks do not say what was paid.
     """
-    traded, changed, gross = blocks[len(BLOCK_ROWS) :, list(chosen)].sum(axis=1)
+    traded, changed, gross, *paid = blocks[len(BLOCK_ROWS) :, list(chosen)].sum(axis=1)
     count = int(bars[list(chosen)].sum())
     return merge(blocks, bars, chosen) | {
         "turnover": traded / count * BARS_PER_YEAR,
         "trades": changed,
         "exposure": gross / count,
-        "costs": traded * cost,
+        "costs": paid[0] if paid else traded * cost,
     }
 
 

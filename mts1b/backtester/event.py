@@ -192,8 +192,11 @@ class _Simulation:
             targets = np.zeros(len(targets))
         else:  # nothing is decided on a bar without a close
             tradable = tradable & np.isfinite(self.panel.close[decided_at])
+        if account.direction == "long":
+            targets = np.maximum(targets, 0.0)
         wanted = np.where(tradable, targets, self.in_force)
-        self.series["changed"][t] = (wanted != self.in_force).sum()
+        changed = wanted != self.in_force
+        self.series["changed"][t] = changed.sum()
         self.in_force = wanted
         rows = (
             (self.unknown,) * 2
@@ -202,7 +205,7 @@ class _Simulation:
         )
         market = Market(self.prices[t], tradable, self.panel.volume[t], *rows)
         before = float(ledger.nav(np.where(tradable, market.price, ledger.last)).sum())
-        orders = decide_orders(targets, ledger, market, account, self.unfinished)
+        orders = decide_orders(targets, changed, ledger, market, account, self.unfinished)
         self.unfinished = orders.unfinished
         ledger.fill(t, orders.shares, market.price, orders.costs)
         if before > 0.0:

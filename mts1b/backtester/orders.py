@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mts1b.backtester.account import Account
 from mts1b.backtester.costs import commission, most_shares, slippage
+from mts1b.backtester.holdings import BAND_MIN
 from mts1b.backtester.ledger import Ledger
 
 Floats = NDArray[np.float64]
@@ -44,19 +45,22 @@ class Orders:
     unfinished: Truths
 
 
-def decide_orders(targets: Floats, ledger: Ledger, market: Market, account: Account, unfinished: Truths) -> Orders:
+def decide_orders(
+    targets: Floats, changed: Truths, ledger: Ledger, market: Market, account: Account, unfinished: Truths
+) -> Orders:
     """Orders that bring holdings to `targets` [S], fractions of each name's equal share of NAV at the fill prices.
 
-    `unfinished` [S]: names whose last order was cut by the volume, which trade whatever the band says.
+    `changed` [S]: names with another target than before, which trade whatever the band says, as do those that are
+    `unfinished` [S]: whose last order was cut by the volume.
     """
     marks = np.where(market.tradable, market.price, ledger.last)
     share = np.maximum(ledger.nav(marks), 0.0) / (1 if ledger.sleeves else len(targets))
-    targets = np.maximum(targets, 0.0) if account.direction == "long" else targets
     price = np.where(market.tradable, market.price, 1.0)
     wanted = share * targets / price
     if account.whole_shares:
         wanted = np.trunc(wanted)
-    orders = np.where(_moved(targets, share, ledger, marks, account.band) | unfinished, wanted - ledger.quantity, 0.0)
+    moved = changed | unfinished | _drifted(targets, share, ledger, marks, account.band)
+    orders = np.where(moved, wanted - ledger.quantity, 0.0)
     orders[~market.tradable] = 0.0
     most = most_shares(market.volume, account)
     cut = np.abs(orders) > most
@@ -74,12 +78,12 @@ def order_costs(orders: Floats, market: Market, account: Account) -> Floats:
     return commission(quantity, price, account) + slipped * quantity * price
 
 
-def _moved(targets: Floats, share: Floats, ledger: Ledger, marks: Floats, band: float) -> Truths:
-    """Names entered, left or turned, or further from their target than the band."""
+def _drifted(targets: Floats, share: Floats, ledger: Ledger, marks: Floats, band: float) -> Truths:
+    """Names on another side than their target (one that was closed for them), or further from it than the band."""
     turned = np.sign(targets) != np.sign(ledger.quantity)
     if band == np.inf:
         return turned
-    return turned | (np.abs(ledger.value(marks) - share * targets) > band * share)
+    return turned | (np.abs(ledger.value(marks) - share * targets) > max(band, BAND_MIN) * share)
 
 
 def _fitted(orders: Floats, ledger: Ledger, marks: Floats, market: Market, account: Account) -> tuple[Floats, Floats]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mts1b.backtester.books import Books, books
 from mts1b.backtester.evaluation import METRICS, Evaluation, check_finite
 from mts1b.backtester.execution import Execution, Moves, moves
+from mts1b.backtester.offered import offered
 from mts1b.quantkit import metrics as formulas
 from mts1b.quantkit.blocks import block_rows
 from mts1b.quantkit.trades import trade_sums
@@ -22,12 +24,16 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """One combination bar by bar, all [T]: returns after costs, weight traded, targets changed, gross weight."""
+    """One combination bar by bar, all [T]: returns after costs, weight traded, targets changed, gross weight.
+
+    `paid`: costs by bar, where they are not a fraction of what is traded.
+    """
 
     returns: Floats
     traded: Floats
     changed: Floats
     gross: Floats
+    paid: Floats | None = None
 
 
 def book(targets: Floats, moved: Moves, cost: float) -> Book:
@@ -82,36 +88,70 @@ def evaluate(
     keep_returns: bool,
     edges: NDArray[np.int64] | None = None,
     trades: bool = False,
+    by_name: bool = False,
 ) -> Evaluation:
     """As `mts1b.backtester.evaluate`, arguments already checked; metrics are [P, C]."""
     program = program_of(strategy.root)
-    moved = moves(panel)
+    trade = _trader(panel, execution, trades)
     count = len(next(iter(combos.values()))) if combos else 1
     table = {name: np.empty((len(periods), count)) for name in METRICS}
     kept = np.empty((count, len(panel.ts_ns))) if keep_returns else None
     blocks: list[Floats] = []
     ended: list[Floats] = []
+    sleeves: list[Floats] = []
     for c in range(count):
         values = {name: float(column[c]) for name, column in combos.items()}
         wanted = program.targets(values, panel)
         chosen = {name: np.array([value]) for name, value in values.items()}
         check_finite(strategy.name, chosen, np.array([np.isfinite(wanted).all()]))
-        result = book(wanted, moved, execution.cost)
+        result, trips, names = trade(wanted)
         if kept is not None:
             kept[c] = result.returns
         if edges is not None:
             blocks.append(_block_sums(result, edges))
         if edges is not None and trades:
-            ended.append(_trade_sums(round_trips(wanted, moved, execution.cost), edges))
+            ended.append(_trade_sums(trips, edges))
+        if by_name and names is not None:
+            sleeves.append(_sleeve_metrics(names))
         for p, (start, stop) in enumerate(periods):
             for name, value in _metrics(result, slice(start, stop), execution.cost).items():
                 table[name][p, c] = value
-    stacked = (np.stack(sums, axis=2) if sums else None for sums in (blocks, ended))
+    stacked = (np.stack(sums, axis=axis) if sums else None for sums, axis in ((blocks, 2), (ended, 2), (sleeves, 1)))
     return Evaluation(table, kept, *stacked)
 
 
+Traded = tuple[Book, Floats, Books | None]
+"""One combination: bar by bar, its round trips [N, 3] where they are wanted, and its exact books."""
+
+
+def _trader(panel: Panel, execution: Execution, trades: bool) -> Callable[[Floats], Traded]:
+    """What becomes of targets [T, S]: to first order, or by exact books when the execution asks for more."""
+    if execution.is_plain:
+        moved = moves(panel)
+
+        def first_order(wanted: Floats) -> Traded:
+            trips = round_trips(wanted, moved, execution.cost) if trades else np.zeros((0, 3))
+            return book(wanted, moved, execution.cost), trips, None
+
+        return first_order
+    offer = offered(panel, execution)
+
+    def exact(wanted: Floats) -> Traded:
+        found = books(wanted, offer, execution)
+        return Book(found.returns, found.traded, found.changed, found.gross, found.paid), found.trades, found
+
+    return exact
+
+
+def _sleeve_metrics(found: Books) -> Floats:
+    """Rows NAME_METRICS of each sleeve, [len(NAME_METRICS), S]."""
+    assert found.name_returns is not None  # only sleeves are asked
+    returns = found.name_returns.T
+    return np.stack([formulas.total_return(returns), formulas.sharpe(returns), found.name_changed, found.name_entered])
+
+
 def _block_sums(result: Book, edges: NDArray[np.int64]) -> Floats:
-    columns = (result.traded, result.changed, result.gross)
+    columns = (result.traded, result.changed, result.gross, *(() if result.paid is None else (result.paid,)))
     more = [np.add.reduceat(column[: edges[-1]], edges[:-1]) for column in columns]
     return np.concatenate([block_rows(result.returns, edges.tolist()), np.stack(more)])
 
@@ -138,5 +178,5 @@ def _metrics(result: Book, cut: slice, cost: float) -> dict[str, float]:
         "turnover": float(traded.mean() * formulas.BARS_PER_YEAR),
         "trades": float(result.changed[cut].sum()),
         "exposure": float(result.gross[cut].mean()),
-        "costs": float(traded.sum() * cost),
+        "costs": float(traded.sum() * cost if result.paid is None else result.paid[cut].sum()),
     }

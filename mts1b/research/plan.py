@@ -123,7 +123,7 @@ def plan_sweep(spec: SweepSpec, panel: Panel) -> SweepPlan:
             "first_ns": int(panel.ts_ns[0]),
             "last_ns": int(panel.ts_ns[-1]),
         },
-        "execution": asdict(spec.execution),
+        "execution": spec.execution.to_dict(),
         "backend": spec.backend,
         "code": code_version(),
         "metrics": spec.metrics,

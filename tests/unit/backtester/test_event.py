@@ -60,9 +60,9 @@ def test_weights_drift_until_they_leave_the_band(band, shares):
     assert found.quantity[:, 0].tolist() == [0, 50, shares]
 
 
-def test_a_position_is_left_and_turned_whatever_the_band():
+def test_a_changed_target_is_traded_whatever_the_band():
     found = run([0.5, 0.01, 0, -0.01, 0], bars_of([10] * 5, [10] * 5), band=INF)
-    assert found.quantity[:, 0].tolist() == [0, 50, 50, 0, -1]
+    assert found.quantity[:, 0].tolist() == [0, 50, 1, 0, -1]
 
 
 def test_nothing_trades_in_a_gap_and_the_mark_stays():
