@@ -13,6 +13,7 @@ from mts1b.bench.result import BenchResult
 from mts1b.bench.session import Session
 from mts1b.bench.single import single
 from mts1b.bench.strategies import ladder_strategies
+from mts1b.bench.versus_vectorbt import ladder_vs_vectorbt
 from mts1b.bench.walkforward import walkforward
 from mts1b.foundation.errors import unknown_name
 
@@ -21,6 +22,7 @@ BENCHMARKS: Mapping[str, Callable[[Session], BenchResult]] = {
     "ladder": ladder,
     "ladder-million": ladder_million,
     "ladder-strategies": ladder_strategies,
+    "ladder-vs-vectorbt": ladder_vs_vectorbt,
     "single": single,
     "walkforward": walkforward,
     "signal": signal,

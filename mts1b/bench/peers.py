@@ -37,9 +37,7 @@ def peers_python(session: Session, lock: Path = LOCK, cache: Path | None = None)
 def install(python: Path, lock: Path) -> None:
     """Exactly what the lock names, by hash."""
     words = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r", str(lock)]
-    done = subprocess.run(
-        [str(python), *words], capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S, check=False
-    )
+    done = subprocess.run([str(python), *words], capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S, check=False)
     if done.returncode:
         problem = (done.stderr.strip().splitlines() or ["pip failed"])[-1]
         raise StackError("peers", str(lock), problem, "see that a package index can be reached")

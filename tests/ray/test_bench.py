@@ -10,6 +10,7 @@ import pytest
 
 from mts1b.bench.ladder import ladder_million
 from mts1b.bench.session import Session
+from mts1b.bench.walkforward import walkforward
 from mts1b.foundation.clock import SystemClock
 
 
@@ -36,3 +37,9 @@ def test_the_ladder_through_ray(settings) -> None:
     )
     assert 0.1 < figures["peak_memory_gb"] < 100
     assert any("combinations" in text for text in told) and any("reference" in text for text in told)
+
+
+def test_cross_validation_against_the_plain_sweep(settings) -> None:
+    found = walkforward(Session(SystemClock(), quick=True), settings)
+    assert found.figures["folds"] == 20 and found.figures["combinations"] == 10 * 32
+    assert found.versus["ratio_to_plain"] == found.figures["wall_s"] / found.versus["plain_wall_s"]
