@@ -24,6 +24,8 @@ BACKENDS: Mapping[str, Any] = {"reference": reference.evaluate, "cpu": cpu.evalu
 EXACT_BACKENDS: Mapping[str, Any] = {"reference": reference.evaluate}
 """Those that keep exact books, for executions that are not plain."""
 
+PRECISIONS = ("double", "single")
+
 
 def targets(strategy: Strategy, values: Values, panel: Panel) -> Floats:
     """Targets [T, S] of one set of parameter values: row t is decided on the close of bar t, not known is 0.
@@ -47,6 +49,7 @@ def evaluate(
     edges: Sequence[int] | None = None,
     trades: bool = False,
     by_name: bool = False,
+    precision: str = "double",
 ) -> Evaluation:
     """Backtest every combination over the panel, names in equal shares of NAV (`mts1b.backtester.execution`).
 
@@ -54,13 +57,16 @@ def evaluate(
     fastest) are fastest. `periods`: row ranges (start, stop) to take metrics over, from the one pass; metrics are then
     [P, C], else [C] over the whole history. `keep_returns`: also the returns by bar, [C, T]. `edges`: also sums over
     the blocks of bars between them, from which any union of blocks is judged; `trades`: also those of round trips.
-    `by_name`: also the metrics of every name's sleeve, [len(NAME_METRICS), C, S]. One thread, no memory beyond a fixed
+    `by_name`: also the metrics of every name's sleeve, [len(NAME_METRICS), C, S]. `precision`: "single" lets a kernel
+    add up a few bars at a time in float32, where it can; decisions are float64's. One thread, no memory beyond a fixed
     multiple of the combinations and the panel. InputError for unknown or out-of-range parameters, windows longer than
     the history, weights that are not finite, bars without the vwap to fill at, `by_name` of a portfolio; DataError for
     bad prices.
     """
     if backend not in BACKENDS:
         raise unknown_name("backend", backend, BACKENDS)
+    if precision not in PRECISIONS:
+        raise unknown_name("precision", precision, PRECISIONS)
     if backend not in EXACT_BACKENDS and not execution.is_plain:
         problem = "keeps no exact books: it takes commission_bps and half_spread_bps only"
         raise InputError("backend", backend, problem, f"use one of: {', '.join(EXACT_BACKENDS)}")
@@ -74,7 +80,7 @@ def evaluate(
     chosen = check_periods(periods, len(panel.ts_ns))
     cut = check_edges([0, len(panel.ts_ns)] if trades and edges is None else edges, len(panel.ts_ns))
     run = BACKENDS[backend] if execution.is_plain else EXACT_BACKENDS[backend]
-    more = {} if execution.is_plain else {"by_name": by_name}
+    more = {"precision": precision} if execution.is_plain else {"by_name": by_name}
     result: Evaluation = run(strategy, columns, panel, execution, chosen, keep_returns, cut, trades, **more)
     if periods is None:
         result = replace(result, metrics={name: table[0] for name, table in result.metrics.items()})

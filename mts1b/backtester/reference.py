@@ -89,8 +89,9 @@ def evaluate(
     edges: NDArray[np.int64] | None = None,
     trades: bool = False,
     by_name: bool = False,
+    precision: str = "double",
 ) -> Evaluation:
-    """As `mts1b.backtester.evaluate`, arguments already checked; metrics are [P, C]."""
+    """As `mts1b.backtester.evaluate`, arguments already checked; metrics are [P, C]. All in float64, whatever is asked."""
     program = program_of(strategy.root)
     trade = _trader(panel, execution, trades)
     count = len(next(iter(combos.values()))) if combos else 1
