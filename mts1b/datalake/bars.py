@@ -13,8 +13,9 @@ import numpy as np
 import polars as pl
 
 from mts1b.datalake import manifest, parts
-from mts1b.datalake.manifest import Manifest, Part
+from mts1b.datalake.manifest import Manifest
 from mts1b.datalake.schema import BARS, INTERVALS, STORED, TIMESTAMP, first_line, interval_of, normalise
+from mts1b.datalake.stretches import Stretches, overlaps
 from mts1b.datalake.times import When, span_us
 from mts1b.foundation.errors import DataError, InputError, StackError, UnknownNameError, unknown_name
 from mts1b.foundation.ids import DIGEST_BYTES
@@ -75,6 +76,21 @@ class Bars:
         names = tuple(symbols) if symbols is not None else tuple(frame["symbol"].unique().sort().to_list())
         return _spread(frame, names)
 
+    def stretches(
+        self,
+        symbols: Sequence[str] | None = None,
+        interval: str = "daily",
+        start: When = None,
+        end: When = None,
+    ) -> Stretches:
+        """The bars of `panel`, one part after the other and a few names at a time, for histories too long to be held.
+
+        As `read`. A range the lake has no bars in gives nothing.
+        """
+        span = span_us(start, end)
+        held = self._manifest(interval)
+        return Stretches(self._folder(held.interval), held, None if symbols is None else _known(symbols, held), span)
+
     def manifest(self, interval: str = "daily") -> Manifest | None:
         """What is stored, or None. UnknownNameError for an interval that does not exist."""
         return manifest.load(self._folder(interval_of(interval).name))
@@ -122,7 +138,7 @@ class Bars:
 
     def _scan(self, held: Manifest, symbols: Sequence[str] | None, first: int | None, last: int | None) -> pl.DataFrame:
         chosen = None if symbols is None else _known(symbols, held)
-        files = [self._folder(held.interval) / part.file for part in held.parts if _overlaps(part, first, last)]
+        files = [self._folder(held.interval) / part.file for part in held.parts if overlaps(part, (first, last))]
         if not files:
             return BARS.to_frame()
         scan = pl.scan_parquet(files, hive_partitioning=False, schema=STORED)
@@ -208,11 +224,6 @@ def _known(symbols: Sequence[str], held: Manifest) -> list[str]:
         if symbol not in known:
             raise unknown_name("symbol", symbol, known)
     return list(symbols)
-
-
-def _overlaps(part: Part, first_us: int | None, last_us: int | None) -> bool:
-    after = first_us is None or part.last_ns >= first_us * 1000
-    return after and (last_us is None or part.first_ns <= last_us * 1000)
 
 
 def _spread(frame: pl.DataFrame, names: tuple[str, ...]) -> Panel:

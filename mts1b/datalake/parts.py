@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
 
@@ -17,8 +19,56 @@ from mts1b.datalake.schema import BARS, DECIMALS, PRICE, STORED, TICKS_PER_UNIT,
 from mts1b.foundation.errors import DataError
 from mts1b.foundation.ids import DIGEST_BYTES
 
-ROWS_PER_GROUP = 2_520
-"""Rows of a row group: ten names' years of daily bars. A reader skips groups whose symbols it was not asked for."""
+LAYOUT = b"mts1b.layout"
+"""Key of the layout in a file's own metadata."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where each name's bars lie in a file: `rows[i]` of them for `symbols[i]`, one name after the other.
+
+    `same_times`: all names have bars at the same times.
+    """
+
+    symbols: tuple[str, ...]
+    rows: tuple[int, ...]
+    same_times: bool
+
+    @classmethod
+    def of(cls, bars: pl.DataFrame) -> Layout:
+        """The layout of bars sorted by symbol and time, of which it needs these two columns."""
+        counts = bars.group_by("symbol", maintain_order=True).len()
+        rows = tuple(counts["len"].to_list())
+        same = len(set(rows)) == 1
+        if same:
+            times = bars["ts"].to_physical().to_numpy().reshape(len(rows), rows[0])
+            same = bool((times == times[0]).all())
+        return cls(tuple(counts["symbol"].to_list()), rows, same)
+
+    @classmethod
+    def stored(cls, metadata: pq.FileMetaData) -> Layout | None:
+        """What the file says; None for one that says nothing, written before files did."""
+        found = (metadata.metadata or {}).get(LAYOUT)
+        if found is None:
+            return None
+        content = json.loads(found)
+        return cls(tuple(content["symbols"]), tuple(content["rows"]), bool(content["same_times"]))
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    def groups(self, rows_per_group: int) -> list[int]:
+        """Rows of each row group: whole names as long as they fit in, a name that does not is cut."""
+        found: list[int] = []
+        room = 0
+        for rows in self.rows:
+            if rows <= room:
+                found[-1] += rows
+                room -= rows
+                continue
+            found += [min(rows_per_group, rows - start) for start in range(0, rows, rows_per_group)]
+            room = rows_per_group - found[-1]
+        return found
 
 
 def key_of(interval: Interval) -> pl.Expr:
@@ -68,18 +118,23 @@ def write(directory: Path, key: str, bars: pl.DataFrame, interval: Interval) -> 
 
 def _write_file(path: Path, bars: pl.DataFrame, interval: Interval) -> None:
     deltas = dict.fromkeys([name for name in STORED.names() if name != "symbol"], "DELTA_BINARY_PACKED")
-    columns = [_column(bars[name]) for name in STORED.names()]
-    pq.write_table(
-        pa.Table.from_arrays(columns, names=STORED.names()),
+    layout = Layout.of(bars)
+    table = pa.Table.from_arrays([_column(bars[name]) for name in STORED.names()], names=STORED.names())
+    table = table.replace_schema_metadata({LAYOUT: layout.to_json()})
+    with pq.ParquetWriter(
         path,
+        table.schema,
         compression=interval.compression,
         compression_level=interval.level,
-        row_group_size=ROWS_PER_GROUP,
         use_dictionary=["symbol"],
         column_encoding=deltas,
         store_decimal_as_integer=True,
         write_statistics=True,
-    )
+    ) as out:
+        start = 0
+        for rows in layout.groups(interval.rows_per_group):
+            out.write_table(table.slice(start, rows), row_group_size=rows)
+            start += rows
 
 
 def _column(values: pl.Series) -> pa.Array:

@@ -138,3 +138,37 @@ def test_walk_forward_as_a_program(settings, tmp_path) -> None:
     assert ran.returncode == 0, ran.stderr
     found = json.loads(ran.stdout)["walk_forward"]
     assert len(found["folds"]) == 7 and found["folds"][0]["test_dates"][0] > found["folds"][0]["train_dates"][1]
+
+
+ACCOUNT = (
+    "sma_cross",
+    "--param",
+    "fast=20",
+    "--param",
+    "slow=100",
+    "--symbols",
+    "AAPL,MSFT",
+    "--capital",
+    "50000",
+    "--json",
+)
+
+
+def test_a_submitted_backtest_gives_the_account_of_the_command(settings, environment, tmp_path) -> None:
+    """The event engine, as a job on the stack's cluster and as `mts backtest`."""
+    submit = [str(BIN / "ray"), "job", "submit", "--working-dir", ".", "--", "python", "jobs/backtest.py"]
+    job, command = (
+        subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+        for words in ([*submit, *ACCOUNT], mts(settings, tmp_path / "results", "backtest", *ACCOUNT))
+    )
+    assert (job.returncode, command.returncode) == (0, 0), job.stdout + job.stderr + command.stderr
+    wanted = json.loads(command.stdout)
+    assert wanted["symbols"] == 2 and wanted["account"]["capital"] == 50_000 and len(wanted["trades"]) > 10
+    log = job.stdout[job.stdout.index("\n{\n") :]
+    assert json.loads(log[: log.index("\n}\n") + 3]) == wanted
+
+
+def test_a_backtest_as_a_program_says_what_is_wrong(settings, environment) -> None:
+    words = [sys.executable, "jobs/backtest.py", "sma_cross", "--param", "fst=5"]
+    ran = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 2 and ran.stderr.startswith("error: param='fst'") and ran.stderr.count("\n") == 1
