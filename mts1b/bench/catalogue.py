@@ -11,7 +11,7 @@ from mts1b.bench.ladder import ladder, ladder_million
 from mts1b.bench.live_step import signal
 from mts1b.bench.result import BenchResult
 from mts1b.bench.session import Session
-from mts1b.bench.single import single
+from mts1b.bench.single import single, single_minute
 from mts1b.bench.strategies import ladder_strategies
 from mts1b.bench.versus_vectorbt import ladder_vs_vectorbt
 from mts1b.bench.walkforward import walkforward
@@ -24,6 +24,7 @@ BENCHMARKS: Mapping[str, Callable[[Session], BenchResult]] = {
     "ladder-strategies": ladder_strategies,
     "ladder-vs-vectorbt": ladder_vs_vectorbt,
     "single": single,
+    "single-minute": single_minute,
     "walkforward": walkforward,
     "signal": signal,
     "compile": compile_times,

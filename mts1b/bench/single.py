@@ -8,6 +8,8 @@ import numpy as np
 
 from mts1b.backtester import Account, Execution, backtest, evaluate, metrics_of
 from mts1b.bench.equal import require_equal
+from mts1b.bench.memory import GB
+from mts1b.bench.minute import MONTHS, minute_rows
 from mts1b.bench.result import BenchResult
 from mts1b.bench.session import Session
 from mts1b.bench.universe import made_up_panel
@@ -17,6 +19,7 @@ BARS = 2_520
 VALUES = {"fast": 20.0, "slow": 100.0}
 COMBOS = {name: np.array([value]) for name, value in VALUES.items()}
 RUNS = 3
+MB_PER_GB = 1_000.0
 
 SOURCE_WALL_S = {
     "100": {"cpu": 8.0, "rtx4090": 1.2},
@@ -45,7 +48,25 @@ def daily(session: Session) -> dict[str, float]:
     return figures
 
 
-PARTS: list[Callable[[Session], Mapping[str, float]]] = [daily]
+def minute(session: Session) -> dict[str, float]:
+    """1-minute bars of 100 names over 10 years, from the lake's files to metrics, warm."""
+    return minute_figures(session, session.size(100, 2))
+
+
+def minute_figures(session: Session, names: int) -> dict[str, float]:
+    """Figures of `mts1b.bench.minute` under the name that its row has here."""
+
+    def told(made: int, months: int) -> None:
+        session.tell(f"{names} names, 1-minute bars: month {made} of {months} made")
+
+    found = minute_rows(session.clock, names, session.size(MONTHS, 2), told)
+    prefix = f"minute_{names}"
+    figures = {f"kernel_{prefix}_wall_s": found["wall_s"], f"{prefix}_bars_per_s": found["bars_per_s"]}
+    figures |= {f"{prefix}_bars": found["bars"], f"{prefix}_peak_memory_gb": found["peak_memory_mb"] / MB_PER_GB}
+    return figures | {f"{prefix}_made_s": found["made_s"], f"{prefix}_stored_gb": found["stored_bytes"] / GB}
+
+
+PARTS: list[Callable[[Session], Mapping[str, float]]] = [daily, minute]
 """What `single` measures, part by part. Figures named `kernel_SIZE_wall_s` or `event_SIZE_wall_s` get their ratios."""
 
 
@@ -55,6 +76,12 @@ def single(session: Session) -> BenchResult:
     for part in PARTS:
         figures |= part(session)
     return BenchResult("single", figures, beside_the_source(figures))
+
+
+def single_minute(session: Session) -> BenchResult:
+    """The source's rows of 1-minute bars at their full size: 983 million bars, streamed; 12 GB of disk for a while."""
+    figures = minute_figures(session, session.size(1_000, 3))
+    return BenchResult("single-minute", figures, beside_the_source(figures))
 
 
 def beside_the_source(figures: Mapping[str, float]) -> dict[str, float]:

@@ -70,8 +70,9 @@ def run(name: str, combos: dict[str, NDArray[np.float64]], panel: Panel) -> obje
 
 def combinations(name: str, ranges: dict[str, str]) -> dict[str, NDArray[np.float64]]:
     """Every combination of the ranges, parameter -> values [C]."""
-    grid = Grid.parse(ranges, get_strategy(name).params)
-    return grid.combinations(grid.numbers(0, grid.full_size))
+    axes = Grid.parse(ranges, get_strategy(name).params).axes
+    tables = np.meshgrid(*(np.array(axis.values) for axis in axes), indexing="ij")
+    return {axis.name: table.ravel() for axis, table in zip(axes, tables, strict=True)}
 
 
 def check(name: str, combos: dict[str, NDArray[np.float64]], panel: Panel) -> None:

@@ -53,6 +53,7 @@ def test_six_strategies_and_their_ratios(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_all_rows_of_the_wall_time_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(single, "PARTS", [single.daily])
     found = single.single(QUICK)
     rows = [name for name in found.versus if name.startswith("source_")]
     assert len(rows) == 7 and found.versus["source_minute_1000_h100_wall_s"] == 14
