@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mts1b.cli.options import JsonFile
-from mts1b.foundation.clock import SystemClock
+from mts1b.foundation.clock import NS_PER_S, Clock, SystemClock
 from mts1b.foundation.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,6 +26,9 @@ Million = Annotated[bool, typer.Option("--million", help="`ladder` with 1,000,00
 Save = Annotated[Path | None, typer.Option("--save", help="Also write each result to NAME.json in this folder.")]
 Results = Annotated[Path, typer.Option("--results", help="`report`: the folder of saved results.")]
 Out = Annotated[Path, typer.Option("--out", help="`report`: the page to write.")]
+
+LINE_EVERY_S = 5
+"""Between two lines of a log."""
 
 
 def register(app: typer.Typer) -> None:
@@ -52,9 +58,8 @@ def bench(
         raise InputError("save", str(save), "no such folder", "make it first")
     console, lines, clock = Console(stderr=json_file == "-"), [], SystemClock()
     for one in names:
-        with console.status(f"bench {one}") as status:
-            session = Session(clock, quick, lambda text, one=one: status.update(f"bench {one}: {text}"))  # type: ignore[misc]
-            result = run(one, session)
+        with _progress(console, clock, one) as tell:
+            result = run(one, Session(clock, quick, tell))
         console.print(_table(result))
         lines.append(result.to_json(clock))
         if save is not None:
@@ -68,6 +73,24 @@ def write_report(results: Path, out: Path) -> None:
     from mts1b.bench.report import page
 
     write_json(str(out), page(results).removesuffix("\n"))
+
+
+@contextmanager
+def _progress(console: Console, clock: Clock, name: str) -> Iterator[Callable[[str], None]]:
+    """A line that changes where someone watches; where a log is kept, lines on standard error, not too many."""
+    if console.is_terminal:
+        with console.status(f"bench {name}") as status:
+            yield lambda text: status.update(f"bench {name}: {text}")
+        return
+    due_ns = clock.monotonic_ns()
+
+    def write(text: str) -> None:
+        nonlocal due_ns
+        if clock.monotonic_ns() >= due_ns:
+            due_ns = clock.monotonic_ns() + LINE_EVERY_S * NS_PER_S
+            print(f"bench {name}: {text}", file=sys.stderr, flush=True)
+
+    yield write
 
 
 def _table(result: BenchResult) -> Table:
