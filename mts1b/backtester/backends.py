@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mts1b.backtester import cpu, reference
+from mts1b.backtester import book_cpu, cpu, reference
 from mts1b.backtester.evaluation import Evaluation, Periods, check_edges, check_periods
 from mts1b.backtester.execution import Execution, check_prices
 from mts1b.foundation.errors import InputError, unknown_name
@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 BACKENDS: Mapping[str, Any] = {"reference": reference.evaluate, "cpu": cpu.evaluate}
 
-EXACT_BACKENDS: Mapping[str, Any] = {"reference": reference.evaluate}
+EXACT_BACKENDS: Mapping[str, Any] = {"reference": reference.evaluate, "cpu": book_cpu.evaluate}
 """Those that keep exact books, for executions that are not plain."""
 
 PRECISIONS = ("double", "single")
@@ -48,8 +48,8 @@ def evaluate(
     keep_returns: bool = False,
     edges: Sequence[int] | None = None,
     trades: bool = False,
-    by_name: bool = False,
     precision: str = "double",
+    by_name: bool = False,
 ) -> Evaluation:
     """Backtest every combination over the panel, names in equal shares of NAV (`mts1b.backtester.execution`).
 
@@ -58,18 +58,18 @@ def evaluate(
     [P, C], else [C] over the whole history. `keep_returns`: also the returns by bar, [C, T]. `edges`: also sums over
     the blocks of bars between them, from which any union of blocks is judged; `trades`: also those of round trips.
     `by_name`: also the metrics of every name's sleeve, [len(NAME_METRICS), C, S]. `precision`: "single" lets a kernel
-    add up a few bars at a time in float32, where it can; decisions are float64's. One thread, no memory beyond a fixed
-    multiple of the combinations and the panel. InputError for unknown or out-of-range parameters, windows longer than
-    the history, weights that are not finite, bars without the vwap to fill at, `by_name` of a portfolio; DataError for
-    bad prices.
+    add up a few bars at a time in float32, where it can; decisions are float64's, and so are exact books. One thread,
+    no memory beyond a fixed multiple of the combinations and the panel. InputError for unknown or out-of-range
+    parameters, windows longer than the history, weights that are not finite, bars without the vwap to fill at,
+    `by_name` of a portfolio; DataError for bad prices.
     """
     if backend not in BACKENDS:
         raise unknown_name("backend", backend, BACKENDS)
-    if precision not in PRECISIONS:
-        raise unknown_name("precision", precision, PRECISIONS)
     if backend not in EXACT_BACKENDS and not execution.is_plain:
         problem = "keeps no exact books: it takes commission_bps and half_spread_bps only"
         raise InputError("backend", backend, problem, f"use one of: {', '.join(EXACT_BACKENDS)}")
+    if precision not in PRECISIONS:
+        raise unknown_name("precision", precision, PRECISIONS)
     columns = strategy.check_combos(combos)
     _check_panel(panel)
     execution.check_panel(panel)
@@ -80,8 +80,8 @@ def evaluate(
     chosen = check_periods(periods, len(panel.ts_ns))
     cut = check_edges([0, len(panel.ts_ns)] if trades and edges is None else edges, len(panel.ts_ns))
     run = BACKENDS[backend] if execution.is_plain else EXACT_BACKENDS[backend]
-    more = {"precision": precision} if execution.is_plain else {"by_name": by_name}
-    result: Evaluation = run(strategy, columns, panel, execution, chosen, keep_returns, cut, trades, **more)
+    asked = (chosen, keep_returns, cut, trades, precision)
+    result: Evaluation = run(strategy, columns, panel, execution, *asked, **({"by_name": True} if by_name else {}))
     if periods is None:
         result = replace(result, metrics={name: table[0] for name, table in result.metrics.items()})
     return result

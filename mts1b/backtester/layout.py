@@ -52,9 +52,7 @@ class Layout:
     lane: Ints
 
 
-def plan(
-    columns: Mapping[str, Floats], reads: Sequence[frozenset[str]] = (), lanes_max: int = LANES_MAX
-) -> Layout:
+def plan(columns: Mapping[str, Floats], reads: Sequence[frozenset[str]] = (), lanes_max: int = LANES_MAX) -> Layout:
     """The layout of combinations given as parameter columns [C], row-major grids (last parameter fastest) best.
 
     `reads`: the parameters of each table that the kernel reads. Of all ways to cut the parameters into outer and inner
@@ -78,9 +76,7 @@ def _cost(laid: Layout, reads: Sequence[frozenset[str]]) -> float:
     return cost
 
 
-def _lay(
-    columns: Mapping[str, Floats], outer: list[str], inner: list[str], count: int, lanes_max: int
-) -> Layout:
+def _lay(columns: Mapping[str, Floats], outer: list[str], inner: list[str], count: int, lanes_max: int) -> Layout:
     outer_tuples, outer_of = _distinct(columns, outer, count)
     inner_tuples, inner_of = _distinct(columns, inner, count)
     size = inner_tuples.shape[0]

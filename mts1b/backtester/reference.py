@@ -88,10 +88,10 @@ def evaluate(
     keep_returns: bool,
     edges: NDArray[np.int64] | None = None,
     trades: bool = False,
-    by_name: bool = False,
     precision: str = "double",
+    by_name: bool = False,
 ) -> Evaluation:
-    """As `mts1b.backtester.evaluate`, arguments already checked; metrics are [P, C]. All in float64, whatever is asked."""
+    """As `mts1b.backtester.evaluate`, arguments already checked; metrics are [P, C]. In float64, whatever is asked."""
     program = program_of(strategy.root)
     trade = _trader(panel, execution, trades)
     count = len(next(iter(combos.values()))) if combos else 1

@@ -88,7 +88,7 @@ def _source(lanes: int, moving: bool) -> str:
 def _edges(places: dict[str, int], moving: bool) -> str:
     """What the bar before counted for the one after it moves to the segment that bar is in."""
     ended = f"terms[which[j], {places['ended']}, s, t] if t < terms.shape[3] else zero" if moving else "one"
-    return f'''def edges(held, terms, which, traded, changed, k, t, sign):
+    return f"""def edges(held, terms, which, traded, changed, k, t, sign):
     for j in range(held.shape[0]):
         for s in range(held.shape[1]):
             sold = sign * (terms[which[j], {places["sold"]}, s, t] if t < terms.shape[3] else zero)
@@ -98,7 +98,7 @@ def _edges(places: dict[str, int], moving: bool) -> str:
                 changed[j, k, l] += held[j, s, l] * ended
 
 
-'''
+"""
 
 
 def _choice() -> str:

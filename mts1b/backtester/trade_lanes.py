@@ -58,13 +58,13 @@ def _source(root: Node, kernel: Kernel) -> str:
         "                    night, day = overnight[s, t], intraday[s, t]",
         "                    moved, open_now = drift[s, t], tradable[s, t]",
         f"                    for l in range({kernel.lanes}):",
-        *(f"                        {line}" for line in (*_decide(root, kernel), *FOLLOW)),
+        *(f"                        {line}" for line in (*decide(root, kernel), *FOLLOW)),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _decide(root: Node, kernel: Kernel) -> list[str]:
-    """The target of one lane, decided on the close of the bar before t."""
+def decide(root: Node, kernel: Kernel) -> list[str]:
+    """`target` of lane l, decided on the close of the bar before t, from rows and memories bound to one name."""
     names: dict[str, str] = {}
     for i, node in enumerate(kernel.reads):
         names[node.key] = f"row{i}[(t - 1) * {kernel.lanes} + l]" if kernel.varies(node) else f"row{i}[t - 1]"
@@ -88,12 +88,7 @@ def _decide(root: Node, kernel: Kernel) -> list[str]:
     return [*lines, f"target = {decision(root, leaf)}"]
 
 
-FOLLOW = (
-    "before = held[l]",
-    "wanted = target if open_now else before",
-    "earned = profit[l] + before * night",
-    "ended = before != 0.0 and before * wanted <= 0.0",
-    "result = earned - cost * abs(before * moved)",
+END = (
     "sum_closed[l] += 1.0 if ended else 0.0",
     "sum_won[l] += 1.0 if ended and result > 0.0 else 0.0",
     "sum_gained[l] += result if ended and result > 0.0 else 0.0",
@@ -102,6 +97,16 @@ FOLLOW = (
     "sum_bars[l] += age[l] if ended else 0.0",
     "sum_best[l] = result if ended and result > sum_best[l] else sum_best[l]",
     "sum_worst[l] = result if ended and result < sum_worst[l] else sum_worst[l]",
+)
+"""Add the trade of one lane up where it has `ended` with this `result`."""
+
+FOLLOW = (
+    "before = held[l]",
+    "wanted = target if open_now else before",
+    "earned = profit[l] + before * night",
+    "ended = before != 0.0 and before * wanted <= 0.0",
+    "result = earned - cost * abs(before * moved)",
+    *END,
     "begun = wanted * day - cost * abs(wanted if ended else wanted - before * moved)",
     "profit[l] = begun if ended else earned + begun",
     "age[l] = (0.0 if ended else age[l]) + (1.0 if wanted != 0.0 else 0.0)",
