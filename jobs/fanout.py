@@ -8,6 +8,8 @@ from typing import TypeVar
 import ray
 from ray.exceptions import RayTaskError
 
+from mts1b.backtester.backends import BACKENDS
+from mts1b.backtester.choice import Machine
 from mts1b.foundation.errors import MtsError
 from mts1b.foundation.limits import CHUNKS_IN_FLIGHT_PER_CPU
 
@@ -48,6 +50,12 @@ class RayRunner:
 def in_flight_limit() -> int:
     """Tasks to keep handed out on the cluster as it is now."""
     return max(1, int(ray.cluster_resources().get("CPU", 1))) * CHUNKS_IN_FLIGHT_PER_CPU
+
+
+def cluster_machine() -> Machine:
+    """The CPUs and GPUs of the cluster as it is now; no GPU while there is no backend that uses one."""
+    has = ray.cluster_resources()
+    return Machine(cpus=int(has.get("CPU", 1)), gpus=int(has.get("GPU", 0)) if "gpu" in BACKENDS else 0)
 
 
 def _take_finished(waiting: dict[ray.ObjectRef, Item]) -> Iterator[tuple[Item, Result]]:

@@ -5,16 +5,31 @@ One function behind `mts sweep`, `python jobs/sweep.py` and `ray job submit --wo
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
-from jobs.console import check_json_target, print_sweep, run_as_program, settings_of, symbols_of, write_json
+from jobs.console import (
+    check_json_target,
+    check_report_target,
+    print_choice,
+    print_sweep,
+    run_as_program,
+    settings_of,
+    symbols_of,
+    write_json,
+)
 from jobs.progress import shown
 from mts1b.backtester import Execution
+from mts1b.backtester.choice import Choice, Machine
 from mts1b.config import Settings
 from mts1b.foundation.clock import Clock, SystemClock
+from mts1b.research.calibration import AUTO, with_chosen_backend
+from mts1b.research.grid import Sample
 from mts1b.research.ladder import ProgressListener, check_spec, run_sweep
 from mts1b.research.request import SweepRequest, resolve
 from mts1b.research.runner import LocalRunner, Runner
@@ -25,16 +40,27 @@ StrategyOption = Annotated[
 ]
 GridOption = Annotated[
     list[str] | None,
-    typer.Option("--grid", help="name=start:stop:step (stop left out) or name=a,b,c. Once for each parameter."),
+    typer.Option(
+        "--grid",
+        help="name=start:stop:step (stop left out), name=start:stop:logN (N values, both ends) or name=a,b,c. "
+        "Once for each parameter.",
+    ),
 ]
 WhereOption = Annotated[str | None, typer.Option("--where", help="Keep combinations for which it holds: fast < slow.")]
+SampleOption = Annotated[
+    int | None, typer.Option("--sample", help="So many combinations of the grid, which may then be of any size.")
+]
+SamplingOption = Annotated[str, typer.Option("--sampling", help="How they are drawn: random, or sobol (evenly).")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Of the sample: the same seed draws the same.")]
 SymbolsOption = Annotated[str, typer.Option("--symbols", help="A,B,C or all.")]
 StartOption = Annotated[str | None, typer.Option("--start", help="First date, YYYY-MM-DD, included.")]
 EndOption = Annotated[str | None, typer.Option("--end", help="Last date, YYYY-MM-DD, included.")]
 IntervalOption = Annotated[str, typer.Option("--interval", help="Interval of the bars.")]
 CommissionOption = Annotated[float, typer.Option("--commission-bps", help="Of the traded value.")]
 SpreadOption = Annotated[float, typer.Option("--half-spread-bps", help="Of the traded value.")]
-BackendOption = Annotated[str, typer.Option("--backend", help="cpu, or reference (slow, readable).")]
+BackendOption = Annotated[
+    str, typer.Option("--backend", help="cpu, reference (slow, readable), or auto: by the source's rule.")
+]
 TopOption = Annotated[int, typer.Option("--top", help="How many of the best to report.")]
 MetricsOption = Annotated[str, typer.Option("--metrics", help="default, or full: statistics of trades too.")]
 SpaOption = Annotated[
@@ -42,6 +68,9 @@ SpaOption = Annotated[
     typer.Option("--spa", help="Hansen's test over this grid (as --grid), declared before the sweep is run."),
 ]
 JsonOption = Annotated[str | None, typer.Option("--json", help="Write the result to this file; - for standard output.")]
+ReportOption = Annotated[
+    Path | None, typer.Option("--report", readable=False, help="Write a page with figures and charts to this file.")
+]
 DataDirOption = Annotated[
     Path | None, typer.Option("--data-dir", readable=False, help="Data directory of the stack and the lake.")
 ]
@@ -57,11 +86,32 @@ def sweep(
     clock: Clock,
     local: bool = False,
     on_progress: ProgressListener | None = None,
+    on_choice: Callable[[Choice], None] | None = None,
 ) -> SweepSummary:
     """Run the sweep on the stack's Ray cluster, or here when `local`. Bad input is refused before Ray is asked."""
-    spec, panel = resolve(request, settings.lake_root)
+    auto = request.backend == AUTO
+    spec, panel = resolve(replace(request, backend="cpu") if auto else request, settings.lake_root)
     check_spec(spec, panel)
-    return run_sweep(spec, panel, runner_for(settings, local), settings.results_root, clock, on_progress)
+    runner = runner_for(settings, local)
+    if auto:
+        spec = with_chosen_backend(spec, panel, request.interval, machine_of(local), clock)
+        if on_choice is not None and spec.choice is not None:
+            on_choice(spec.choice)
+    return run_sweep(spec, panel, runner, settings.results_root, clock, on_progress)
+
+
+def machine_of(local: bool) -> Machine:
+    """What the sweep can be spread over: the connected Ray cluster, or this process's one thread."""
+    if local:
+        return Machine(cpus=1, gpus=0)
+    from jobs.fanout import cluster_machine
+
+    return cluster_machine()
+
+
+def sample_of(count: int | None, method: str, seed: int) -> Sample | None:
+    """The sample asked for, if one is."""
+    return None if count is None else Sample(count, method, seed)
 
 
 def runner_for(settings: Settings, local: bool) -> Runner:
@@ -77,22 +127,40 @@ def runner_for(settings: Settings, local: bool) -> Runner:
 
 
 def report(
-    request: SweepRequest, title: str, data_dir: Path | None, local: bool, json_file: str | None
+    request: SweepRequest, title: str, data_dir: Path | None, local: bool, json_file: str | None, page: Path | None
 ) -> SweepSummary:
-    """Run, showing progress; then print the result and write it where asked."""
+    """Run, showing progress; then print the result and write it where asked: as JSON, as a page."""
     check_json_target(json_file)
+    check_report_target(page)
+    told = Console(stderr=json_file == "-")
     with shown(title) as listener:
-        summary = sweep(request, settings_of(data_dir), SystemClock(), local, listener)
+        summary = sweep(
+            request, settings_of(data_dir), SystemClock(), local, listener, lambda choice: print_choice(choice, told)
+        )
     if json_file != "-":
         print_sweep(summary)
     write_json(json_file, summary.to_json())
+    if page is not None:
+        write_page(page, request, summary, settings_of(data_dir), SystemClock())
     return summary
+
+
+def write_page(path: Path, request: SweepRequest, summary: SweepSummary, settings: Settings, clock: Clock) -> Path:
+    """The sweep's report, one HTML file."""
+    from mts1b.report.html import write_report  # plotly, for this alone
+    from mts1b.report.sweep_page import sweep_page
+
+    spec, panel = resolve(replace(request, backend=summary.backend), settings.lake_root)
+    return write_report(path, sweep_page(summary, spec.strategy, panel, spec.execution, clock.now_ns()))
 
 
 def command(
     strategy: StrategyOption,
     grid: GridOption = None,
     where: WhereOption = None,
+    sample: SampleOption = None,
+    sampling: SamplingOption = "random",
+    seed: SeedOption = 0,
     symbols: SymbolsOption = "all",
     start: StartOption = None,
     end: EndOption = None,
@@ -104,6 +172,7 @@ def command(
     metrics: MetricsOption = "default",
     spa: SpaOption = None,
     json_file: JsonOption = None,
+    page: ReportOption = None,
     data_dir: DataDirOption = None,
     local: LocalOption = False,
 ) -> None:
@@ -112,6 +181,7 @@ def command(
         strategy=strategy,
         grid=tuple(grid or ()),
         where=where,
+        sample=sample_of(sample, sampling, seed),
         symbols=symbols_of(symbols),
         start=start,
         end=end,
@@ -122,7 +192,7 @@ def command(
         metrics=metrics,
         subset=tuple(spa or ()),
     )
-    report(request, f"sweep {strategy}", data_dir, local, json_file)
+    report(request, f"sweep {strategy}", data_dir, local, json_file, page)
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def evaluate(
     precision: str = "double",
     by_name: bool = False,
 ) -> Evaluation:
-    """As `mts1b.backtester.evaluate`, arguments already checked; metrics are [P, C]. In float64, whatever is asked."""
+    """As `mts1b.backtester.evaluate`, arguments already checked; metrics are [P, C]. Always float64."""
     program = program_of(strategy.root)
     trade = _trader(panel, execution, trades)
     count = len(next(iter(combos.values()))) if combos else 1

@@ -5,6 +5,12 @@ from __future__ import annotations
 COMBINATIONS_MAX = 100_000_000
 """Grid points of one sweep. Beyond it a typo in a range is likelier than a wish."""
 
+AXIS_VALUES_MAX = 100_000
+"""Values of one parameter in a grid: they are held, their combinations are not."""
+
+SAMPLED_MAX = 1_000_000
+"""Combinations drawn out of a grid: their numbers are held, 8 MB of them."""
+
 CHUNK_COMBINATIONS_MAX = 4_096
 """Combinations of one sweep chunk: about a second of work, and what one lost node costs."""
 

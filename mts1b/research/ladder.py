@@ -144,6 +144,7 @@ def _sum_up(
         code_version=plan.manifest["code"],
         accounting=account(spec, panel, plan, store, runner, best, trials),
         warnings=spec.warnings,
+        backend=spec.backend,
         walk_forward=judge_folds(spec, panel, reduction.choices()) if spec.folds else None,
     )
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mts1b.backtester import Execution
+from mts1b.backtester.choice import Choice
 from mts1b.foundation.ids import DIGEST_BYTES, digest
 from mts1b.foundation.limits import CHUNK_BAR_STEPS, CHUNK_COMBINATIONS_MAX, CHUNK_COMBINATIONS_MIN
 from mts1b.quantkit.cscv import block_edges, usable_blocks
@@ -38,9 +39,11 @@ DECIDING_SOURCES = (
     ("mts1b.quantkit", "*.py"),
     ("mts1b.strategy", "*.py"),
     ("mts1b.backtester", "*.py"),
+    ("mts1b.research", "axes.py"),
     ("mts1b.research", "chunks.py"),
     ("mts1b.research", "folds.py"),
     ("mts1b.research", "grid.py"),
+    ("mts1b.research", "sampling.py"),
 )
 """Package and pattern of the files whose source decides the rows of a sweep."""
 
@@ -52,7 +55,8 @@ class SweepSpec:
     """What is to be computed. `folds` empty: the whole range only. `metrics`: "full" adds statistics of trades.
 
     `top_k` is how many of the best are reported; `subset`: the combinations that Hansen's test is made over, chosen
-    before anything is known; `warnings`: what a reader must know of the data. These three change no row.
+    before anything is known; `warnings`: what a reader must know of the data; `choice`: how the backend was chosen,
+    where it was not given. These four change no row.
     """
 
     strategy: Strategy
@@ -64,6 +68,7 @@ class SweepSpec:
     metrics: str = "default"
     subset: Grid | None = None
     warnings: tuple[str, ...] = ()
+    choice: Choice | None = None
 
     def cscv_edges(self, bars: int) -> list[int]:
         """Edges of the blocks of CSCV; empty when the history is too short for it."""
@@ -79,7 +84,7 @@ class SweepSpec:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Part of a grid: the combinations with numbers in [start, stop). `key` names its result by content."""
+    """Part of a grid: the combinations in its places [start, stop). `key` names its result by content."""
 
     index: int
     start: int
@@ -95,7 +100,10 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class SweepPlan:
-    """A sweep named by its content. `manifest` says in full what made every row of its table."""
+    """A sweep named by its content. `manifest` says in full what made every row of its table.
+
+    Its `backend_choice` alone is not part of the key: rows are keyed by the backend that computes them.
+    """
 
     key: str
     manifest: dict[str, Any]
@@ -110,10 +118,12 @@ def plan_sweep(spec: SweepSpec, panel: Panel) -> SweepPlan:
     """Fix the sweep's key and chunks. Reads the panel's bars once, for their digest."""
     bars, names = panel.close.shape
     size = chunk_size(spec.grid, bars, names)
-    manifest = {
+    manifest: dict[str, Any] = {
         "strategy": {"name": spec.strategy.name, "hash": spec.strategy.hash},
         "grid": spec.grid.text,
         "combinations": spec.grid.size(),
+        "seed": None if spec.grid.sample is None else spec.grid.sample.seed,
+        "drawn": None if spec.grid.drawn is None else digest(*spec.grid.drawn.tolist()),
         "chunk_combinations": size,
         "data": {
             "version": panel.data_version,
@@ -131,6 +141,7 @@ def plan_sweep(spec: SweepSpec, panel: Panel) -> SweepPlan:
         "cscv_edges": spec.cscv_edges(bars),
     }
     key = digest("sweep", json.dumps(manifest, sort_keys=True))
+    manifest["backend_choice"] = None if spec.choice is None else spec.choice.to_dict()
     return SweepPlan(key, manifest, tuple(_chunks(spec.grid, size, key)))
 
 
@@ -139,7 +150,7 @@ def chunk_size(grid: Grid, bars: int, names: int) -> int:
 
     A small sweep is cut finer, so that it too keeps a few workers busy.
     """
-    wanted = min(CHUNK_BAR_STEPS // max(bars * names, 1), grid.full_size // CHUNKS_WANTED)
+    wanted = min(CHUNK_BAR_STEPS // max(bars * names, 1), grid.places // CHUNKS_WANTED)
     size = min(max(wanted, CHUNK_COMBINATIONS_MIN), CHUNK_COMBINATIONS_MAX)
     inner = grid.inner
     return size if inner > size else size // inner * inner
@@ -147,12 +158,14 @@ def chunk_size(grid: Grid, bars: int, names: int) -> int:
 
 def _chunks(grid: Grid, size: int, key: str) -> Iterator[Chunk]:
     inner = grid.inner
-    stretch = inner if inner > size else grid.full_size  # a chunk never crosses the end of a stretch
+    stretch = inner if inner > size else grid.places  # a chunk never crosses the end of a stretch
     index = 0
-    for begin in range(0, grid.full_size, stretch):
+    for begin in range(0, grid.places, stretch):
         for start in range(begin, begin + stretch, size):
             stop = min(start + size, begin + stretch)
-            combinations = stop - start if grid.condition is None else len(grid.numbers(start, stop))
+            combinations = (
+                stop - start if grid.condition is None or grid.drawn is not None else len(grid.numbers(start, stop))
+            )
             if combinations:
                 yield Chunk(index, start, stop, combinations, digest("chunk", key, start, stop))
                 index += 1

@@ -11,7 +11,7 @@ from mts1b.datalake import open_lake
 from mts1b.foundation.errors import InputError
 from mts1b.research.caveats import ADJUSTED, panel_warnings
 from mts1b.research.folds import Validation
-from mts1b.research.grid import RANGE_FORM, Grid
+from mts1b.research.grid import RANGE_FORM, Grid, Sample
 from mts1b.research.plan import SweepSpec
 from mts1b.strategy import Param
 from mts1b.strategy.files import find_strategy
@@ -22,12 +22,14 @@ from mts1b.strategy.panel import Panel
 class SweepRequest:
     """What a user asks for. `grid` holds `name=range` texts; `symbols` empty: all; dates ISO, both included.
 
-    `subset` declares a grid, in the same form, for Hansen's test; empty: no test.
+    `sample`: so many combinations of the grid, instead of all. `subset` declares a grid, in the same form, for Hansen's
+    test; empty: no test.
     """
 
     strategy: str
     grid: tuple[str, ...]
     where: str | None = None
+    sample: Sample | None = None
     symbols: tuple[str, ...] = ()
     start: str | None = None
     end: str | None = None
@@ -43,7 +45,7 @@ class SweepRequest:
 def resolve(request: SweepRequest, lake_root: Path) -> tuple[SweepSpec, Panel]:
     """Look everything up. Any error of `mts1b.foundation.errors.InputError`, one for the first thing that is wrong."""
     strategy = find_strategy(request.strategy)
-    grid = Grid.parse(grid_ranges(request.grid), strategy.params, request.where)
+    grid = Grid.parse(grid_ranges(request.grid), strategy.params, request.where, request.sample)
     bars = open_lake(lake_root).equities.bars
     panel = bars.panel(list(request.symbols) or None, request.interval, request.start, request.end)
     spec = SweepSpec(
