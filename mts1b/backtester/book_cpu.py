@@ -20,6 +20,7 @@ from mts1b.backtester.offered import Offered, offered
 from mts1b.backtester.sums import Sums
 from mts1b.backtester.tables import Tables
 from mts1b.quantkit import metrics as formulas
+from mts1b.quantkit.trades import no_trades
 from mts1b.strategy.definition import Strategy
 from mts1b.strategy.panel import Panel
 from mts1b.strategy.program import program_of
@@ -84,7 +85,7 @@ class _Piece:
         layout = self.layout
         cuts = [edge for period in periods for edge in period] + ([] if edges is None else edges.tolist())
         bounds = np.unique(np.array([0, self.bars, *cuts], dtype=np.int64))
-        sums = cpu._new_sums(len(layout.jobs), self.bars, layout.lanes, len(bounds) - 1, self.trades)
+        sums = self._no_sums(len(bounds) - 1)
         paid = np.zeros_like(sums.traded)
         names = self._run(offer, execution, bounds, sums, paid)
         check_finite(self.strategy.name, self.combos, np.isfinite(sums.gross.sum(axis=1))[layout.job, layout.lane])
@@ -96,6 +97,12 @@ class _Piece:
             found = with_blocks(found, layout, sums, bounds, edges, 1)
             found = replace(found, blocks=self._with_paid(found.blocks, paid, bounds, edges))
         return replace(found, by_name=self._by_name(names)) if by_name else found
+
+    def _no_sums(self, segments: int) -> Sums:
+        shape = (len(self.layout.jobs), segments, self.layout.lanes)
+        ended = tuple(no_trades(*shape)) if self.trades else ()
+        traded, changed, gross = (np.zeros(shape) for _ in range(3))
+        return Sums(np.zeros((shape[0], self.bars * shape[2])), traded, changed, gross, ended)
 
     def _run(
         self, offer: Offered, execution: Execution, bounds: NDArray[np.int64], sums: Sums, paid: Floats

@@ -41,9 +41,9 @@ STEPS = (holdings.ordered, holdings.capped, holdings.order_cost, holdings.fitted
 def books_of(root: Node, kernel: Kernel, sleeves: bool, rounds: int, trades: bool) -> Any:
     """The compiled loop for the tables of `kernel`; compiled once a process, cached on disk across processes.
 
-    It takes the reads, which and takes of `Kernel.run`, TABLES, years [T], bounds, the bars to a fill and TERMS; it writes returns
-    [J, T * lanes] and adds to SUMS and, with `trades`, to TRADE_SUMS, [J, K, lanes] each; in `sleeves`, whose orders
-    are cut to what they can pay in that many `rounds`, to SLEEVE_SUMS.
+    It takes the reads, which and takes of `Kernel.run`, TABLES, years [T], bounds, the delay in bars from a decision to
+    its fill and TERMS; it writes returns [J, T * lanes] and adds to SUMS and, with `trades`, to TRADE_SUMS,
+    [J, K, lanes] each; in `sleeves`, whose orders are cut to what they can pay in that many `rounds`, to SLEEVE_SUMS.
     """
     steps = "\n\n".join(INLINE + getsource(step) for step in STEPS)
     source = _source(root, kernel, sleeves, rounds, trades)
