@@ -27,6 +27,10 @@ class RayRunner:
     def __init__(self, in_flight_max: int | None = None) -> None:
         self._in_flight_max = in_flight_max
 
+    @property
+    def workers(self) -> int:
+        return max(1, int(ray.cluster_resources().get("CPU", 1)))
+
     def run(
         self, function: Callable[[Shared, Item], Result], shared: Shared, items: Iterable[Item]
     ) -> Iterator[tuple[Item, Result]]:

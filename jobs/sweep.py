@@ -61,6 +61,9 @@ SpreadOption = Annotated[float, typer.Option("--half-spread-bps", help="Of the t
 BackendOption = Annotated[
     str, typer.Option("--backend", help="cpu, reference (slow, readable), or auto: by the source's rule.")
 ]
+PrecisionOption = Annotated[
+    str, typer.Option("--precision", help="single: sums of a few bars in float32, where a kernel can; or double.")
+]
 TopOption = Annotated[int, typer.Option("--top", help="How many of the best to report.")]
 MetricsOption = Annotated[str, typer.Option("--metrics", help="default, or full: statistics of trades too.")]
 SpaOption = Annotated[
@@ -168,6 +171,7 @@ def command(
     commission_bps: CommissionOption = DEFAULT_COSTS.commission_bps,
     half_spread_bps: SpreadOption = DEFAULT_COSTS.half_spread_bps,
     backend: BackendOption = "cpu",
+    precision: PrecisionOption = "single",
     top: TopOption = 10,
     metrics: MetricsOption = "default",
     spa: SpaOption = None,
@@ -188,6 +192,7 @@ def command(
         interval=interval,
         execution=Execution(commission_bps, half_spread_bps),
         backend=backend,
+        precision=precision,
         top=top,
         metrics=metrics,
         subset=tuple(spa or ()),

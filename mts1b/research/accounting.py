@@ -101,7 +101,7 @@ def sampled_numbers(plan: SweepPlan, grid: Grid, count: int = TRIALS_SAMPLED) ->
     for chunk in plan.chunks:
         inside = ranks[(ranks >= first) & (ranks < first + chunk.combinations)] - first
         if len(inside):
-            found.append(grid.numbers(chunk.start, chunk.stop)[inside])
+            found.append(chunk.numbers(grid)[inside])
         first += chunk.combinations
     return np.concatenate(found)
 

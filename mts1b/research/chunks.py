@@ -49,16 +49,22 @@ def fold_column(fold: int, window: str, metric: str) -> str:
     return f"fold{fold}_{window}_{metric}"
 
 
-def evaluate_chunk(work: SweepWork, chunk: Chunk) -> pl.DataFrame:
-    """The rows of a chunk: `combination` (its number), the parameters, the metrics of the whole range, of each fold."""
+def evaluate_chunks(work: SweepWork, chunks: tuple[Chunk, ...]) -> list[pl.DataFrame]:
+    """The rows of each chunk, computed together: they share the tables of the strategy."""
+    rows = _rows(work, np.concatenate([chunk.numbers(work.spec.grid) for chunk in chunks]))
+    ends = np.cumsum([chunk.combinations for chunk in chunks])
+    return [rows.slice(end - chunk.combinations, chunk.combinations) for chunk, end in zip(chunks, ends, strict=True)]
+
+
+def _rows(work: SweepWork, numbers: NDArray[np.int64]) -> pl.DataFrame:
+    """Of each combination its number, its parameters, the metrics of the whole range and of each fold."""
     spec, panel = work.spec, work.panel
-    numbers = spec.grid.numbers(chunk.start, chunk.stop)
     combos = spec.grid.combinations(numbers)
     bars = len(panel.ts_ns)
     cuts = spec.cuts(bars)
     full = spec.metrics == "full"
     spans = _judged(spec.folds)
-    asked: dict[str, Any] = {"backend": spec.backend, "edges": cuts.edges, "trades": full}
+    asked: dict[str, Any] = {"backend": spec.backend, "precision": spec.precision, "edges": cuts.edges, "trades": full}
     found = evaluate(spec.strategy, combos, panel, spec.execution, periods=[(0, bars), *spans], **asked)
     columns: dict[str, Floats | NDArray[np.int64]] = {"combination": numbers}
     for name, values in combos.items():

@@ -23,7 +23,7 @@ class SweepRequest:
     """What a user asks for. `grid` holds `name=range` texts; `symbols` empty: all; dates ISO, both included.
 
     `sample`: so many combinations of the grid, instead of all. `subset` declares a grid, in the same form, for Hansen's
-    test; empty: no test.
+    test; empty: no test. `precision`: "single" is faster where a kernel has it, "double" is float64 throughout.
     """
 
     strategy: str
@@ -36,6 +36,7 @@ class SweepRequest:
     interval: str = "daily"
     execution: Execution = field(default_factory=Execution)
     backend: str = "cpu"
+    precision: str = "single"
     top: int = 10
     validation: Validation | None = None
     metrics: str = "default"
@@ -53,6 +54,7 @@ def resolve(request: SweepRequest, lake_root: Path) -> tuple[SweepSpec, Panel]:
         grid,
         request.execution,
         request.backend,
+        request.precision,
         folds=request.validation.cut(len(panel.ts_ns)) if request.validation else (),
         top_k=request.top,
         metrics=request.metrics,
