@@ -57,6 +57,10 @@ class TimedRunner:
         self.busy_s = 0.0
         self.kernel_s = 0.0
 
+    @property
+    def workers(self) -> int:
+        return self.inner.workers
+
     def run(
         self, function: Callable[[Shared, Item], Result], shared: Shared, items: Iterable[Item]
     ) -> Iterator[tuple[Item, Result]]:
