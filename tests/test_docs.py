@@ -105,3 +105,10 @@ def test_every_command_is_in_the_changelog_or_readme() -> None:
     told = README + (ROOT / "CHANGELOG.md").read_text()
     commands = {"stack": "mts up"} | {name: f"mts {name}" for name in COMMAND_MODULES if name != "stack"}
     assert [command for command in commands.values() if command not in told] == []
+
+
+def test_the_performance_page_is_what_the_saved_results_make() -> None:
+    from mts1b.bench.report import page
+
+    remedy = "run `mts bench report`"
+    assert (ROOT / "docs" / "performance.md").read_text() == page(ROOT / "docs" / "bench"), remedy

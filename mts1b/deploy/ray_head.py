@@ -14,8 +14,9 @@ from mts1b.deploy.endpoints import write_private
 from mts1b.deploy.part import Part
 from mts1b.deploy.plan import LOOPBACK, Plan, choose_ports
 
-TEMP_DIR_CHARS_MAX = 44
-"""Ray makes sockets below its temporary directory, and a socket's path ends at 107 characters."""
+TEMP_DIR_CHARS_MAX = 39
+"""Ray makes sockets below its temporary directory, with up to 68 characters of its own
+(`/session_2026-11-23_23-19-48_002858_4194304/sockets/dash_MetricsHead`), and a socket's path ends at 107."""
 
 SESSIONS_KEPT = 3
 """Directories of logs of earlier heads."""

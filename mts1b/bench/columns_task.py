@@ -1,0 +1,64 @@
+"""Our side of `ladder-vs-vectorbt`, in a process of its own; it reads and writes what `peer_vectorbt.py` does.
+
+python -m mts1b.bench.columns_task FOLDER RUNS
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import resource
+import sys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mts1b.backtester import Evaluation, Execution, evaluate
+from mts1b.backtester.evaluation import NAME_METRICS
+from mts1b.bench.session import Session
+from mts1b.foundation.clock import NS_PER_DAY, SystemClock
+from mts1b.strategy import get_strategy
+from mts1b.strategy.panel import Panel
+
+Floats = NDArray[np.float64]
+
+EXECUTION = Execution(capital_by="sleeve", band=math.inf)
+"""A sleeve for each name, all in or all out, so that nothing is there to restore."""
+
+WRITTEN = {"total_return": "total_return", "sharpe": "sharpe", "trades": "orders", "entries": "trades"}
+"""Our name for a metric of a column -> vectorbt's: it calls each fill an order, each position opened a trade."""
+
+
+def main(folder: Path, runs: int, backend: str = "cpu") -> None:
+    session = Session(SystemClock())
+    task = json.loads((folder / "task.json").read_text())
+    opened, close = np.load(folder / "open.npy"), np.load(folder / "close.npy")
+    combos = {name: np.array(task[name], dtype=np.float64) for name in ("fast", "slow")}
+    seconds = []
+    for _ in range(runs):
+        took, found = session.timed(lambda: simulated(opened, close, combos, backend))
+        seconds.append(took)
+    assert found.by_name is not None  # asked for
+    for name, values in zip(NAME_METRICS, found.by_name, strict=True):
+        np.save(folder / f"{WRITTEN[name]}.npy", values)
+    peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    (folder / "done.json").write_text(json.dumps({"seconds": seconds, "peak_bytes": peak_bytes}))
+
+
+def simulated(opened: Floats, close: Floats, combos: dict[str, Floats], backend: str = "cpu") -> Evaluation:
+    """From prices to metrics by column: the panel is made and checked each time."""
+    panel = Panel(
+        ts_ns=np.arange(len(close), dtype=np.int64) * NS_PER_DAY,
+        symbols=tuple(str(number) for number in range(close.shape[1])),
+        open=opened,
+        high=np.maximum(opened, close),
+        low=np.minimum(opened, close),
+        close=close,
+        volume=np.ones_like(close),
+    )
+    return evaluate(get_strategy("sma_cross"), combos, panel, EXECUTION, backend=backend, by_name=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))
