@@ -46,6 +46,9 @@ CSCV_BLOCKS = ((5_000, 16), (50_000, 12))
 """Blocks of CSCV by the combinations of a grid up to which they are used; beyond all, 10: the work for each combination
 grows with the splits, C(16, 8) = 12,870, C(12, 6) = 924, C(10, 5) = 252."""
 
+SHARE_MAX = 1.1
+"""Combinations of a task over an even share of them for each worker: columns do not part evenly."""
+
 METRIC_SETS = ("default", "full")
 
 DECIDING_SOURCES = (
@@ -205,7 +208,8 @@ def _rectangles(grid: Grid, size: int) -> Iterator[tuple[int, int, int, int]]:
         return
     blocks = -(-inner // CHUNK_COLUMNS_MAX)
     columns = min(inner, -(-inner // (blocks * LANES_STEP)) * LANES_STEP)
-    stretch = size // columns * inner
+    rows = places // inner
+    stretch = -(-rows // -(-rows // (size // columns))) * inner  # evenly cut
     for first in range(0, inner, columns):
         for start in range(0, places, stretch):
             yield first, min(first + columns, inner), start, min(start + stretch, places)
@@ -217,7 +221,7 @@ def tasks(missing: Sequence[Chunk], bars: int, names: int, workers: int) -> list
     How they are grouped changes no row.
     """
     total = sum(chunk.combinations for chunk in missing)
-    share = -(-total // max(workers, 1))
+    share = total * SHARE_MAX / max(workers, 1)
     most = min(share, TASK_COMBINATIONS_MAX, TASK_RETURNS_BYTES_MAX // (4 * bars))
     if total * bars * names < GROUPED_BAR_STEPS_MIN:
         most = 0
