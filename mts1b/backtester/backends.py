@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mts1b.backtester import cpu, reference
 from mts1b.backtester.evaluation import Evaluation, Periods, check_edges, check_periods
 from mts1b.backtester.execution import Execution, check_prices
+from mts1b.backtester.gpu_detect import check_gpu
 from mts1b.foundation.errors import InputError, unknown_name
 from mts1b.strategy.definition import Strategy, Values
 from mts1b.strategy.panel import Panel
@@ -19,7 +20,15 @@ from mts1b.strategy.program import program_of
 
 Floats = NDArray[np.float64]
 
-BACKENDS: Mapping[str, Any] = {"reference": reference.evaluate, "cpu": cpu.evaluate}
+
+def _gpu(*arguments: Any) -> Evaluation:
+    check_gpu()
+    from mts1b.backtester import gpu  # brings numba-cuda along, which few processes need
+
+    return gpu.evaluate(*arguments)
+
+
+BACKENDS: Mapping[str, Any] = {"reference": reference.evaluate, "cpu": cpu.evaluate, "gpu": _gpu}
 
 
 def targets(strategy: Strategy, values: Values, panel: Panel) -> Floats:
@@ -50,8 +59,9 @@ def evaluate(
     fastest) are fastest. `periods`: row ranges (start, stop) to take metrics over, from the one pass; metrics are then
     [P, C], else [C] over the whole history. `keep_returns`: also the returns by bar, [C, T]. `edges`: also sums over
     the blocks of bars between them, from which any union of blocks is judged; `trades`: also those of round trips.
-    One thread, no memory beyond a fixed multiple of the combinations and the panel. InputError for unknown or
+    "cpu": one thread, no memory beyond a fixed multiple of the combinations and the panel. InputError for unknown or
     out-of-range parameters, windows longer than the history, weights that are not finite; DataError for bad prices.
+    "gpu": StackError where this process has none.
     """
     if backend not in BACKENDS:
         raise unknown_name("backend", backend, BACKENDS)
