@@ -34,7 +34,7 @@ EndOption = Annotated[str | None, typer.Option("--end", help="Last date, YYYY-MM
 IntervalOption = Annotated[str, typer.Option("--interval", help="Interval of the bars.")]
 CommissionOption = Annotated[float, typer.Option("--commission-bps", help="Of the traded value.")]
 SpreadOption = Annotated[float, typer.Option("--half-spread-bps", help="Of the traded value.")]
-BackendOption = Annotated[str, typer.Option("--backend", help="cpu, or reference (slow, readable).")]
+BackendOption = Annotated[str, typer.Option("--backend", help="cpu, gpu, or reference (slow, readable).")]
 TopOption = Annotated[int, typer.Option("--top", help="How many of the best to report.")]
 MetricsOption = Annotated[str, typer.Option("--metrics", help="default, or full: statistics of trades too.")]
 SpaOption = Annotated[
@@ -61,11 +61,14 @@ def sweep(
     """Run the sweep on the stack's Ray cluster, or here when `local`. Bad input is refused before Ray is asked."""
     spec, panel = resolve(request, settings.lake_root)
     check_spec(spec, panel)
-    return run_sweep(spec, panel, runner_for(settings, local), settings.results_root, clock, on_progress)
+    return run_sweep(spec, panel, runner_for(settings, local, spec.backend), settings.results_root, clock, on_progress)
 
 
-def runner_for(settings: Settings, local: bool) -> Runner:
-    """The runner on the stack's Ray cluster, or this process. StackError when the stack is not up."""
+def runner_for(settings: Settings, local: bool, backend: str) -> Runner:
+    """The runner on the stack's Ray cluster, or this process; on "gpu" each task has a GPU to itself.
+
+    StackError when the stack is not up, or has no GPU where one is needed.
+    """
     if local:
         return LocalRunner()
     from mts1b.deploy.ray_client import connect_ray
@@ -73,7 +76,7 @@ def runner_for(settings: Settings, local: bool) -> Runner:
     connect_ray(settings)
     from jobs.fanout import RayRunner  # after the connection, which sets the environment Ray reads on import
 
-    return RayRunner()
+    return RayRunner(gpus=1 if backend == "gpu" else 0)
 
 
 def report(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from mts1b.backtester.gpu_jit import ptx, signature_of
+from mts1b.backtester.gpu_jit import ARCHITECTURES, ptx, signature_of
 from mts1b.backtester.gpu_source import HEADER, Fused, function_sources
 from mts1b.backtester.gpu_summary import SHARED
 from mts1b.backtester.gpu_tables import Filling
@@ -25,9 +26,9 @@ class Launchable:
     kernel: Any
     types: Types
 
-    def ptx(self) -> list[str]:
-        """PTX for each of `mts1b.backtester.gpu_jit.ARCHITECTURES`, by the types it is launched with."""
-        return ptx(self.kernel, signature_of(self.types))
+    def ptx(self, architectures: Sequence[tuple[int, int]] = ARCHITECTURES) -> list[str]:
+        """PTX for each of these compute capabilities, by the types it is launched with."""
+        return ptx(self.kernel, signature_of(self.types), architectures)
 
 
 class Kernels:

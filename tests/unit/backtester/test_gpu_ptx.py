@@ -10,6 +10,7 @@ from mts1b.backtester.gpu_jit import ARCHITECTURES
 from mts1b.backtester.gpu_kernels import SHARED_KERNELS, Kernels, Launchable
 from mts1b.strategy import get_strategy
 from mts1b.strategy.library import names
+from tests.unit.strategy.subjects import EXPRESSIONS, SUBJECTS
 
 FUSED_STEP = "fma.rn.f64"
 """A product and a sum rounded once: a decision on a GPU would differ from a CPU's."""
@@ -38,13 +39,22 @@ def check(found: list[str], name: str, exact: bool) -> None:
 @pytest.mark.parametrize("name", names())
 def test_every_kernel_of_a_strategy_compiles_without_a_device(name: str) -> None:
     kernels = Kernels(get_strategy(name).root)
-    assert {"run", "follow"} < kernels.own.keys()
+    assert {"run", "follow"} <= kernels.own.keys()
     exact = not any(call in kernels.source for call in LIBRARY_CALLS)
     for kernel, launched in kernels.own.items():
         start = kernels.source.index(f"def {kernel}(")
         own = kernels.source[start:].split("@kernel", 1)[0]
         key = own.replace(kernel, "") if kernel.startswith("unit_") else f"{name} {kernel}"
         check(ptx_of(launched, key), f"{name} {kernel}", exact)
+
+
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_every_node_compiles_without_a_device(name: str) -> None:
+    kernels = Kernels(SUBJECTS[name].root)
+    for kernel, launched in kernels.own.items():
+        if kernel != "follow":
+            (text,) = launched.ptx(ARCHITECTURES[:1])
+            assert ".visible .entry" in text, kernel
 
 
 @pytest.mark.parametrize("name", SHARED_KERNELS)
