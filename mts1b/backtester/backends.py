@@ -30,6 +30,8 @@ def _gpu(*arguments: Any) -> Evaluation:
 
 BACKENDS: Mapping[str, Any] = {"reference": reference.evaluate, "cpu": cpu.evaluate, "gpu": _gpu}
 
+PRECISIONS = ("double", "single")
+
 
 def targets(strategy: Strategy, values: Values, panel: Panel) -> Floats:
     """Targets [T, S] of one set of parameter values: row t is decided on the close of bar t, not known is 0.
@@ -52,6 +54,7 @@ def evaluate(
     keep_returns: bool = False,
     edges: Sequence[int] | None = None,
     trades: bool = False,
+    precision: str = "double",
 ) -> Evaluation:
     """Backtest every combination over the panel, names in equal shares of NAV (`mts1b.backtester.execution`).
 
@@ -59,18 +62,23 @@ def evaluate(
     fastest) are fastest. `periods`: row ranges (start, stop) to take metrics over, from the one pass; metrics are then
     [P, C], else [C] over the whole history. `keep_returns`: also the returns by bar, [C, T]. `edges`: also sums over
     the blocks of bars between them, from which any union of blocks is judged; `trades`: also those of round trips.
+    `precision`: "single" lets a kernel add up a few bars at a time in float32, where it can; decisions are float64's.
     "cpu": one thread, no memory beyond a fixed multiple of the combinations and the panel. InputError for unknown or
     out-of-range parameters, windows longer than the history, weights that are not finite; DataError for bad prices.
     "gpu": StackError where this process has none.
     """
     if backend not in BACKENDS:
         raise unknown_name("backend", backend, BACKENDS)
+    if precision not in PRECISIONS:
+        raise unknown_name("precision", precision, PRECISIONS)
     columns = strategy.check_combos(combos)
     _check_panel(panel)
     strategy.check_history(columns, len(panel.ts_ns))
     chosen = check_periods(periods, len(panel.ts_ns))
     cut = check_edges([0, len(panel.ts_ns)] if trades and edges is None else edges, len(panel.ts_ns))
-    result: Evaluation = BACKENDS[backend](strategy, columns, panel, execution, chosen, keep_returns, cut, trades)
+    result: Evaluation = BACKENDS[backend](
+        strategy, columns, panel, execution, chosen, keep_returns, cut, trades, precision
+    )
     if periods is None:
         result = replace(result, metrics={name: table[0] for name, table in result.metrics.items()})
     return result

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mts1b.backtester.evaluation import METRICS, RETURN_METRICS, Evaluation, check_finite
+from mts1b.backtester.collect import collect, with_blocks
+from mts1b.backtester.evaluation import Evaluation, check_finite
 from mts1b.backtester.execution import Execution, Moves, moves
 from mts1b.backtester.lanes import Kernel, kernel_of, tabled_parameters
 from mts1b.backtester.layout import Layout, plan
-from mts1b.backtester.summary import BARS_PER_YEAR, SPREAD_MIN, SUMMARY_ROWS
+from mts1b.backtester.sums import Sums
+from mts1b.backtester.switched import add_group, groups, switched_of
 from mts1b.backtester.tables import Tables
-from mts1b.backtester.trade_lanes import block_summary, follower_of
-from mts1b.quantkit.blocks import BLOCK_ROWS
-from mts1b.quantkit.trades import merge_trades, no_trades
+from mts1b.backtester.trade_lanes import follower_of
+from mts1b.quantkit.trades import no_trades
 from mts1b.strategy.definition import Strategy
+from mts1b.strategy.expr import Node
 from mts1b.strategy.ops import Kind
 from mts1b.strategy.panel import Panel
 from mts1b.strategy.program import Program, program_of
@@ -33,23 +35,6 @@ STACK_BYTES_MAX = 64 << 20
 """Tables without lanes, held at once for the jobs of one call of the kernel."""
 
 
-@dataclass(frozen=True)
-class Sums:
-    """What J jobs accumulate over the names: returns [J, T * lanes], and by segment of time [J, K, lanes].
-
-    `ended`: the sums of `mts1b.quantkit.trades`, where they are wanted.
-    """
-
-    returns: Floats
-    traded: Floats
-    changed: Floats
-    gross: Floats
-    ended: tuple[Floats, ...] = ()
-
-    def part(self, jobs: slice) -> tuple[Floats, ...]:
-        return self.returns[jobs], self.traded[jobs], self.changed[jobs], self.gross[jobs]
-
-
 def evaluate(
     strategy: Strategy,
     combos: Mapping[str, Floats],
@@ -59,24 +44,63 @@ def evaluate(
     keep_returns: bool,
     edges: NDArray[np.int64] | None = None,
     trades: bool = False,
+    precision: str = "double",
 ) -> Evaluation:
     """As `mts1b.backtester.evaluate`, arguments already checked; metrics are [P, C]."""
-    layout = plan(combos, tabled_parameters(strategy.root))
-    kernel = kernel_of(strategy.root, layout.lanes, layout.inner)
     bars, names = panel.close.shape
     cuts = [0, bars, *(edge for period in periods for edge in period), *([] if edges is None else edges.tolist())]
     bounds = np.unique(np.array(cuts, dtype=np.int64))
-    sums = _new_sums(len(layout.jobs), bars, layout.lanes, len(bounds) - 1, trades)
     program = program_of(strategy.root)
-    fields = program.fields(panel)
-    moved = moves(panel)
-    follow = follower_of(strategy.root, kernel) if trades else None
-    for group in _groups(kernel, program, bars, names):
-        tables = Tables(program, kernel, {key: table[group] for key, table in fields.items()}, names)
-        _run_group(kernel, layout, tables, _cut(moved, group), bounds, execution.cost, sums, follow)
+    work = _Work(program, program.fields(panel), moves(panel), names, bounds, execution.cost)
+    summed = work.switched(strategy.root, combos) if precision == "single" and not trades else None
+    layout, sums = summed or work.fused(strategy.root, combos, trades)
     check_finite(strategy.name, combos, np.isfinite(sums.gross.sum(axis=1))[layout.job, layout.lane])
-    found = _collect(kernel, layout, sums, bounds, periods, names, execution.cost, keep_returns)
-    return found if edges is None else _with_blocks(found, kernel, layout, sums, bounds, edges, names)
+    found = collect(layout, sums, bounds, periods, names, execution.cost, keep_returns)
+    return found if edges is None else with_blocks(found, layout, sums, bounds, edges, names)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What every kernel needs to know of a chunk."""
+
+    program: Program
+    fields: Mapping[str, Floats]
+    moved: Moves
+    names: int
+    bounds: NDArray[np.int64]
+    cost: float
+
+    def switched(self, root: Node, combos: Mapping[str, Floats]) -> tuple[Layout, Sums] | None:
+        """The sums by the kernel of strategies that switch; None when this one does not, or a weight is not finite."""
+        work = switched_of(self.program, root, combos)
+        if work is None:
+            return None
+        sums = self.sums(work.layout)
+        for group in groups(self.names):
+            if not add_group(work, self.part(group), _cut(self.moved, group), self.names, self.bounds, self.cost, sums):
+                return None
+        return work.layout, sums
+
+    def fused(self, root: Node, combos: Mapping[str, Floats], trades: bool) -> tuple[Layout, Sums]:
+        """The sums by the kernel of any strategy."""
+        layout = plan(combos, tabled_parameters(root))
+        kernel = kernel_of(root, layout.lanes, layout.inner)
+        sums = self.sums(layout, trades)
+        follow = follower_of(root, kernel) if trades else None
+        for group in _groups(kernel, self.program, self.bars, self.names):
+            tables = Tables(self.program, kernel, self.part(group), self.names)
+            _run_group(kernel, layout, tables, _cut(self.moved, group), self.bounds, self.cost, sums, follow)
+        return layout, sums
+
+    @property
+    def bars(self) -> int:
+        return int(self.bounds[-1])
+
+    def part(self, group: slice) -> dict[str, Floats]:
+        return {key: table[group] for key, table in self.fields.items()}
+
+    def sums(self, layout: Layout, trades: bool = False) -> Sums:
+        return _new_sums(len(layout.jobs), self.bars, layout.lanes, len(self.bounds) - 1, trades)
 
 
 def _new_sums(jobs: int, bars: int, lanes: int, segments: int, trades: bool) -> Sums:
@@ -173,70 +197,3 @@ def _takes(kernel: Kernel, fixed: list[dict[str, float]], inner: Mapping[str, Fl
         chosen = (scalar_value(node, {**values, **inner}, names) for values in fixed)
         takes.append(np.array([np.broadcast_to(value, shape) for value in chosen], dtype=np.float64))
     return takes
-
-
-def _collect(
-    kernel: Kernel,
-    layout: Layout,
-    sums: Sums,
-    bounds: NDArray[np.int64],
-    periods: list[tuple[int, int]],
-    names: int,
-    cost: float,
-    keep_returns: bool,
-) -> Evaluation:
-    """Metrics by combination from the sums by job and lane."""
-    count, lanes = len(layout.job), kernel.lanes
-    bars = int(bounds[-1])
-    by_lane = {name: np.empty((len(periods), len(layout.jobs), lanes)) for name in METRICS}
-    kept = np.empty((count, bars)) if keep_returns else None
-    summary = np.empty((SUMMARY_ROWS, lanes))
-    for j in range(len(layout.jobs)):
-        returns = sums.returns[j].reshape(bars, lanes)
-        returns /= names
-        if kept is not None:
-            mine = np.flatnonzero(layout.job == j)
-            kept[mine] = returns[:, layout.lane[mine]].T
-        for p, (start, stop) in enumerate(periods):
-            kernel.summarise(returns, start, stop, float(BARS_PER_YEAR), SPREAD_MIN, summary)
-            for row, name in enumerate(RETURN_METRICS):
-                by_lane[name][p, j] = summary[row]
-            inside = slice(*np.searchsorted(bounds, (start, stop)))
-            traded = sums.traded[j, inside].sum(axis=0) / names
-            by_lane["turnover"][p, j] = traded / (stop - start) * BARS_PER_YEAR
-            by_lane["trades"][p, j] = sums.changed[j, inside].sum(axis=0)
-            by_lane["exposure"][p, j] = sums.gross[j, inside].sum(axis=0) / names / (stop - start)
-            by_lane["costs"][p, j] = traded * cost
-    metrics = {name: np.ascontiguousarray(table[:, layout.job, layout.lane]) for name, table in by_lane.items()}
-    return Evaluation(metrics, kept)
-
-
-def _with_blocks(
-    found: Evaluation,
-    kernel: Kernel,
-    layout: Layout,
-    sums: Sums,
-    bounds: NDArray[np.int64],
-    edges: NDArray[np.int64],
-    names: int,
-) -> Evaluation:
-    """Add what is kept of each block between `edges`. The returns of `sums` are those of the portfolio by now."""
-    count, lanes = len(edges) - 1, kernel.lanes
-    rows = np.empty((len(BLOCK_ROWS), count, len(layout.jobs), lanes))
-    summary = np.empty((len(BLOCK_ROWS), count, lanes))
-    for j in range(len(layout.jobs)):
-        block_summary()(sums.returns[j].reshape(-1, lanes), edges, summary)
-        rows[:, :, j] = summary
-    starts = np.searchsorted(bounds, edges)
-    segments = [slice(a, b) for a, b in zip(starts[:-1], starts[1:], strict=True)]
-    traded, changed, gross = (
-        np.stack([table[:, inside].sum(axis=1) for inside in segments])
-        for table in (sums.traded, sums.changed, sums.gross)
-    )
-    blocks = np.concatenate([rows, np.stack([traded / names, changed, gross / names])])
-    ended = None
-    if sums.ended:
-        whole = np.stack(sums.ended).swapaxes(1, 2)  # sums, segments, jobs, lanes
-        parts = [merge_trades(whole[:, inside]) for inside in segments]
-        ended = np.ascontiguousarray(np.stack(parts, axis=1)[:, :, layout.job, layout.lane])
-    return replace(found, blocks=np.ascontiguousarray(blocks[:, :, layout.job, layout.lane]), trades=ended)

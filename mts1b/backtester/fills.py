@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mts1b.strategy.codegen import ENTRY, emit, truth
+from mts1b.strategy.codegen import ENTRY, emit, leaves, scalars, truth
 from mts1b.strategy.expr import Node
 from mts1b.strategy.ops import Kind
 from mts1b.strategy.program import unit_of
@@ -63,3 +63,21 @@ def _path(function: str, inputs: list[str], fixed: list[str], size: int) -> list
         f"value, {', '.join(kept)} = {function}({', '.join([*kept, *inputs, *fixed])})",
         "filled[t * width + l] = value",
     ]
+
+
+def combine_source(node: Node, function: str, varies: Callable[[Node], bool]) -> str:
+    """Source of `function(reads..., takes..., out [S, T * width], width)`: elementwise arithmetic on other tables."""
+    reads = [n for n in leaves(node) if n.is_series]
+    takes = scalars(node)
+    names = {n.key: f"row{i}[t * width + l]" if varies(n) else f"row{i}[t]" for i, n in enumerate(reads)}
+    names |= {n.key: f"p{i}[l]" if varies(n) else f"p{i}" for i, n in enumerate(takes)}
+    arguments = [*(f"a{i}" for i in range(len(reads))), *(f"p{i}" for i in range(len(takes))), "out", "width"]
+    lines = [
+        f"def {function}({', '.join(arguments)}):",
+        "    for s in range(out.shape[0]):",
+        *(f"        row{i} = a{i}[s]" for i in range(len(reads))),
+        "        for t in range(out.shape[1] // width):",
+        "            for l in range(width):",
+        f"                out[s, t * width + l] = {emit(node, lambda below: names.get(below.key))}",
+    ]
+    return ENTRY + "\n".join(lines) + "\n"

@@ -58,9 +58,10 @@ def evaluate(
     keep_returns: bool,
     edges: NDArray[np.int64] | None = None,
     trades: bool = False,
+    precision: str = "double",
     device: Device | None = None,
 ) -> Evaluation:
-    """As `mts1b.backtester.evaluate`, arguments already checked; metrics are [P, C].
+    """As `mts1b.backtester.evaluate`, arguments already checked; metrics are [P, C]. All in float64, as asked or not.
 
     `device`: the current one when left out; StackError without any. InputError for an execution model that the kernels
     do not know.

@@ -51,7 +51,7 @@ class Device(Protocol):
 class SimulatedDevice:
     """numba's CUDA simulator: slow, exact, for tests. Checks that arguments have the types that PTX is made for."""
 
-    block_threads = 16
+    block_threads = 4
 
     def __init__(self, free_bytes: int = 1 << 30) -> None:
         self._free_bytes = free_bytes

@@ -52,15 +52,18 @@ class Layout:
     lane: Ints
 
 
-def plan(columns: Mapping[str, Floats], reads: Sequence[frozenset[str]] = ()) -> Layout:
+def plan(
+    columns: Mapping[str, Floats], reads: Sequence[frozenset[str]] = (), lanes_max: int = LANES_MAX
+) -> Layout:
     """The layout of combinations given as parameter columns [C], row-major grids (last parameter fastest) best.
 
     `reads`: the parameters of each table that the kernel reads. Of all ways to cut the parameters into outer and inner
-    the cheapest by the costs above is taken; the fewest inner ones when equal.
+    the cheapest by the costs above is taken; the fewest inner ones when equal. `lanes_max`: of a block.
     """
-    names = list(columns)
+    # what has one value only is the same for every lane, wherever it stands
+    names = sorted(columns, key=lambda name: len(np.unique(columns[name])) > 1)
     count = len(next(iter(columns.values()))) if columns else 1
-    ways = [_lay(columns, names[:cut], names[cut:], count) for cut in range(max(len(names) - 1, 0), -1, -1)]
+    ways = [_lay(columns, names[:cut], names[cut:], count, lanes_max) for cut in range(max(len(names) - 1, 0), -1, -1)]
     return min(ways, key=lambda laid: _cost(laid, reads))
 
 
@@ -75,11 +78,13 @@ def _cost(laid: Layout, reads: Sequence[frozenset[str]]) -> float:
     return cost
 
 
-def _lay(columns: Mapping[str, Floats], outer: list[str], inner: list[str], count: int) -> Layout:
+def _lay(
+    columns: Mapping[str, Floats], outer: list[str], inner: list[str], count: int, lanes_max: int
+) -> Layout:
     outer_tuples, outer_of = _distinct(columns, outer, count)
     inner_tuples, inner_of = _distinct(columns, inner, count)
     size = inner_tuples.shape[0]
-    lanes = width(size)
+    lanes = width(size, lanes_max)
     blocks = -(-size // lanes)
     padded = inner_tuples[np.minimum(np.arange(blocks * lanes), size - 1)]
     block_of, lane_of = inner_of // lanes, inner_of % lanes
@@ -95,11 +100,11 @@ def _lay(columns: Mapping[str, Floats], outer: list[str], inner: list[str], coun
     )
 
 
-def width(size: int) -> int:
-    """Lanes of a block: the fewest blocks of at most LANES_MAX, then the narrowest that holds `size` values."""
+def width(size: int, lanes_max: int = LANES_MAX) -> int:
+    """Lanes of a block: the fewest blocks of at most `lanes_max`, then the narrowest that holds `size` values."""
     if size <= LANES_FEW:
         return LANES_FEW
-    blocks = -(-size // LANES_MAX)
+    blocks = -(-size // lanes_max)
     return -(-size // (blocks * LANES_STEP)) * LANES_STEP
 
 

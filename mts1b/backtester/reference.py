@@ -82,8 +82,9 @@ def evaluate(
     keep_returns: bool,
     edges: NDArray[np.int64] | None = None,
     trades: bool = False,
+    precision: str = "double",
 ) -> Evaluation:
-    """As `mts1b.backtester.evaluate`, arguments already checked; metrics are [P, C]."""
+    """As `mts1b.backtester.evaluate`, arguments already checked; metrics are [P, C]. All in float64, whatever is asked."""
     program = program_of(strategy.root)
     moved = moves(panel)
     count = len(next(iter(combos.values()))) if combos else 1

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mts1b.backtester.lanes import Kernel
+from mts1b.backtester.means import mean_filler
+from mts1b.strategy.codegen import TABLED
 from mts1b.strategy.expr import Node
 from mts1b.strategy.ops import Kind
 from mts1b.strategy.program import Program, Unit
@@ -20,6 +21,16 @@ Columns = Mapping[str, Floats]
 
 KEPT_BYTES_MAX = 128 << 20
 """Tables kept for reuse by one chunk; beyond it the longest unused is computed again when needed."""
+
+
+class Kernel(Protocol):
+    """What is asked of a kernel: whether a node has a column for each lane, and the loops that fill those that do."""
+
+    @property
+    def fills(self) -> Mapping[str, Any]: ...
+
+    @property
+    def varies(self) -> Callable[[Node], bool]: ...
 
 
 class Tables:
@@ -75,13 +86,29 @@ class Tables:
         unit = self._units[node.key]
         varies = self._kernel.varies
         width = len(next(iter(inner.values())))
+        means = self._means(node, fixed, inner)
+        if means is not None:
+            return means
         reads = [self.block(n, fixed, inner) if varies(n) else self.table(n, fixed) for n in unit.reads]
         values: dict[str, Any] = {**fixed, **inner}
-        takes = [_column(scalar_value(n, values, self.names), varies(n), width) for n in unit.takes]
+        takes = [column(scalar_value(n, values, self.names), varies(n), width) for n in unit.takes]
         scalars = [scalar_value(arg, values, self.names) for arg in node.args[node.spec.inputs :]]
         state = np.zeros((width, _floats(node, scalars, width)))
         out = np.empty((self.group, self.bars * width))
         self._kernel.fills[node.key](state, *reads, *takes, out)
+        return out
+
+    def _means(self, node: Node, fixed: Mapping[str, float], inner: Columns) -> Floats | None:
+        """Means of a series that all columns share, by windows that ascend: a loop of their own, four times as fast."""
+        if node.op != "sma" or self._kernel.varies(node.args[0]) or node.args[1].spec.kind is not Kind.PARAM:
+            return None
+        if node.args[0].spec.kind not in TABLED and node.args[0].spec.kind is not Kind.FIELD:
+            return None
+        windows = inner[str(node.args[1].value)].astype(np.int64)
+        if bool((np.diff(windows) < 0).any()):
+            return None
+        out = np.empty((self.group, self.bars * len(windows)))
+        mean_filler()(self.table(node.args[0], fixed), windows, out)
         return out
 
     def _crossed(self, node: Node, fixed: Mapping[str, float], inner: Columns) -> Floats:
@@ -99,7 +126,8 @@ class Tables:
             self._kept_bytes -= dropped.nbytes
 
 
-def _column(value: Any, varies: bool, width: int) -> Any:
+def column(value: Any, varies: bool, width: int) -> Any:
+    """A scalar of a column loop: [width] where it varies between columns, else a float."""
     return np.ascontiguousarray(np.broadcast_to(value, (width,)), dtype=np.float64) if varies else float(value)
 
 

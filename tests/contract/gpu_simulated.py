@@ -44,7 +44,7 @@ def assert_equal(got, wanted, blocks: bool = True):
 
 
 @pytest.mark.parametrize("name", SUBJECTS)
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(panel=rough_panels(bars_max=24))
 def test_reference_cpu_and_gpu_are_equal(name, panel):
     subject, bars = SUBJECTS[name], len(panel.ts_ns)
@@ -79,12 +79,12 @@ def test_what_fits_into_memory_changes_no_bit(name, columns, monkeypatch):
     subject, panel = get_strategy(name), made_panel(30, 37, gaps=0.02)
     columns = subject.check_combos(columns or {"window": np.array([2.0, 3.0, 5.0, 2.0])})
     asked = (subject, columns, panel, COSTS, [(0, 30), (4, 20)], True, np.array([0, 11, 30]), True)
-    whole = gpu.evaluate(*asked, SimulatedDevice())
+    whole = gpu.evaluate(*asked, device=SimulatedDevice())
     shapes: list[tuple[int, int]] = []
     plan = gpu.plan_slabs
     monkeypatch.setattr(gpu, "plan_slabs", lambda *given: noted(plan(*given), shapes))
-    for free_bytes in (340_000, 150_000) if name == "sma_cross" else (1_500_000, 500_000):
-        cut = gpu.evaluate(*asked, SimulatedDevice(free_bytes))
+    for free_bytes in (100_000, 40_000) if name == "sma_cross" else (220_000, 110_000):
+        cut = gpu.evaluate(*asked, device=SimulatedDevice(free_bytes))
         for metric in METRICS:
             np.testing.assert_array_equal(cut.metrics[metric], whole.metrics[metric])
         for one, other in ((cut.returns, whole.returns), (cut.blocks, whole.blocks), (cut.trades, whole.trades)):
