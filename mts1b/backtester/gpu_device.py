@@ -89,8 +89,9 @@ def _check_type(argument: Any, dtype: str, dimensions: int) -> None:
     found: tuple[Any, ...] = (type(argument).__name__,)
     wanted: tuple[Any, ...] = ({"float64": "float", "int64": "int", "boolean": "bool"}.get(dtype),)
     if dimensions:
-        found = (argument.dtype.name, argument.ndim, argument.flags.c_contiguous)
         wanted = (dtype.rstrip("_"), dimensions, True)
+    if isinstance(argument, np.ndarray):
+        found = (argument.dtype.name, argument.ndim, argument.flags.c_contiguous)
     if found != wanted:
         raise InvariantBroken("argument", found, f"the kernel is made for {wanted}")
 
@@ -105,14 +106,12 @@ class CudaDevice:
 
     block_threads = 128
 
-    def __init__(self, xp: Any) -> None:
-        from numba import cuda
-
+    def __init__(self, xp: Any, numba_cuda: Any) -> None:
         self._xp = xp
-        self._numba = cuda
+        self._numba = numba_cuda
         self._computing = xp.cuda.Stream(non_blocking=True)
         self._copying = xp.cuda.Stream(non_blocking=True)
-        self._numba_stream = cuda.external_stream(self._computing.ptr)
+        self._numba_stream = numba_cuda.external_stream(self._computing.ptr)
         self._on_the_way: list[tuple[Any, Host]] = []
 
     def free_bytes(self) -> int:
@@ -181,5 +180,6 @@ def current_device() -> Device:
         return SimulatedDevice()
     check_gpu()
     import cupy
+    from numba import cuda
 
-    return CudaDevice(cupy)
+    return CudaDevice(cupy, cuda)
