@@ -13,6 +13,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
+from mts1b.backtester.choice import Choice
 from mts1b.config import Settings, load_settings
 from mts1b.foundation.errors import InputError, MtsError
 from mts1b.research.accounting import Accounting
@@ -52,6 +53,12 @@ def check_json_target(target: str | None) -> None:
         raise InputError("json", target, "its folder does not exist", "give another file")
 
 
+def check_report_target(path: Path | None) -> None:
+    """InputError, before the work is done, when the report could not be written."""
+    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+        raise InputError("report", str(path), "is a folder, or its folder does not exist", "give another file")
+
+
 def write_json(target: str | None, text: str) -> None:
     """Write a result to a file, or to standard output for `-`. InputError when the file cannot be written."""
     if target == "-":
@@ -61,6 +68,21 @@ def write_json(target: str | None, text: str) -> None:
             Path(target).write_text(text + "\n")
         except OSError as error:
             raise InputError("json", target, f"cannot be written: {error.strerror}", "give another file") from None
+
+
+def print_choice(choice: Choice, console: Console) -> None:
+    """The source's rule as it applies here, the rates, and what was chosen."""
+    table = Table("", "says", "here", "holds", box=SIMPLE, title="backend auto: the source's rule")
+    for finding in choice.findings:
+        speaks = {"cpu": "cpu is fine", "gpu": "gpu pays off"}[finding.backend]
+        table.add_row(speaks, finding.rule, finding.here, "yes" if finding.holds else "no")
+    console.print(table)
+    rates = choice.rates
+    console.print(f"cpu: {rates.cpu_per_s:.3g} bar-steps/s a core, {rates.cpu_from}", soft_wrap=True)
+    console.print(f"gpu: {rates.gpu_per_s:.3g} bar-steps/s a device, {rates.gpu_from}", soft_wrap=True)
+    times = ", ".join(f"{name} {seconds:.3g} s" for name, seconds in choice.estimates_s.items())
+    console.print(f"estimated for the kernels: {times}", soft_wrap=True)
+    console.print(f"chosen: {choice.backend}, because {choice.reason}", soft_wrap=True)
 
 
 def print_sweep(summary: SweepSummary, rows: int = 5, console: Console | None = None) -> None:
@@ -113,12 +135,13 @@ def print_accounting(console: Console, found: Accounting) -> None:
             f"probability of backtest overfitting {over.pbo:.3f}; the choice loses out of sample in {over.loss:.1%} "
             f"of {over.splits:,} splits (CSCV, {over.blocks} blocks, {over.trials:,} trials)"
         )
-    if found.superiority is not None:
-        test = found.superiority
-        lines.append(
-            f"Hansen's test of {test.models} declared combinations against buy and hold: p = {test.p_value:.3f} "
-            f"({test.lower:.3f} to {test.upper:.3f})"
-        )
+    test = found.superiority
+    lines.append(
+        "Hansen's test: not declared; to have it name a subset before the sweep: --spa name=values"
+        if test is None
+        else f"Hansen's test of {test.models} declared combinations against buy and hold: p = {test.p_value:.3f} "
+        f"({test.lower:.3f} to {test.upper:.3f})"
+    )
     for line in lines:
         console.print(line, soft_wrap=True)
 

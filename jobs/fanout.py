@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import ray
 from ray.exceptions import RayTaskError
 
+from mts1b.backtester.choice import Machine
 from mts1b.foundation.errors import MtsError, StackError
 from mts1b.foundation.limits import CHUNKS_IN_FLIGHT_PER_CPU, CHUNKS_IN_FLIGHT_PER_GPU
 
@@ -30,6 +31,10 @@ class RayRunner:
             check_gpus()
         self._in_flight_max = in_flight_max
         self._gpus = gpus
+
+    @property
+    def workers(self) -> int:
+        return cluster_workers(self._gpus)
 
     def run(
         self, function: Callable[[Shared, Item], Result], shared: Shared, items: Iterable[Item]
@@ -62,12 +67,15 @@ def task_options(gpus: int) -> dict[str, Any]:
     return options | ({"num_gpus": gpus, "max_calls": 0} if gpus else {})
 
 
+def cluster_workers(gpus: int = 0) -> int:
+    """Tasks that the cluster as it is now works on at once; `gpus` is what each of them takes."""
+    has = ray.cluster_resources()
+    return max(1, int(has.get("GPU", 0)) // gpus) if gpus else max(1, int(has.get("CPU", 1)))
+
+
 def in_flight_limit(gpus: int = 0) -> int:
-    """Tasks to keep handed out on the cluster as it is now; `gpus` is what each of them takes."""
-    found = ray.cluster_resources()
-    if gpus:
-        return max(1, int(found.get("GPU", 0)) // gpus) * CHUNKS_IN_FLIGHT_PER_GPU
-    return max(1, int(found.get("CPU", 1))) * CHUNKS_IN_FLIGHT_PER_CPU
+    """Tasks to keep handed out on the cluster as it is now."""
+    return cluster_workers(gpus) * (CHUNKS_IN_FLIGHT_PER_GPU if gpus else CHUNKS_IN_FLIGHT_PER_CPU)
 
 
 def check_gpus() -> None:
@@ -83,6 +91,12 @@ def _gpus_to_come() -> float:
     from ray._private.state import state  # Ray has no public way to ask
 
     return float((state.get_max_resources_from_cluster_config() or {}).get("GPU", 0))
+
+
+def cluster_machine() -> Machine:
+    """The CPUs and GPUs of the cluster as it is now."""
+    has = ray.cluster_resources()
+    return Machine(cpus=int(has.get("CPU", 1)), gpus=int(has.get("GPU", 0)))
 
 
 def _take_finished(waiting: dict[ray.ObjectRef, Item]) -> Iterator[tuple[Item, Result]]:

@@ -5,16 +5,31 @@ One function behind `mts sweep`, `python jobs/sweep.py` and `ray job submit --wo
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
-from jobs.console import check_json_target, print_sweep, run_as_program, settings_of, symbols_of, write_json
+from jobs.console import (
+    check_json_target,
+    check_report_target,
+    print_choice,
+    print_sweep,
+    run_as_program,
+    settings_of,
+    symbols_of,
+    write_json,
+)
 from jobs.progress import shown
-from mts1b.backtester import Execution
+from mts1b.backtester import Execution, gpu_available
+from mts1b.backtester.choice import Choice, Machine
 from mts1b.config import Settings
 from mts1b.foundation.clock import Clock, SystemClock
+from mts1b.research.calibration import AUTO, with_chosen_backend
+from mts1b.research.grid import Sample
 from mts1b.research.ladder import ProgressListener, check_spec, run_sweep
 from mts1b.research.request import SweepRequest, resolve
 from mts1b.research.runner import LocalRunner, Runner
@@ -25,16 +40,30 @@ StrategyOption = Annotated[
 ]
 GridOption = Annotated[
     list[str] | None,
-    typer.Option("--grid", help="name=start:stop:step (stop left out) or name=a,b,c. Once for each parameter."),
+    typer.Option(
+        "--grid",
+        help="name=start:stop:step (stop left out), name=start:stop:logN (N values, both ends) or name=a,b,c. "
+        "Once for each parameter.",
+    ),
 ]
 WhereOption = Annotated[str | None, typer.Option("--where", help="Keep combinations for which it holds: fast < slow.")]
+SampleOption = Annotated[
+    int | None, typer.Option("--sample", help="So many combinations of the grid, which may then be of any size.")
+]
+SamplingOption = Annotated[str, typer.Option("--sampling", help="How they are drawn: random, or sobol (evenly).")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Of the sample: the same seed draws the same.")]
 SymbolsOption = Annotated[str, typer.Option("--symbols", help="A,B,C or all.")]
 StartOption = Annotated[str | None, typer.Option("--start", help="First date, YYYY-MM-DD, included.")]
 EndOption = Annotated[str | None, typer.Option("--end", help="Last date, YYYY-MM-DD, included.")]
 IntervalOption = Annotated[str, typer.Option("--interval", help="Interval of the bars.")]
 CommissionOption = Annotated[float, typer.Option("--commission-bps", help="Of the traded value.")]
 SpreadOption = Annotated[float, typer.Option("--half-spread-bps", help="Of the traded value.")]
-BackendOption = Annotated[str, typer.Option("--backend", help="cpu, gpu, or reference (slow, readable).")]
+BackendOption = Annotated[
+    str, typer.Option("--backend", help="cpu, gpu, reference (slow, readable), or auto: by the source's rule.")
+]
+PrecisionOption = Annotated[
+    str, typer.Option("--precision", help="single: sums of a few bars in float32, where a kernel can; or double.")
+]
 TopOption = Annotated[int, typer.Option("--top", help="How many of the best to report.")]
 MetricsOption = Annotated[str, typer.Option("--metrics", help="default, or full: statistics of trades too.")]
 SpaOption = Annotated[
@@ -42,6 +71,9 @@ SpaOption = Annotated[
     typer.Option("--spa", help="Hansen's test over this grid (as --grid), declared before the sweep is run."),
 ]
 JsonOption = Annotated[str | None, typer.Option("--json", help="Write the result to this file; - for standard output.")]
+ReportOption = Annotated[
+    Path | None, typer.Option("--report", readable=False, help="Write a page with figures and charts to this file.")
+]
 DataDirOption = Annotated[
     Path | None, typer.Option("--data-dir", readable=False, help="Data directory of the stack and the lake.")
 ]
@@ -57,45 +89,89 @@ def sweep(
     clock: Clock,
     local: bool = False,
     on_progress: ProgressListener | None = None,
+    on_choice: Callable[[Choice], None] | None = None,
 ) -> SweepSummary:
     """Run the sweep on the stack's Ray cluster, or here when `local`. Bad input is refused before Ray is asked."""
-    spec, panel = resolve(request, settings.lake_root)
+    auto = request.backend == AUTO
+    spec, panel = resolve(replace(request, backend="cpu") if auto else request, settings.lake_root)
     check_spec(spec, panel)
-    return run_sweep(spec, panel, runner_for(settings, local, spec.backend), settings.results_root, clock, on_progress)
+    if not local:
+        _connect(settings)
+    if auto:
+        spec = with_chosen_backend(spec, panel, request.interval, machine_of(local), clock)
+        if on_choice is not None and spec.choice is not None:
+            on_choice(spec.choice)
+    return run_sweep(spec, panel, runner_for(local, spec.backend), settings.results_root, clock, on_progress)
 
 
-def runner_for(settings: Settings, local: bool, backend: str) -> Runner:
-    """The runner on the stack's Ray cluster, or this process; on "gpu" each task has a GPU to itself.
+def machine_of(local: bool) -> Machine:
+    """What the sweep can be spread over: the connected Ray cluster, or this process's one thread and one GPU."""
+    if local:
+        return Machine(cpus=1, gpus=min(1, gpu_available()))
+    from jobs.fanout import cluster_machine
 
-    StackError when the stack is not up, or has no GPU where one is needed.
+    return cluster_machine()
+
+
+def sample_of(count: int | None, method: str, seed: int) -> Sample | None:
+    """The sample asked for, if one is."""
+    return None if count is None else Sample(count, method, seed)
+
+
+def runner_for(local: bool, backend: str) -> Runner:
+    """The runner on the connected Ray cluster, or this process; on "gpu" each task has a GPU to itself.
+
+    StackError when the cluster has no GPU and one is needed.
     """
     if local:
         return LocalRunner()
-    from mts1b.deploy.ray_client import connect_ray
-
-    connect_ray(settings)
-    from jobs.fanout import RayRunner  # after the connection, which sets the environment Ray reads on import
+    from jobs.fanout import RayRunner
 
     return RayRunner(gpus=1 if backend == "gpu" else 0)
 
 
+def _connect(settings: Settings) -> None:
+    """Connect this process to the stack's Ray. StackError when it is not up."""
+    from mts1b.deploy.ray_client import connect_ray  # sets the environment that Ray reads when it is imported
+
+    connect_ray(settings)
+
+
 def report(
-    request: SweepRequest, title: str, data_dir: Path | None, local: bool, json_file: str | None
+    request: SweepRequest, title: str, data_dir: Path | None, local: bool, json_file: str | None, page: Path | None
 ) -> SweepSummary:
-    """Run, showing progress; then print the result and write it where asked."""
+    """Run, showing progress; then print the result and write it where asked: as JSON, as a page."""
     check_json_target(json_file)
+    check_report_target(page)
+    told = Console(stderr=json_file == "-")
     with shown(title) as listener:
-        summary = sweep(request, settings_of(data_dir), SystemClock(), local, listener)
+        summary = sweep(
+            request, settings_of(data_dir), SystemClock(), local, listener, lambda choice: print_choice(choice, told)
+        )
     if json_file != "-":
         print_sweep(summary)
     write_json(json_file, summary.to_json())
+    if page is not None:
+        write_page(page, request, summary, settings_of(data_dir), SystemClock())
     return summary
+
+
+def write_page(path: Path, request: SweepRequest, summary: SweepSummary, settings: Settings, clock: Clock) -> Path:
+    """The sweep's report, one HTML file."""
+    from mts1b.report.html import write_report  # plotly, for this alone
+    from mts1b.report.sweep_page import sweep_page
+
+    spec, panel = resolve(replace(request, backend=summary.backend), settings.lake_root)
+    return write_report(path, sweep_page(summary, spec.strategy, panel, spec.execution, clock.now_ns()))
 
 
 def command(
     strategy: StrategyOption,
     grid: GridOption = None,
     where: WhereOption = None,
+    sample: SampleOption = None,
+    sampling: SamplingOption = "random",
+    seed: SeedOption = 0,
     symbols: SymbolsOption = "all",
     start: StartOption = None,
     end: EndOption = None,
@@ -103,10 +179,12 @@ def command(
     commission_bps: CommissionOption = DEFAULT_COSTS.commission_bps,
     half_spread_bps: SpreadOption = DEFAULT_COSTS.half_spread_bps,
     backend: BackendOption = "cpu",
+    precision: PrecisionOption = "single",
     top: TopOption = 10,
     metrics: MetricsOption = "default",
     spa: SpaOption = None,
     json_file: JsonOption = None,
+    page: ReportOption = None,
     data_dir: DataDirOption = None,
     local: LocalOption = False,
 ) -> None:
@@ -115,17 +193,19 @@ def command(
         strategy=strategy,
         grid=tuple(grid or ()),
         where=where,
+        sample=sample_of(sample, sampling, seed),
         symbols=symbols_of(symbols),
         start=start,
         end=end,
         interval=interval,
         execution=Execution(commission_bps, half_spread_bps),
         backend=backend,
+        precision=precision,
         top=top,
         metrics=metrics,
         subset=tuple(spa or ()),
     )
-    report(request, f"sweep {strategy}", data_dir, local, json_file)
+    report(request, f"sweep {strategy}", data_dir, local, json_file, page)
 
 
 if __name__ == "__main__":

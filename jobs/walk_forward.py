@@ -18,6 +18,10 @@ from jobs.sweep import (
     JsonOption,
     LocalOption,
     MetricsOption,
+    ReportOption,
+    SampleOption,
+    SamplingOption,
+    SeedOption,
     SpaOption,
     SpreadOption,
     StartOption,
@@ -26,6 +30,7 @@ from jobs.sweep import (
     TopOption,
     WhereOption,
     report,
+    sample_of,
 )
 from mts1b.backtester import Execution
 from mts1b.research.folds import Validation
@@ -48,6 +53,9 @@ def command(
     strategy: StrategyOption,
     grid: GridOption = None,
     where: WhereOption = None,
+    sample: SampleOption = None,
+    sampling: SamplingOption = "random",
+    seed: SeedOption = 0,
     scheme: SchemeOption = DEFAULTS.scheme,
     train_bars: TrainOption = DEFAULTS.train,
     test_bars: TestOption = DEFAULTS.test,
@@ -66,6 +74,7 @@ def command(
     metrics: MetricsOption = "default",
     spa: SpaOption = None,
     json_file: JsonOption = None,
+    page: ReportOption = None,
     data_dir: DataDirOption = None,
     local: LocalOption = False,
 ) -> None:
@@ -74,6 +83,7 @@ def command(
         strategy=strategy,
         grid=tuple(grid or ()),
         where=where,
+        sample=sample_of(sample, sampling, seed),
         symbols=symbols_of(symbols),
         start=start,
         end=end,
@@ -85,7 +95,7 @@ def command(
         metrics=metrics,
         subset=tuple(spa or ()),
     )
-    report(request, f"walk-forward {strategy}", data_dir, local, json_file)
+    report(request, f"walk-forward {strategy}", data_dir, local, json_file, page)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from inspect import getsource
@@ -41,27 +42,36 @@ def collect(
     """Metrics by combination from the sums by job and lane."""
     count, lanes = len(layout.job), layout.lanes
     bars = int(bounds[-1])
-    by_lane = {name: np.empty((len(periods), len(layout.jobs), lanes)) for name in METRICS}
     kept = np.empty((count, bars)) if keep_returns else None
-    summary = np.empty((SUMMARY_ROWS, lanes))
+    summaries = np.empty((len(periods), len(layout.jobs), SUMMARY_ROWS, lanes))
     for j in range(len(layout.jobs)):
-        returns = sums.returns[j].reshape(bars, lanes)
-        returns /= names
+        returns = sums.portfolio(j, lanes, names)
         if kept is not None:
             mine = np.flatnonzero(layout.job == j)
             kept[mine] = returns[:, layout.lane[mine]].T
         for p, (start, stop) in enumerate(periods):
-            summary_filler()(returns, start, stop, float(BARS_PER_YEAR), SPREAD_MIN, summary)
-            for row, name in enumerate(RETURN_METRICS):
-                by_lane[name][p, j] = summary[row]
-            inside = slice(*np.searchsorted(bounds, (start, stop)))
-            traded = sums.traded[j, inside].sum(axis=0) / names
-            by_lane["turnover"][p, j] = traded / (stop - start) * BARS_PER_YEAR
-            by_lane["trades"][p, j] = sums.changed[j, inside].sum(axis=0)
-            by_lane["exposure"][p, j] = sums.gross[j, inside].sum(axis=0) / names / (stop - start)
-            by_lane["costs"][p, j] = traded * cost
-    metrics = {name: np.ascontiguousarray(table[:, layout.job, layout.lane]) for name, table in by_lane.items()}
+            summary_filler()(returns, start, stop, float(BARS_PER_YEAR), SPREAD_MIN, summaries[p, j])
+    found = {name: summaries[:, :, row] for row, name in enumerate(RETURN_METRICS)}
+    found |= _traded(sums, [np.searchsorted(bounds, period) for period in periods], periods, names, cost)
+    metrics = {name: np.ascontiguousarray(found[name][:, layout.job, layout.lane]) for name in METRICS}
     return Evaluation(metrics, kept)
+
+
+def _traded(
+    sums: Sums, segments: Sequence[Any], periods: list[tuple[int, int]], names: int, cost: float
+) -> dict[str, Floats]:
+    """What trading did in each period, [P, J, lanes]; `segments`: the period's first segment of time and the next."""
+    traded, changed, gross = (
+        np.stack([table[:, first:last].sum(axis=1) for first, last in segments])
+        for table in (sums.traded / names, sums.changed, sums.gross / names)
+    )
+    bars = np.array([stop - start for start, stop in periods])[:, None, None]
+    return {
+        "turnover": traded / bars * BARS_PER_YEAR,
+        "trades": changed,
+        "exposure": gross / bars,
+        "costs": traded * cost,
+    }
 
 
 def with_blocks(
@@ -72,12 +82,12 @@ def with_blocks(
     edges: NDArray[np.int64],
     names: int,
 ) -> Evaluation:
-    """Add what is kept of each block between `edges`. The returns of `sums` are those of the portfolio by now."""
+    """Add what is kept of each block between `edges`."""
     count, lanes = len(edges) - 1, layout.lanes
     rows = np.empty((len(BLOCK_ROWS), count, len(layout.jobs), lanes))
     summary = np.empty((len(BLOCK_ROWS), count, lanes))
     for j in range(len(layout.jobs)):
-        block_summary()(sums.returns[j].reshape(-1, lanes), edges, summary)
+        block_summary()(sums.portfolio(j, lanes, names), edges, summary)
         rows[:, :, j] = summary
     starts = np.searchsorted(bounds, edges)
     segments = [slice(a, b) for a, b in zip(starts[:-1], starts[1:], strict=True)]

@@ -13,7 +13,7 @@ from mts1b.backtester.collect import collect, with_blocks
 from mts1b.backtester.evaluation import Evaluation, check_finite
 from mts1b.backtester.execution import Execution, Moves, moves
 from mts1b.backtester.lanes import Kernel, kernel_of, tabled_parameters
-from mts1b.backtester.layout import Layout, plan
+from mts1b.backtester.layout import Layout, plan, widest
 from mts1b.backtester.sums import Sums
 from mts1b.backtester.switched import add_group, groups, switched_of
 from mts1b.backtester.tables import Tables
@@ -29,7 +29,8 @@ from mts1b.strategy.scalars import scalar_value
 Floats = NDArray[np.float64]
 
 BLOCK_BYTES_MAX = 160 << 20
-"""Tables with a column for each lane, held at once: over long histories they set how many names go together."""
+"""Tables with a column for each lane, held at once: over long histories they set how many names go together, and where
+all names go together, as they are compared with each other, how many lanes there are."""
 
 STACK_BYTES_MAX = 64 << 20
 """Tables without lanes, held at once for the jobs of one call of the kernel."""
@@ -75,7 +76,7 @@ class _Work:
         work = switched_of(self.program, root, combos)
         if work is None:
             return None
-        sums = self.sums(work.layout)
+        sums = self.sums(work.layout, returns=np.float32)
         for group in groups(self.names):
             if not add_group(work, self.part(group), _cut(self.moved, group), self.names, self.bounds, self.cost, sums):
                 return None
@@ -83,7 +84,9 @@ class _Work:
 
     def fused(self, root: Node, combos: Mapping[str, Floats], trades: bool) -> tuple[Layout, Sums]:
         """The sums by the kernel of any strategy."""
-        layout = plan(combos, tabled_parameters(root))
+        tabled = tabled_parameters(root)
+        held_bytes = 8 * self.bars * self.names * sum(map(bool, tabled)) if _compares(self.program) else 0
+        layout = plan(combos, tabled, widest(BLOCK_BYTES_MAX, held_bytes))
         kernel = kernel_of(root, layout.lanes, layout.inner)
         sums = self.sums(layout, trades)
         follow = follower_of(root, kernel) if trades else None
@@ -99,23 +102,25 @@ class _Work:
     def part(self, group: slice) -> dict[str, Floats]:
         return {key: table[group] for key, table in self.fields.items()}
 
-    def sums(self, layout: Layout, trades: bool = False) -> Sums:
-        return _new_sums(len(layout.jobs), self.bars, layout.lanes, len(self.bounds) - 1, trades)
-
-
-def _new_sums(jobs: int, bars: int, lanes: int, segments: int, trades: bool) -> Sums:
-    ended = tuple(no_trades(jobs, segments, lanes)) if trades else ()
-    traded, changed, gross = (np.zeros((jobs, segments, lanes)) for _ in range(3))
-    return Sums(np.zeros((jobs, bars * lanes)), traded, changed, gross, ended)
+    def sums(self, layout: Layout, trades: bool = False, returns: type[np.floating[Any]] = np.float64) -> Sums:
+        jobs, lanes, segments = len(layout.jobs), layout.lanes, len(self.bounds) - 1
+        ended = tuple(no_trades(jobs, segments, lanes)) if trades else ()
+        traded, changed, gross = (np.zeros((jobs, segments, lanes)) for _ in range(3))
+        return Sums(np.zeros((jobs, self.bars * lanes), dtype=returns), traded, changed, gross, ended)
 
 
 def _groups(kernel: Kernel, program: Program, bars: int, names: int) -> list[slice]:
     """Names worked on together: all when they are compared with each other, else what fits the caches."""
     blocks = sum(kernel.varies(node) for node in kernel.reads)
     size = max(1, min(kernel.group_names, BLOCK_BYTES_MAX // max(1, blocks * bars * kernel.lanes * 8)))
-    if any(unit.node.spec.kind is Kind.CROSS for unit in program.units):
+    if _compares(program):
         size = names
     return [slice(start, min(start + size, names)) for start in range(0, names, size)]
+
+
+def _compares(program: Program) -> bool:
+    """Whether names are compared with each other: then no name can be worked on without the others."""
+    return any(unit.node.spec.kind is Kind.CROSS for unit in program.units)
 
 
 def _cut(moved: Moves, group: slice) -> Moves:

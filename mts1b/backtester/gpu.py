@@ -195,17 +195,17 @@ class _Run:
                 self._tables[fill.key, start, stop] = self._filled(fill, given, stop - start)
 
     def _filled(self, fill: Fill, given: list[Any], names: int) -> Any:
-        device, kernels, unit = self._device, self._kernels, fill.filling.unit
+        device, kernels, unit, name = self._device, self._kernels, fill.filling.unit, fill.filling.function
         shape = (names, self._bars, fill.width)
         out = device.empty(shape)
         if fill.filling.crosses:
             rows = [device.empty(shape) for _ in range(unit.node.spec.inputs)]
-            device.launch(kernels[f"{unit.function}_rows"], names * self._bars * fill.width, *given, *rows)
+            device.launch(kernels[f"{name}_rows"], names * self._bars * fill.width, *given, *rows)
             groups = rows[1] if len(rows) > 1 else self._one_group
-            device.launch(kernels[unit.function], names * self._bars * fill.width, rows[0], groups, out)
+            device.launch(kernels[name], names * self._bars * fill.width, rows[0], groups, out)
             return out
         states = [device.empty((fill.state_floats, names * fill.width))] if unit.node.spec.kind is Kind.SERIES else []
-        device.launch(kernels[unit.function], names * fill.width, *given, *states, out)
+        device.launch(kernels[name], names * fill.width, *given, *states, out)
         return out
 
 

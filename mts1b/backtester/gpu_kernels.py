@@ -41,7 +41,7 @@ class Kernels:
         self.fused = Fused(root)
         below = {node.key: node for read in self.fused.reads for node in read.walk()}.values()
         tabled = [node for node in below if node.spec.kind in TABLED]
-        self.fillings = {node.key: Filling(unit_of(node, f"unit_{i}")) for i, node in enumerate(tabled)}
+        self.fillings = {node.key: Filling(unit_of(node), f"unit_{i}") for i, node in enumerate(tabled)}
         parts = [HEADER + function_sources(root), self.fused.run_source(), self.fused.follow_source()]
         self.source = "\n\n".join([*parts, *(filling.source() for filling in self.fillings.values())])
         types: dict[str, Types] = {"run": self.fused.run_types, "follow": self.fused.follow_types}

@@ -20,7 +20,7 @@ Types = list[tuple[str, int]]
 
 @dataclass(frozen=True)
 class Filling:
-    """How the table [S, T, V] of one node is filled.
+    """How the table [S, T, V] of one node is filled, by kernels whose names begin with `function`.
 
     `fill` takes for each table read [S, T, U] itself and int64 [V], which of its columns; for each scalar its value
     [V]; then states [F, S * V] (not for rules), and writes out [S, T, V]. A comparison has `rows`, which takes the same
@@ -28,6 +28,7 @@ class Filling:
     """
 
     unit: Unit
+    function: str
 
     @property
     def crosses(self) -> bool:
@@ -49,11 +50,11 @@ class Filling:
             rows = self.unit.node.spec.inputs
             groups = [("float64", 3 if rows > 1 else 1)]
             return {
-                f"{self.unit.function}_rows": [*given, *[("float64", 3)] * rows],
-                self.unit.function: [("float64", 3), *groups, ("float64", 3)],
+                f"{self.function}_rows": [*given, *[("float64", 3)] * rows],
+                self.function: [("float64", 3), *groups, ("float64", 3)],
             }
         states = [("float64", 2)] if kind is Kind.SERIES else []
-        return {self.unit.function: [*given, *states, ("float64", 3)]}
+        return {self.function: [*given, *states, ("float64", 3)]}
 
     def source(self) -> str:
         kind = self.unit.node.spec.kind
@@ -98,7 +99,7 @@ class Filling:
         assert node.spec.function is not None
         update = f"{node.spec.function.__name__}({', '.join(['state', *xs, *fixed])})"
         lines = [
-            *self._head(self.unit.function, ["states", "out"]),
+            *self._head(self.function, ["states", "out"]),
             *self._place(),
             "    state = states[:, i]",
             "    for j in range(state.shape[0]):",
@@ -115,7 +116,7 @@ class Filling:
     def _path_source(self) -> str:
         kept = [f"m{i}" for i in range(int(self.unit.node.spec.size()))]
         lines = [
-            *self._head(self.unit.function, ["out"]),
+            *self._head(self.function, ["out"]),
             *self._place(),
             *(f"    {m} = 0.0" for m in kept),
             "    for t in range(out.shape[1]):",
@@ -127,7 +128,7 @@ class Filling:
     def _rows_source(self) -> str:
         node, leaf = self.unit.node, self._leaf()
         rows = [f"row{i}" for i in range(node.spec.inputs)]
-        lines = [*self._head(f"{self.unit.function}_rows", rows), *_one_number("row0"), *self._columns()]
+        lines = [*self._head(f"{self.function}_rows", rows), *_one_number("row0"), *self._columns()]
         lines += [f"    {row}[s, t, v] = {emit(arg, leaf)}" for row, arg in zip(rows, node.args, strict=False)]
         return "\n".join(lines) + "\n"
 
@@ -136,7 +137,7 @@ class Filling:
         groups = "groups[:, t, v]" if grouped else "groups"
         lines = [
             "@kernel",
-            f"def {self.unit.function}(row, groups, out):",
+            f"def {self.function}(row, groups, out):",
             "    i = cuda.grid(1)",
             "    width = out.shape[2]",
             *_one_number("out"),

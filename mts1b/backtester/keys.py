@@ -26,82 +26,122 @@ LOWEST = -32_768
 HIGHEST = 32_767
 """BINS * SPLIT keys from LOWEST on; HIGHEST is that of a value that is not known, which no threshold is above."""
 
+INNER = '@njit(error_model="numpy")\n'
 
-def fill_keys(values: Any, asked: Any, or_equal: bool, keys: Any, thresholds: Any) -> None:
-    """Fill `keys` [T * W] and `thresholds` [T * A], int16, for `values` [T * W] and numbers `asked` [T * A] by bar.
+CROWDED = 256
+"""Mark on the head of a bin that holds more than one value; no block has more columns."""
+
+
+def fill_keys(values: Any, asked: Any, used: int, or_equal: bool, keys: Any, thresholds: Any) -> None:
+    """Fill `keys` [T, W] and `thresholds` [T, A], int16, for `values` [T, W] and numbers `asked` [T, A]; W <= 256.
 
     key < threshold where the value is below the number asked (or equal, when `or_equal`); never where one is NaN.
+    Columns from `used` on pad the block: they are never below.
     """
-    bars = thresholds.shape[0]
     width = values.shape[1]
     heads = np.full(BINS, -1, dtype=np.int16)
     after = np.empty(width, dtype=np.int16)
-    bins = np.empty(width, dtype=np.int64)
-    for t in range(bars):
-        if not key_by_bins(values[t], asked[t], or_equal, keys[t], thresholds[t], heads, after, bins):
-            key_by_counting(values[t], asked[t], or_equal, keys[t], thresholds[t])
+    bins = np.empty(width, dtype=np.int32)
+    for t in range(values.shape[0]):
+        row = values[t, :used]
+        keys[t, used:] = HIGHEST
+        if not key_by_bins(row, asked[t], or_equal, keys[t], thresholds[t], heads, after, bins):
+            key_by_counting(row, asked[t], or_equal, keys[t], thresholds[t])
 
 
 def key_by_bins(
     values: Any, asked: Any, or_equal: bool, keys: Any, thresholds: Any, heads: Any, after: Any, bins: Any
 ) -> bool:
-    """One bar of `fill_keys`; False where more than SPLIT values share a bin. `heads` is -1 before and after."""
-    low, high = np.inf, -np.inf
-    for l in range(values.shape[0]):
-        low = min(low, values[l]) if values[l] == values[l] else low
-        high = max(high, values[l]) if values[l] == values[l] else high
-    scale = (BINS - 1) / (high - low) if high > low else 0.0
-    if not scale < np.inf or not high - low < np.inf:
+    """One bar of `fill_keys`; False where more than SPLIT values share a bin. `heads` is -1 before and after.
+
+    The head of a bin is the last of its values, plus CROWDED where there are more, which `after` chains.
+    """
+    low, scale = spread_of(values)
+    if not scale < np.inf:
         return False
     for l in range(values.shape[0]):
-        place = (values[l] - low) * scale
-        bins[l] = np.int64(place) if place == place else -1
-    for l in range(values.shape[0]):
-        if bins[l] >= 0:
-            after[l] = heads[bins[l]]
-            heads[bins[l]] = l
+        bins[l] = bin_of(values[l], low, scale)
+        keys[l] = LOWEST + bins[l] * SPLIT if values[l] == values[l] else HIGHEST
     fits = True
     for l in range(values.shape[0]):
-        keys[l] = HIGHEST
-        if bins[l] >= 0:
-            below, there = 0, heads[bins[l]]
-            while there >= 0:
-                below += values[there] < values[l]
-                there = after[there]
-            fits = fits and below < SPLIT
-            keys[l] = LOWEST + bins[l] * SPLIT + below
-    for f in range(asked.shape[0]):
-        number = asked[f]
-        if not number >= low:
-            thresholds[f] = LOWEST
-        elif number > high:
-            thresholds[f] = HIGHEST
-        else:
-            place = np.int64((number - low) * scale)
-            below, there = 0, heads[place]
-            while there >= 0:
-                below += values[there] < number or (or_equal and values[there] == number)
-                there = after[there]
-            fits = fits and below <= SPLIT
-            thresholds[f] = LOWEST + place * SPLIT + below
+        if values[l] == values[l]:
+            head = heads[bins[l]]
+            heads[bins[l]] = l if head < 0 else l | CROWDED
+            after[l] = head & (CROWDED - 1) if head >= 0 else -1
+            if head >= 0 and fits:
+                fits = tell_apart(values, keys, l, after)
+    for f in range(asked.shape[0] if fits else 0):
+        place = bin_of(asked[f], low, scale)
+        head = heads[place]
+        first = values[head & (CROWDED - 1)]
+        below = head >= 0 and (first < asked[f] or (or_equal and first == asked[f]))
+        thresholds[f] = LOWEST + place * SPLIT + below if asked[f] == asked[f] else LOWEST
+        if head >= CROWDED and asked[f] == asked[f]:
+            thresholds[f] += count_below(values, asked[f], or_equal, head & (CROWDED - 1), after) - below
     for l in range(values.shape[0]):
-        if bins[l] >= 0:
-            heads[bins[l]] = -1
+        heads[bins[l]] = -1
     return fits
+
+
+def spread_of(values: Any) -> Any:
+    """Where bins begin and how many to the unit, from every fourth value: what is outside goes to the last bins."""
+    low, high = np.inf, -np.inf
+    for l in range(0, values.shape[0], 4):
+        low = values[l] if values[l] < low else low
+        high = values[l] if values[l] > high else high
+    margin = (high - low) * 0.02
+    return low - margin, (BINS - 1) / (high - low + 2.0 * margin) if high > low else 0.0
+
+
+def bin_of(value: float, low: float, scale: float) -> Any:
+    """Number of a value's bin; 0 for NaN."""
+    place = (value - low) * scale
+    return np.int32(min(place, BINS - 1.0)) if place > 0.0 else np.int32(0)
+
+
+def tell_apart(values: Any, keys: Any, last: int, after: Any) -> bool:
+    """Keys of the values chained from `last` on, which share a bin, by how many are below each; False for too many."""
+    here, shared = last, 0
+    while here >= 0:
+        shared += 1
+        if shared > SPLIT:
+            return False
+        below = count_below(values, values[here], False, last, after)
+        keys[here] += below - (keys[here] - LOWEST) % SPLIT
+        here = after[here]
+    return True
+
+
+def count_below(values: Any, number: float, or_equal: bool, last: int, after: Any) -> int:
+    """How many of the values chained from `last` on are below the number (or equal)."""
+    below = 0
+    here = last
+    while here >= 0:
+        below += values[here] < number or (or_equal and values[here] == number)
+        here = after[here]
+    return below
 
 
 def key_by_counting(values: Any, asked: Any, or_equal: bool, keys: Any, thresholds: Any) -> None:
     """One bar of `fill_keys`: a value's key is the number of values below it."""
     for l in range(values.shape[0]):
-        keys[l] = (values < values[l]).sum() if values[l] == values[l] else HIGHEST
+        keys[l] = count_all(values, values[l], False) if values[l] == values[l] else HIGHEST
     for f in range(asked.shape[0]):
-        equal = (values == asked[f]).sum() if or_equal else 0
-        thresholds[f] = (values < asked[f]).sum() + equal
+        thresholds[f] = count_all(values, asked[f], or_equal)
+
+
+def count_all(values: Any, number: float, or_equal: bool) -> int:
+    """How many of the values are below the number (or equal)."""
+    below = 0
+    for l in range(values.shape[0]):
+        below += values[l] < number or (or_equal and values[l] == number)
+    return below
 
 
 @lru_cache(maxsize=1)
 def key_filler() -> Any:
     """`fill_keys`, compiled."""
-    constants = f"BINS = {BINS}\nSPLIT = {SPLIT}\nLOWEST = {LOWEST}\nHIGHEST = {HIGHEST}\n\n"
-    parts = [ENTRY + getsource(function) for function in (key_by_bins, key_by_counting, fill_keys)]
+    constants = f"BINS = {BINS}\nSPLIT = {SPLIT}\nLOWEST = {LOWEST}\nHIGHEST = {HIGHEST}\nCROWDED = {CROWDED}\n\n"
+    inner = (spread_of, bin_of, count_below, count_all, tell_apart, key_by_bins, key_by_counting)
+    parts = [*(INNER + getsource(function) for function in inner), ENTRY + getsource(fill_keys)]
     return load(HEADER + constants + "\n\n".join(parts)).fill_keys

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from inspect import getsource
 from typing import Any
 
 from mts1b.backtester.fills import fill_source
-from mts1b.backtester.summary import summarise
-from mts1b.strategy.codegen import ENTRY, HEADER, decision, emit, function_sources, leaves, scalars, truth
+from mts1b.strategy.codegen import decision, emit, kernel_module, leaves, scalars, truth
 from mts1b.strategy.expr import Node
 from mts1b.strategy.jit import load
 from mts1b.strategy.ops import Kind
@@ -28,7 +26,7 @@ TILE_BYTES = 16 << 10
 GROUP_BYTES = 512 << 10
 """Table rows of one tile of all names worked on together: half of a second-level cache."""
 
-FUSED_ENTRY = '@njit(error_model="numpy", cache=True, nogil=True, fastmath={"contract"})\n'
+FUSED_ENTRY = '@njit(error_model="numpy", cache=True, nogil=True, fastmath={"contract"}, no_cfunc_wrapper=True)\n'
 """Products and sums of the accounting may be fused; the functions of a decision are compiled without, as everywhere."""
 
 
@@ -66,13 +64,9 @@ class Kernel:
         self.varies: Callable[[Node], bool] = lambda node: bool(node.parameters & inner)
         below = {n.key: n for read in self.reads for n in read.walk()}.values()
         self.filled = tuple(n for n in below if n.spec.kind in (Kind.SERIES, Kind.PATH) and self.varies(n))
-        parts = [HEADER + function_sources([root]), ENTRY + getsource(summarise), FUSED_ENTRY + self._source(root)]
-        parts += [fill_source(node, f"fill_{i}", self.varies) for i, node in enumerate(self.filled)]
-        self.source = "\n\n".join(parts)
-        module = load(self.source)
-        self.run: Any = module.run
-        self.summarise: Any = module.summarise
-        self.fills = {node.key: getattr(module, f"fill_{i}") for i, node in enumerate(self.filled)}
+        self.source = kernel_module([root], FUSED_ENTRY + self._source(root))
+        self.run: Any = load(self.source).run
+        self.fills = {node.key: load(fill_source(node, self.varies)).filled for node in self.filled}
 
     def _arguments(self) -> list[str]:
         return [

@@ -52,13 +52,12 @@ class Layout:
     lane: Ints
 
 
-def plan(
-    columns: Mapping[str, Floats], reads: Sequence[frozenset[str]] = (), lanes_max: int = LANES_MAX
-) -> Layout:
+def plan(columns: Mapping[str, Floats], reads: Sequence[frozenset[str]] = (), lanes_max: int = LANES_MAX) -> Layout:
     """The layout of combinations given as parameter columns [C], row-major grids (last parameter fastest) best.
 
     `reads`: the parameters of each table that the kernel reads. Of all ways to cut the parameters into outer and inner
-    the cheapest by the costs above is taken; the fewest inner ones when equal. `lanes_max`: of a block.
+    the cheapest by the costs above is taken; the fewest inner ones when equal. `lanes_max`: LANES_FEW or a multiple
+    of LANES_STEP.
     """
     # what has one value only is the same for every lane, wherever it stands
     names = sorted(columns, key=lambda name: len(np.unique(columns[name])) > 1)
@@ -78,9 +77,7 @@ def _cost(laid: Layout, reads: Sequence[frozenset[str]]) -> float:
     return cost
 
 
-def _lay(
-    columns: Mapping[str, Floats], outer: list[str], inner: list[str], count: int, lanes_max: int
-) -> Layout:
+def _lay(columns: Mapping[str, Floats], outer: list[str], inner: list[str], count: int, lanes_max: int) -> Layout:
     outer_tuples, outer_of = _distinct(columns, outer, count)
     inner_tuples, inner_of = _distinct(columns, inner, count)
     size = inner_tuples.shape[0]
@@ -102,10 +99,16 @@ def _lay(
 
 def width(size: int, lanes_max: int = LANES_MAX) -> int:
     """Lanes of a block: the fewest blocks of at most `lanes_max`, then the narrowest that holds `size` values."""
-    if size <= LANES_FEW:
+    if size <= LANES_FEW or lanes_max <= LANES_FEW:
         return LANES_FEW
     blocks = -(-size // lanes_max)
     return -(-size // (blocks * LANES_STEP)) * LANES_STEP
+
+
+def widest(bytes_max: int, lane_bytes: int) -> int:
+    """The widest block whose tables, `lane_bytes` for each lane, fit into `bytes_max`; LANES_FEW at least."""
+    fitting = min(bytes_max // max(lane_bytes, 1), LANES_MAX)
+    return max(fitting // LANES_STEP * LANES_STEP, LANES_FEW)
 
 
 def _distinct(columns: Mapping[str, Floats], names: list[str], count: int) -> tuple[Floats, Ints]:

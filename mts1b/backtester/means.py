@@ -19,7 +19,12 @@ from mts1b.strategy.jit import load
 def fill_means(values: Any, windows: Any, out: Any) -> None:
     """Fill `out` [S, T * W] with the means of the last `windows` [W] (ascending, int64) known values [S, T]."""
     width = windows.shape[0]
-    seen = np.empty(values.shape[1])
+    bars = values.shape[1]
+    side = 1  # the first windows follow each other: what leaves them lies side by side
+    while side < width and windows[side] == windows[0] + side:
+        side += 1
+    past = np.empty(bars)  # the last value first: from `newest` on
+    leaving = np.empty(width)
     total = np.empty(width)
     lost = np.empty(width)
     for s in range(values.shape[0]):
@@ -27,7 +32,7 @@ def fill_means(values: Any, windows: Any, out: Any) -> None:
         lost[:] = 0.0
         count = 0
         full = 0  # windows that drop a value at this bar: the first ones
-        for t in range(values.shape[1]):
+        for t in range(bars):
             row = out[s, t * width : (t + 1) * width]
             x = values[s, t]
             if x != x:
@@ -35,15 +40,20 @@ def fill_means(values: Any, windows: Any, out: Any) -> None:
                 continue
             while full < width and windows[full] <= count:
                 full += 1
-            seen[count] = x
+            newest = bars - count
+            for l in range(min(full, side)):
+                leaving[l] = past[newest - 1 + windows[0] + l]
+            for l in range(side, full):
+                leaving[l] = past[newest - 1 + windows[l]]
             for l in range(full):
-                change = -seen[np.uint64(count - windows[l])] - lost[l]
+                change = -leaving[l] - lost[l]
                 moved = total[l] + change
                 left = (moved - total[l]) - change
                 change = x - left
                 total[l] = moved + change
                 lost[l] = (total[l] - moved) - change
                 row[l] = total[l] / windows[l]
+            past[newest - 1] = x
             count += 1
             for l in range(full, width):
                 change = x - lost[l]

@@ -84,7 +84,7 @@ def evaluate(
     trades: bool = False,
     precision: str = "double",
 ) -> Evaluation:
-    """As `mts1b.backtester.evaluate`, arguments already checked; metrics are [P, C]. All in float64, whatever is asked."""
+    """As `mts1b.backtester.evaluate`, arguments already checked; metrics are [P, C]. Always float64."""
     program = program_of(strategy.root)
     moved = moves(panel)
     count = len(next(iter(combos.values()))) if combos else 1

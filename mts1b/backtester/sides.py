@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mts1b.backtester.fills import combine_source, fill_source
 from mts1b.backtester.tables import Tables, column
-from mts1b.strategy.codegen import HEADER, TABLED, function_sources, leaves, scalars
+from mts1b.strategy.codegen import TABLED, leaves, scalars
 from mts1b.strategy.expr import Node
 from mts1b.strategy.jit import load
 from mts1b.strategy.ops import Kind
@@ -33,13 +33,11 @@ class Side:
         self._reads = [below for below in leaves(node) if below.is_series]
         self._takes = scalars(node)
         filled = [n for n in node.walk() if n.spec.kind in (Kind.SERIES, Kind.PATH) and self.varies(n)]
-        parts = [HEADER + function_sources([node])]
-        parts += [fill_source(n, f"fill_{i}", self.varies) for i, n in enumerate(filled)]
         self._plain = node.spec.kind in TABLED and self.varies(node)
+        self.fills = {n.key: load(fill_source(n, self.varies)).filled for n in filled}
+        self._combine: Any = None
         if node.is_series and not self._plain:
-            parts.append(combine_source(node, "combine", self.varies))
-        self._module: Any = load("\n\n".join(parts))
-        self.fills = {n.key: getattr(self._module, f"fill_{i}") for i, n in enumerate(filled)}
+            self._combine = load(combine_source(node, self.varies)).combine
 
     def varies(self, node: Node) -> bool:
         return bool(node.parameters & self._varying)
@@ -64,7 +62,7 @@ class Side:
         reads = [tables.block(n, fixed, varied) if self.varies(n) else tables.table(n, fixed) for n in self._reads]
         takes = [column(scalar_value(n, {**fixed, **varied}, names), self.varies(n), width) for n in self._takes]
         out = np.empty((group, bars * width))
-        self._module.combine(*reads, *takes, out, width)
+        self._combine(*reads, *takes, out, width)
         return out
 
 

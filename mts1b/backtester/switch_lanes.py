@@ -2,7 +2,7 @@
 
 The shape of its loops was measured. A tile is a few bars of one job over all names of the group: its rows of returns
 stay in the first-level cache, the keys of the tile, which all jobs share, in the second. Inside, a few bars are
-unrolled within one loop over lanes. Every tile's sums are added up in float64.
+unrolled within one loop over lanes. Returns are added up group by group in float32, all other sums in float64.
 """
 
 from __future__ import annotations
@@ -19,15 +19,21 @@ LANES_MAX = 256
 TILE_BARS = 16
 
 GROUP_NAMES = 32
-"""Names worked on together: their keys of one tile and block fill half of a second-level cache."""
+"""Names worked on together: their keys of one tile and block fill half of a second-level cache, and adding the rows of
+returns of a tile to those of the job costs little beside them."""
 
 COUNT = 4096
 """Bars in the market are counted in multiples of this, so that one float32 sum counts two things; no tile has as
 many (TILE_BARS * GROUP_NAMES), and their sum stays below 2**24, where float32 counts exactly."""
 
-UNROLLED_BARS = 4
+UNROLLED_BARS = 2
 
 SINGLE_ENTRY = '@njit(error_model="numpy", cache=True, nogil=True, fastmath={"contract", "nsz"})\n'
+
+ARGUMENTS = (
+    *("keys", "thresholds", "asked", "terms", "which", "weight", "tradable", "bounds", "held"),
+    *("returns", "traded", "changed", "gross"),
+)
 
 PER_BAR = ("leave", "enter", "stay", "bought", "resized")
 PER_BAR_MOVING = ("gross", "begun", "kept")
@@ -43,7 +49,7 @@ def switch_kernel(lanes: int, moving: bool) -> Any:
       terms       float32 [N, TERMS, S, T], by the names of `mts1b.backtester.switch.Terms`
       weight      the weight, where it does not move; tradable bool [S, T]; bounds int64 [K + 1]
       held        float32 [J, S, lanes]: whether a name is held, 0 at the start
-      returns     float64 [J, T * lanes]; traded, changed, gross float64 [J, K, lanes]: added to
+      returns     float32 [J, T * lanes]; traded, changed, gross float64 [J, K, lanes]: all added to
     """
     return load(HEADER + _constants() + SINGLE_ENTRY + _source(lanes, moving)).run
 
@@ -57,7 +63,7 @@ def _source(lanes: int, moving: bool) -> str:
     sums = ("trade", "gain", "change") if moving else ("trade", "count")
     places = {name: place for place, name in enumerate(TERM_NAMES)}
     lines = [
-        "def run(keys, thresholds, asked, terms, which, weight, tradable, bounds, held, returns, traded, changed, gross):",
+        f"def run({', '.join(ARGUMENTS)}):",
         f"    net = np.empty({TILE_BARS * lanes}, dtype=np.float32)",
         *(f"    {name}s = np.empty({lanes}, dtype=np.float32)" for name in sums),
         "    for k in range(bounds.shape[0] - 1):",
@@ -88,7 +94,7 @@ def _source(lanes: int, moving: bool) -> str:
 def _edges(places: dict[str, int], moving: bool) -> str:
     """What the bar before counted for the one after it moves to the segment that bar is in."""
     ended = f"terms[which[j], {places['ended']}, s, t] if t < terms.shape[3] else zero" if moving else "one"
-    return f'''def edges(held, terms, which, traded, changed, k, t, sign):
+    return f"""def edges(held, terms, which, traded, changed, k, t, sign):
     for j in range(held.shape[0]):
         for s in range(held.shape[1]):
             sold = sign * (terms[which[j], {places["sold"]}, s, t] if t < terms.shape[3] else zero)
@@ -98,7 +104,7 @@ def _edges(places: dict[str, int], moving: bool) -> str:
                 changed[j, k, l] += held[j, s, l] * ended
 
 
-'''
+"""
 
 
 def _choice() -> str:
@@ -145,7 +151,7 @@ def _flush(lanes: int, moving: bool) -> list[str]:
     lines = [
         f"out = returns[j, start * {lanes}:stop * {lanes}]",
         "for i in range(out.shape[0]):",
-        "    out[i] += np.float64(net[i])",
+        "    out[i] += net[i]",
         f"for l in range({lanes}):",
         "    traded[j, k, l] += np.float64(trades[l])",
     ]

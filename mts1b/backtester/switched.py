@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +24,32 @@ from mts1b.strategy.program import Program
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-KEYED_NAMES = 1
-"""Names whose sides are in float64 at once: the tables of one stay in a third-level cache until they are keys."""
+JOBS_AT_ONCE = 48
+"""Jobs of one call of the kernel: what their lanes hold stays in the second- and third-level caches."""
+
+
+class Memory:
+    """Tables that one group of names after the other is worked out in: first touching memory costs as much again."""
+
+    def __init__(self) -> None:
+        self._flat: dict[str, NDArray[np.generic]] = {}
+
+    def keys(self, names: int, bars: int, lanes: int) -> NDArray[np.int16]:
+        return self._table("keys", np.int16, (names, bars * lanes))
+
+    def thresholds(self, names: int, bars: int, asked: int) -> NDArray[np.int16]:
+        return self._table("thresholds", np.int16, (names, bars, asked))
+
+    def held(self, jobs: int, names: int, lanes: int) -> NDArray[np.float32]:
+        table: NDArray[np.float32] = self._table("held", np.float32, (jobs, names, lanes))
+        table[...] = 0.0
+        return table
+
+    def _table(self, name: str, dtype: type[np.generic], shape: tuple[int, ...]) -> NDArray[Any]:
+        size = math.prod(shape)
+        if name not in self._flat or self._flat[name].size < size:
+            self._flat[name] = np.empty(size, dtype=dtype)
+        return self._flat[name][:size].reshape(shape)
 
 
 @dataclass(frozen=True)
@@ -33,6 +59,7 @@ class Switched:
     switch: Switch
     layout: Layout
     program: Program
+    memory: Memory = field(default_factory=Memory)
 
     def batches(self) -> Iterator[slice]:
         """Runs of jobs that share the columns of their own side."""
@@ -82,9 +109,12 @@ def add_group(
     for batch in work.batches():
         columns, asked = work.distinct(switch.shared, batch)
         keys, thresholds = _keys(work, fields, names, batch, columns)
-        held = np.zeros((len(asked), len(keys), layout.lanes), dtype=np.float32)
-        parts = (sums.returns[batch], sums.traded[batch], sums.changed[batch], sums.gross[batch])
-        kernel(keys, thresholds, asked, table, which[batch], weight, moved.tradable, bounds, held, *parts)
+        for start in range(batch.start, batch.stop, JOBS_AT_ONCE):
+            jobs = slice(start, min(start + JOBS_AT_ONCE, batch.stop))
+            mine = asked[start - batch.start : jobs.stop - batch.start]
+            held = work.memory.held(len(mine), len(keys), layout.lanes)
+            parts = sums.part(jobs)
+            kernel(keys, thresholds, mine, table, which[jobs], weight, moved.tradable, bounds, held, *parts)
     return True
 
 
@@ -113,22 +143,26 @@ def _keys(
     switch, layout = work.switch, work.layout
     group, bars = next(iter(fields.values())).shape
     asked = len(next(iter(columns.values()))) if columns else 1
-    keys = np.empty((group, bars * layout.lanes), dtype=np.int16)
-    thresholds = np.empty((group, bars, asked), dtype=np.int16)
+    keys, thresholds = work.memory.keys(group, bars, layout.lanes), work.memory.thresholds(group, bars, asked)
     fixed = work.fixed(batch.start)
     inner = {name: values[layout.jobs[batch.start][0]] for name, values in layout.inner_values.items()}
     own, shared = side_of(switch.own, layout.inner), side_of(switch.shared, switch.shared.parameters)
-    fill = key_filler()
-    for start in range(0, group, KEYED_NAMES):
-        part = {key: table[start : start + KEYED_NAMES] for key, table in fields.items()}
+    fill, used = key_filler(), _used(inner)
+    for s in range(group):  # one by one: the tables of one stay in a third-level cache until they are keys
+        part = {key: table[s : s + 1] for key, table in fields.items()}
         values = own.columns(work.program, part, names, fixed, inner)
         numbers = shared.columns(work.program, part, names, fixed, columns)
         if switch.negated:
             values, numbers = -values, -numbers
-        for s in range(len(values)):
-            rows = values[s].reshape(bars, layout.lanes), numbers[s].reshape(bars, asked)
-            fill(*rows, switch.or_equal, keys[start + s].reshape(bars, layout.lanes), thresholds[start + s])
+        rows = values.reshape(bars, layout.lanes), numbers.reshape(bars, asked)
+        fill(*rows, used, switch.or_equal, keys[s].reshape(bars, layout.lanes), thresholds[s])
     return keys, thresholds
+
+
+def _used(inner: Mapping[str, Floats]) -> int:
+    """Lanes up to the first that has what the last one has: those behind it pad the block."""
+    table = np.stack(list(inner.values()))
+    return int(np.argmax((table == table[:, -1:]).all(axis=0))) + 1
 
 
 def groups(names: int) -> list[slice]:

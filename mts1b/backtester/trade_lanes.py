@@ -14,7 +14,7 @@ from typing import Any
 from mts1b.backtester.lanes import FUSED_ENTRY, Kernel
 from mts1b.backtester.summary import summarise_blocks
 from mts1b.quantkit.trades import TRADE_SUMS
-from mts1b.strategy.codegen import ENTRY, HEADER, decision, emit, function_sources, truth
+from mts1b.strategy.codegen import ENTRY, HEADER, decision, emit, kernel_module, truth
 from mts1b.strategy.expr import Node
 from mts1b.strategy.jit import load
 
@@ -26,7 +26,7 @@ def follower_of(root: Node, kernel: Kernel) -> Any:
     It takes the reads, which, takes, prices, bounds and cost of `Kernel.run`, then the sums TRADE_SUMS, [J, K, lanes]
     each, which it adds to.
     """
-    return load(HEADER + function_sources([root]) + "\n\n" + FUSED_ENTRY + _source(root, kernel)).follow
+    return load(kernel_module([root], FUSED_ENTRY + _source(root, kernel))).follow
 
 
 @lru_cache(maxsize=1)

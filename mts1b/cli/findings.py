@@ -21,6 +21,8 @@ from mts1b.quantkit import metrics
 from mts1b.report import data as pages
 from mts1b.report.html import write_report
 from mts1b.report.sections import fold_rows, grid_map, paper_session, sweep_figures
+from mts1b.report.sweep_page import execution_words, top_curves
+from mts1b.research.caveats import ADJUSTED, SURVIVORSHIP
 from mts1b.research.curves import buy_and_hold_returns, returns_of
 from mts1b.research.store import read_table
 from mts1b.research.summary import SweepSummary
@@ -118,14 +120,19 @@ def write_findings(found: Findings, path: Path, clock: Clock) -> Path:
     """The report, with its warnings."""
     sweep = found.sweep
     strategy = get_strategy(sweep.strategy)
-    costs = f"{found.execution.commission_bps:g} bps commission, {found.execution.half_spread_bps:g} bps half-spread"
+    costs = execution_words(found.execution)
     walk_forward = sweep.walk_forward
+    seen = [
+        text for text in sweep.warnings if text not in (ADJUSTED, SURVIVORSHIP)
+    ]  # the page says these two at length
     return write_report(
         path,
         pages.ReportData(
             title="MTS1B quickstart",
             made_ns=clock.now_ns(),
             sweep=sweep_figures(sweep, str(strategy.root), costs, "sample of 100 US names"),
+            accounting=sweep.accounting,
+            top=top_curves(sweep),
             curves=pages.Curves(found.panel.ts_ns, found.winner_returns, buy_and_hold_returns(found.panel)),
             grid=grid_map(read_table(sweep.table), list(strategy.params), sweep.best),
             folds=fold_rows(walk_forward) if walk_forward else (),
@@ -143,7 +150,7 @@ def write_findings(found: Findings, path: Path, clock: Clock) -> Path:
                 pages.LatencyRow(row.title, row.count, row.p50_ms, row.p99_ms, row.target_ms)
                 for row in found.paper.latency
             ),
-            warnings=(pages.SURVIVORSHIP, pages.ADJUSTED, pages.PAPER, IN_SAMPLE, ALIKE),
+            warnings=(pages.SURVIVORSHIP, pages.ADJUSTED, *seen, pages.PAPER, IN_SAMPLE, ALIKE),
         ),
     )
 

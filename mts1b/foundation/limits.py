@@ -5,15 +5,32 @@ from __future__ import annotations
 COMBINATIONS_MAX = 100_000_000
 """Grid points of one sweep. Beyond it a typo in a range is likelier than a wish."""
 
-CHUNK_COMBINATIONS_MAX = 4_096
-"""Combinations of one sweep chunk: about a second of work, and what one lost node costs."""
+AXIS_VALUES_MAX = 100_000
+"""Values of one parameter in a grid: they are held, their combinations are not."""
+
+SAMPLED_MAX = 1_000_000
+"""Combinations drawn out of a grid: their numbers are held, 8 MB of them."""
+
+CHUNK_COMBINATIONS_MAX = 12_800
+"""Combinations of one sweep chunk: what is stored together, and what one killed run may have to do again."""
 
 CHUNK_COMBINATIONS_MIN = 128
 """Combinations of one sweep chunk at least: fewer would spend their time on shared indicator tables."""
 
-CHUNK_BAR_STEPS = 250_000_000
-"""Bars x names x combinations one chunk aims at, between the two bounds above: a fraction of a second of work, many
-times what handing out a task costs."""
+CHUNK_BAR_STEPS = 33_000_000_000
+"""Bars x names x combinations one chunk aims at, between the two bounds above: some seconds of work."""
+
+CHUNK_COLUMNS_MAX = 256
+"""Values of the inner axis in one chunk: the widest block of lanes. Chunks nearly square share the most tables."""
+
+TASK_COMBINATIONS_MAX = 54_000
+"""Combinations one task computes at most, of several chunks that share tables."""
+
+TASK_RETURNS_BYTES_MAX = 640 << 20
+"""Returns by bar and combination that one task holds at most."""
+
+GROUPED_BAR_STEPS_MIN = 40_000_000_000
+"""Bars x names x combinations from which chunks are grouped into tasks: below, a bar of progress is worth more."""
 
 CHUNKS_IN_FLIGHT_PER_CPU = 3
 """Tasks handed to Ray ahead of the results: enough to keep a core busy, few enough to stop early."""

@@ -11,6 +11,7 @@ from mts1b.report.data import (
     ReportData,
     SweepFigures,
     SymbolFills,
+    TopCurves,
 )
 from mts1b.report.html import write_report
 from mts1b.report.sections import fold_rows, grid_map, paper_session, sweep_figures
@@ -24,6 +25,7 @@ __all__ = [
     "ReportData",
     "SweepFigures",
     "SymbolFills",
+    "TopCurves",
     "fold_rows",
     "grid_map",
     "paper_session",

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mts1b.foundation.errors import InputError
+from mts1b.research.accounting import Accounting
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.int64]
@@ -64,6 +65,20 @@ class Curves:
 
     def __post_init__(self) -> None:
         _same_length("curves", self.ts_ns, self.winner, self.buy_and_hold)
+
+
+@dataclass(frozen=True, slots=True)
+class TopCurves:
+    """Worth of 1 after each bar of the best combinations, best first: `worth` [K, T] over `ts_ns` [T], K `labels`."""
+
+    ts_ns: Times
+    worth: Floats
+    labels: Sequence[str]
+
+    def __post_init__(self) -> None:
+        wanted = (len(self.labels), len(self.ts_ns))
+        if self.worth.shape != wanted:
+            raise InputError("worth", self.worth.shape, "is not [labels, ts_ns]", f"give {wanted}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +176,9 @@ class ReportData:
     title: str
     made_ns: int
     sweep: SweepFigures | None = None
+    accounting: Accounting | None = None
     curves: Curves | None = None
+    top: TopCurves | None = None
     grid: GridMap | None = None
     folds: Sequence[FoldRow] = ()
     out_of_sample_sharpe: float | None = None

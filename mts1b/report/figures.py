@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from mts1b.foundation.clock import NS_PER_DAY, from_ns
 from mts1b.quantkit import metrics
-from mts1b.report.data import Curves, FoldRow, GridMap, PaperSession, SweepFigures, SymbolFills
+from mts1b.report.data import Curves, FoldRow, GridMap, PaperSession, SweepFigures, SymbolFills, TopCurves
 
 Figure = dict[str, Any]
 
 INK, MUTED, LINE = "#16202c", "#5b6773", "#e3e7ec"
 WINNER, HOLD, BUY, SELL = "#1f6feb", "#8a94a0", "#0b8f6a", "#d2552b"
+OTHERS = "rgba(31, 111, 235, 0.35)"
 WINNER_FILL = "rgba(31, 111, 235, 0.18)"
 LOSS_TO_GAIN = [[0.0, "#b5482a"], [0.25, "#eab59f"], [0.5, "#f5f5f2"], [0.75, "#8fb8ee"], [1.0, "#174ea6"]]
 FAINT_TO_STRONG = [[0.0, "#f3f6fb"], [0.35, "#b4cff3"], [0.7, "#4c8be6"], [1.0, "#123f86"]]
@@ -54,6 +55,25 @@ def equity(curves: Curves) -> Figure:
     )
     layout["xaxis"] |= {"anchor": "y2"}
     return {"data": data, "layout": layout}
+
+
+def top(curves: TopCurves) -> Figure:
+    """Worth of 1 for each of the best combinations, the winner above the others, on a log scale."""
+    days = _days(curves.ts_ns)
+    data = [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "x": days,
+            "y": _numbers(worth),
+            "name": label,
+            "line": {"color": WINNER if place == 0 else OTHERS, "width": 1.8 if place == 0 else 0.8},
+            "hovertemplate": f"{label}: %{{y:.2f}}<extra></extra>",
+        }
+        for place, (label, worth) in reversed(list(enumerate(zip(curves.labels, curves.worth, strict=True))))
+    ]
+    axis = _axis("Worth of 1", type="log", tickformat=".3~r", nticks=8)
+    return {"data": data, "layout": _layout(340, showlegend=False, yaxis=axis)}
 
 
 def heat_map(grid: GridMap) -> Figure:

@@ -14,7 +14,7 @@ from plotly.offline import get_plotlyjs
 
 from mts1b.foundation.clock import from_ns
 from mts1b.foundation.errors import StackError
-from mts1b.report import figures, tables
+from mts1b.report import accounts, figures, tables
 from mts1b.report.data import GridMap, PaperSession, ReportData, SweepFigures
 from mts1b.report.figures import Figure
 
@@ -88,9 +88,15 @@ def render(data: ReportData) -> str:
 def _add_sweep(page: Page, data: ReportData) -> None:
     if data.sweep is not None:
         page.section("The sweep", "", tables.verdict(data.sweep), tables.sweep_facts(data.sweep))
+    if data.accounting is not None:
+        why = "What so many trials do to the best of them, and how likely the choice is to be an accident."
+        page.section("Accounting for the trials", why, accounts.table(data.accounting))
     if data.curves is not None:
         why = "Worth of 1 on a log scale, the winner after costs, and how far each stood below its highest so far."
         page.section("Winner against buy and hold", why, page.chart(figures.equity(data.curves)))
+    if data.top is not None:
+        why = "The best combinations by Sharpe, the winner in front: curves that differ little are hardly a choice."
+        page.section("The best of the grid", why, page.chart(figures.top(data.top)))
     if data.grid is not None:
         why = "A winner on a broad plateau is likelier to last than one on a lone peak."
         page.section("The grid", _grid_note(data.grid, why), _two(_grid_charts(page, data.grid, data.sweep)))

@@ -30,7 +30,7 @@ def tiles(data: ReportData) -> str:
         sweep = data.sweep
         shown += [
             ("Best Sharpe", f"{sweep.sharpe:.2f}", f"luck alone: {sweep.sharpe_by_luck:.2f}"),
-            ("Deflated Sharpe", _probability(sweep.deflated_sharpe), f"after {sweep.trials:,} trials"),
+            ("Deflated Sharpe", probability(sweep.deflated_sharpe), f"after {sweep.trials:,} trials"),
         ]
     if data.out_of_sample_sharpe is not None:
         folds = f"{len(data.folds)} folds" if data.folds else "walk-forward"
@@ -56,7 +56,7 @@ def verdict(sweep: SweepFigures) -> str:
         judged = f"The winner's Sharpe of {sweep.sharpe:.2f} is not convincing evidence of skill"
     else:
         judged = f"The winner's Sharpe of {sweep.sharpe:.2f} is more than luck would explain"
-    chance = f"the probability that it beats that is {_probability(sweep.deflated_sharpe)} (deflated Sharpe ratio)"
+    chance = f"the probability that it beats that is {probability(sweep.deflated_sharpe)} (deflated Sharpe ratio)"
     return f"<p><strong>{judged}</strong>: {luck}; {chance}, and {CONVINCING:.0%} is the usual bar.</p>"
 
 
@@ -72,7 +72,7 @@ def sweep_facts(sweep: SweepFigures) -> str:
         ("Data", sweep.data),
         ("Code", sweep.code),
     ]
-    return _facts(rows)
+    return facts(rows)
 
 
 def fold_table(rows: Sequence[FoldRow]) -> str:
@@ -109,7 +109,7 @@ def paper_facts(paper: PaperSession) -> str:
         ("NAV at the end", f"{paper.nav[-1]:,.2f}" if len(paper.nav) else "none"),
         ("Audit chain", f"{paper.audit_links:,} links verified"),
     ]
-    return _facts(rows)
+    return facts(rows)
 
 
 def latency(rows: Sequence[LatencyRow]) -> str:
@@ -144,13 +144,13 @@ def _target(row: LatencyRow) -> str:
     return "no target" if row.target_ms is None else f"≤ {duration(row.target_ms)}"
 
 
-def _probability(value: float) -> str:
+def probability(value: float) -> str:
     if not 0.0 <= value <= 1.0:
         return "unknown"
     return "> 99.9%" if value > 0.999 else f"{value:.1%}"
 
 
-def _facts(rows: Iterable[tuple[str, str]]) -> str:
+def facts(rows: Iterable[tuple[str, str]]) -> str:
     return (
         "<dl>" + "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows if value) + "</dl>"
     )

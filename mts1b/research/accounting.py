@@ -101,7 +101,7 @@ def sampled_numbers(plan: SweepPlan, grid: Grid, count: int = TRIALS_SAMPLED) ->
     for chunk in plan.chunks:
         inside = ranks[(ranks >= first) & (ranks < first + chunk.combinations)] - first
         if len(inside):
-            found.append(grid.numbers(chunk.start, chunk.stop)[inside])
+            found.append(chunk.numbers(grid)[inside])
         first += chunk.combinations
     return np.concatenate(found)
 
@@ -160,7 +160,7 @@ def _superiority(spec: SweepSpec, panel: Panel, store: SweepStore, runner: Runne
 
     def compute() -> dict[str, Any]:
         work = SweepWork(SweepSpec(spec.strategy, subset, spec.execution, spec.backend), panel)
-        models = returns_by_tasks(work, runner, subset.numbers(0, subset.full_size))
+        models = returns_by_tasks(work, runner, subset.numbers(0, subset.places))
         return asdict(superior_predictive_ability(buy_and_hold_returns(panel), models))
 
     return Superiority(**store.remembered(f"superiority-{digest(subset.text)}.json", compute))

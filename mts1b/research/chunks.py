@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from mts1b.backtester import Evaluation, evaluate, merged
 from mts1b.quantkit.blocks import MERGED, moments
 from mts1b.quantkit.trades import merge_trades, trade_statistics
-from mts1b.research.folds import Cuts
+from mts1b.research.folds import Cuts, Fold, Span
 from mts1b.research.plan import Chunk, SweepSpec
 from mts1b.strategy.panel import Panel
 
@@ -22,8 +23,9 @@ Floats = NDArray[np.float64]
 FOLD_METRICS = ("sharpe", "total_return", "max_drawdown")
 """What is kept of each fold's train window, and of its test when there are many folds."""
 
-TEST_METRICS = (*MERGED, "turnover", "trades", "exposure", "costs")
-"""What is kept of each fold's test, of up to FOLDS_IN_FULL_MAX folds."""
+TEST_METRICS = (*MERGED, "max_drawdown_bars", "turnover", "trades", "exposure", "costs")
+"""What is kept of each fold's test, of up to FOLDS_IN_FULL_MAX folds. Where a test is one span, skewness and kurtosis
+too; where it is several, `max_drawdown_bars` is the longest inside one of them."""
 
 TEST_TRADE_METRICS = ("closed_trades", "win_rate", "profit_factor")
 """What `full` adds to it."""
@@ -47,40 +49,68 @@ def fold_column(fold: int, window: str, metric: str) -> str:
     return f"fold{fold}_{window}_{metric}"
 
 
-def evaluate_chunk(work: SweepWork, chunk: Chunk) -> pl.DataFrame:
-    """The rows of a chunk: `combination` (its number), the parameters, the metrics of the whole range, of each fold."""
+def evaluate_chunks(work: SweepWork, chunks: tuple[Chunk, ...]) -> list[pl.DataFrame]:
+    """The rows of each chunk, computed together: they share the tables of the strategy."""
+    rows = _rows(work, np.concatenate([chunk.numbers(work.spec.grid) for chunk in chunks]))
+    ends = np.cumsum([chunk.combinations for chunk in chunks])
+    return [rows.slice(end - chunk.combinations, chunk.combinations) for chunk, end in zip(chunks, ends, strict=True)]
+
+
+def _rows(work: SweepWork, numbers: NDArray[np.int64]) -> pl.DataFrame:
+    """Of each combination its number, its parameters, the metrics of the whole range and of each fold."""
     spec, panel = work.spec, work.panel
-    numbers = spec.grid.numbers(chunk.start, chunk.stop)
     combos = spec.grid.combinations(numbers)
-    cuts = spec.cuts(len(panel.ts_ns))
+    bars = len(panel.ts_ns)
+    cuts = spec.cuts(bars)
     full = spec.metrics == "full"
-    found = evaluate(spec.strategy, combos, panel, spec.execution, backend=spec.backend, edges=cuts.edges, trades=full)
+    spans = _judged(spec.folds)
+    asked: dict[str, Any] = {"backend": spec.backend, "precision": spec.precision, "edges": cuts.edges, "trades": full}
+    found = evaluate(spec.strategy, combos, panel, spec.execution, periods=[(0, bars), *spans], **asked)
     columns: dict[str, Floats | NDArray[np.int64]] = {"combination": numbers}
     for name, values in combos.items():
         columns[name] = values.astype(np.int64) if spec.strategy.params[name].kind == "int" else values
-    columns.update(found.metrics)
+    columns.update({name: table[0] for name, table in found.metrics.items()})
     if full and found.trades is not None:
         columns.update(trade_statistics(merge_trades(found.trades)))
-    columns.update(_fold_columns(spec, found, cuts))
+    columns.update(_fold_columns(spec, found, cuts, {span: place for place, span in enumerate(spans, start=1)}))
     return pl.DataFrame({**columns, **_block_column(spec, found, cuts)})
 
 
-def _fold_columns(spec: SweepSpec, found: Evaluation, cuts: Cuts) -> dict[str, Floats]:
-    """Metrics of each fold's train and test, from the sums of their blocks."""
+def _judged(folds: Sequence[Fold]) -> list[Span]:
+    """The spans that tests are made of, each once; none where there are too many folds to keep more than a little."""
+    if len(folds) > FOLDS_IN_FULL_MAX:
+        return []
+    return sorted({span for fold in folds for span in fold.test})
+
+
+def _fold_columns(spec: SweepSpec, found: Evaluation, cuts: Cuts, periods: Mapping[Span, int]) -> dict[str, Floats]:
+    """Metrics of each fold's train and test. `periods`: where the metrics of a span are among those found."""
     assert found.blocks is not None  # asked for
     columns: dict[str, Floats] = {}
     bars, cost = cuts.bars, spec.execution.cost
-    kept = TEST_METRICS if len(spec.folds) <= FOLDS_IN_FULL_MAX else FOLD_METRICS
     for number, fold in enumerate(spec.folds):
-        tested = cuts.inside(fold.test)
         train = merged(found.blocks, bars, cuts.inside(fold.train), cost)
-        test: Mapping[str, Floats] = merged(found.blocks, bars, tested, cost)
         columns |= {fold_column(number, "train", name): train[name] for name in FOLD_METRICS}
-        columns |= {fold_column(number, "test", name): test[name] for name in kept}
-        if found.trades is not None and kept is TEST_METRICS:
-            ended = trade_statistics(merge_trades(found.trades[:, tested]))
+        test = _test_metrics(found, fold, cuts, cost, periods)
+        columns |= {fold_column(number, "test", name): values for name, values in test.items()}
+        if found.trades is not None and periods:
+            ended = trade_statistics(merge_trades(found.trades[:, cuts.inside(fold.test)]))
             columns |= {fold_column(number, "test", name): ended[name] for name in TEST_TRADE_METRICS}
     return columns
+
+
+def _test_metrics(
+    found: Evaluation, fold: Fold, cuts: Cuts, cost: float, periods: Mapping[Span, int]
+) -> Mapping[str, Floats]:
+    """What is kept of one fold's test: its own pass where it is one span, else its blocks joined."""
+    if periods and len(fold.test) == 1:
+        return {name: table[periods[fold.test[0]]] for name, table in found.metrics.items()}
+    assert found.blocks is not None  # asked for
+    joined = merged(found.blocks, cuts.bars, cuts.inside(fold.test), cost)
+    if not periods:
+        return {name: joined[name] for name in FOLD_METRICS}
+    longest = np.max([found.metrics["max_drawdown_bars"][periods[span]] for span in fold.test], axis=0)
+    return {name: joined.get(name, longest) for name in TEST_METRICS}
 
 
 def _block_column(spec: SweepSpec, found: Evaluation, cuts: Cuts) -> dict[str, pl.Series]:

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import polars as pl
 
-from mts1b.backtester.backends import BACKENDS
+from mts1b.backtester.backends import BACKENDS, PRECISIONS
 from mts1b.foundation.clock import NS_PER_S, Clock
 from mts1b.foundation.errors import InputError, unknown_name
 from mts1b.foundation.limits import TOP_K_MAX
 from mts1b.quantkit.metrics import BARS_PER_YEAR, equity
 from mts1b.quantkit.overfitting import deflated_sharpe, expected_maximum_sharpe
 from mts1b.research.accounting import account, check_subset
-from mts1b.research.chunks import SweepWork, evaluate_chunk
+from mts1b.research.chunks import SweepWork, evaluate_chunks
 from mts1b.research.curves import returns_of
-from mts1b.research.plan import METRIC_SETS, SweepPlan, SweepSpec, plan_sweep
+from mts1b.research.plan import METRIC_SETS, SweepPlan, SweepSpec, plan_sweep, tasks
 from mts1b.research.reduction import Reduction, Row
 from mts1b.research.runner import Runner
 from mts1b.research.store import SweepStore
@@ -73,12 +73,15 @@ def run_sweep(
             reduction.add(chunk, store.read(chunk))
             done += 1
     tell()
-    missing = (chunk for chunk in plan.chunks if chunk not in finished)
-    for chunk, rows in runner.run(evaluate_chunk, SweepWork(spec, panel), missing):
-        store.write(chunk, rows)
-        reduction.add(chunk, rows)
-        done += 1
-        tell()
+    missing = [chunk for chunk in plan.chunks if chunk not in finished]
+    bars, names = panel.close.shape
+    work = tasks(missing, bars, names, runner.workers)
+    for chunks, computed in runner.run(evaluate_chunks, SweepWork(spec, panel), work):
+        for chunk, rows in zip(chunks, computed, strict=True):
+            store.write(chunk, rows)
+            reduction.add(chunk, rows)
+            done += 1
+            tell()
     summary = _sum_up(spec, panel, plan, store, reduction, runner, len(finished))
     summary = replace(summary, seconds=(clock.monotonic_ns() - started) / NS_PER_S)
     store.write_json("summary.json", summary.to_dict())
@@ -91,6 +94,8 @@ def check_spec(spec: SweepSpec, panel: Panel) -> None:
         raise InputError("top", spec.top_k, "out of range", f"ask for 1 to {TOP_K_MAX}")
     if spec.backend not in BACKENDS:
         raise unknown_name("backend", spec.backend, BACKENDS)
+    if spec.precision not in PRECISIONS:
+        raise unknown_name("precision", spec.precision, PRECISIONS)
     if spec.metrics not in METRIC_SETS:
         raise unknown_name("metrics", spec.metrics, METRIC_SETS)
     check_subset(spec.subset)
@@ -144,6 +149,7 @@ def _sum_up(
         code_version=plan.manifest["code"],
         accounting=account(spec, panel, plan, store, runner, best, trials),
         warnings=spec.warnings,
+        backend=spec.backend,
         walk_forward=judge_folds(spec, panel, reduction.choices()) if spec.folds else None,
     )
 

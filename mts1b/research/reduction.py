@@ -68,11 +68,11 @@ class Reduction:
         self.combinations += rows.height
         self._moments[chunk.index] = Moments.of(sharpe)
         for place in best_places(sharpe, self.top_k):
-            entry = (float(sharpe[place]), -int(rows["combination"][place]), rows.row(place, named=True))
+            rank = (float(sharpe[place]), -int(rows["combination"][place]))
             if len(self._heap) < self.top_k:
-                heapq.heappush(self._heap, entry)
-            elif entry[:2] > self._heap[0][:2]:
-                heapq.heapreplace(self._heap, entry)
+                heapq.heappush(self._heap, (*rank, rows.row(place, named=True)))
+            elif rank > self._heap[0][:2]:
+                heapq.heapreplace(self._heap, (*rank, rows.row(place, named=True)))
         for fold in range(self.folds):
             self._choose(fold, rows)
 
@@ -94,13 +94,16 @@ class Reduction:
     def _choose(self, fold: int, rows: pl.DataFrame) -> None:
         train = rows[fold_column(fold, "train", "sharpe")].to_numpy()
         for place in best_places(train, 1):
-            entry = (float(train[place]), -int(rows["combination"][place]), rows.row(int(place), named=True))
-            if fold not in self._choices or entry[:2] > self._choices[fold][:2]:
-                self._choices[fold] = entry
+            rank = (float(train[place]), -int(rows["combination"][place]))
+            if fold not in self._choices or rank > self._choices[fold][:2]:
+                self._choices[fold] = (*rank, rows.row(place, named=True))
 
 
 def best_places(values: NDArray[np.float64], count: int) -> list[int]:
     """Places of the `count` largest values, largest first, equal ones in their order; NaN never."""
+    if count == 1 and len(values):  # without a sort: once for each fold of each chunk
+        best = int(np.argmax(np.where(np.isnan(values), -math.inf, values)))
+        return [] if math.isnan(values[best]) else [best]
     order = np.argsort(np.where(np.isnan(values), math.inf, -values), kind="stable")[:count]
     return [int(place) for place in order if not math.isnan(values[place])]
 

@@ -11,7 +11,7 @@ from mts1b.datalake import open_lake
 from mts1b.foundation.errors import InputError
 from mts1b.research.caveats import ADJUSTED, panel_warnings
 from mts1b.research.folds import Validation
-from mts1b.research.grid import RANGE_FORM, Grid
+from mts1b.research.grid import RANGE_FORM, Grid, Sample
 from mts1b.research.plan import SweepSpec
 from mts1b.strategy import Param
 from mts1b.strategy.files import find_strategy
@@ -22,18 +22,21 @@ from mts1b.strategy.panel import Panel
 class SweepRequest:
     """What a user asks for. `grid` holds `name=range` texts; `symbols` empty: all; dates ISO, both included.
 
-    `subset` declares a grid, in the same form, for Hansen's test; empty: no test.
+    `sample`: so many combinations of the grid, instead of all. `subset` declares a grid, in the same form, for Hansen's
+    test; empty: no test. `precision`: "single" is faster where a kernel has it, "double" is float64 throughout.
     """
 
     strategy: str
     grid: tuple[str, ...]
     where: str | None = None
+    sample: Sample | None = None
     symbols: tuple[str, ...] = ()
     start: str | None = None
     end: str | None = None
     interval: str = "daily"
     execution: Execution = field(default_factory=Execution)
     backend: str = "cpu"
+    precision: str = "single"
     top: int = 10
     validation: Validation | None = None
     metrics: str = "default"
@@ -43,7 +46,7 @@ class SweepRequest:
 def resolve(request: SweepRequest, lake_root: Path) -> tuple[SweepSpec, Panel]:
     """Look everything up. Any error of `mts1b.foundation.errors.InputError`, one for the first thing that is wrong."""
     strategy = find_strategy(request.strategy)
-    grid = Grid.parse(grid_ranges(request.grid), strategy.params, request.where)
+    grid = Grid.parse(grid_ranges(request.grid), strategy.params, request.where, request.sample)
     bars = open_lake(lake_root).equities.bars
     panel = bars.panel(list(request.symbols) or None, request.interval, request.start, request.end)
     spec = SweepSpec(
@@ -51,6 +54,7 @@ def resolve(request: SweepRequest, lake_root: Path) -> tuple[SweepSpec, Panel]:
         grid,
         request.execution,
         request.backend,
+        request.precision,
         folds=request.validation.cut(len(panel.ts_ns)) if request.validation else (),
         top_k=request.top,
         metrics=request.metrics,

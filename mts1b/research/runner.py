@@ -11,7 +11,10 @@ Result = TypeVar("Result")
 
 
 class Runner(Protocol):
-    """Runs `function(shared, item)` for every item."""
+    """Runs `function(shared, item)` for every item. `workers`: how many items at once, as things are now."""
+
+    @property
+    def workers(self) -> int: ...
 
     def run(
         self, function: Callable[[Shared, Item], Result], shared: Shared, items: Iterable[Item]
@@ -25,6 +28,8 @@ class Runner(Protocol):
 
 class LocalRunner:
     """One item after the other in this process."""
+
+    workers = 1
 
     def run(
         self, function: Callable[[Shared, Item], Result], shared: Shared, items: Iterable[Item]

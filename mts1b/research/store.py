@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,6 +23,9 @@ from mts1b.research.plan import Chunk, SweepPlan
 
 MADE_BY = ("data_version", "code_version", "execution")
 """Columns of the table that say what made each row."""
+
+WRITTEN: Mapping[str, Any] = {"compression": "lz4", "statistics": False}
+"""How chunks are written: numbers of hundreds of columns hardly shrink, and nobody looks for a range in them."""
 
 AGAIN = "delete the file and run the sweep again"
 
@@ -56,7 +59,7 @@ class SweepStore:
         data, costs = manifest["data"], json.dumps(manifest["execution"], sort_keys=True)
         made_by = zip(MADE_BY, (data["version"] or data["digest"], manifest["code"], costs), strict=True)
         told = rows.with_columns(pl.lit(text, pl.Categorical).alias(name) for name, text in made_by)
-        self._replace(self.chunks_folder / chunk.file_name, lambda file: told.write_parquet(file, compression="snappy"))
+        self._replace(self.chunks_folder / chunk.file_name, lambda file: told.write_parquet(file, **WRITTEN))
 
     def read(self, chunk: Chunk) -> pl.DataFrame:
         """A stored chunk's rows as they were computed. DataError when the file is damaged."""

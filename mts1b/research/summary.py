@@ -109,6 +109,7 @@ class SweepSummary:
     code_version: str
     accounting: Accounting
     warnings: tuple[str, ...] = ()
+    backend: str = "cpu"
     walk_forward: WalkForwardSummary | None = None
 
     RUN_FIELDS = ("chunks_computed", "chunks_skipped", "seconds", "bar_steps_per_s")
@@ -116,7 +117,7 @@ class SweepSummary:
     @property
     def swept(self) -> tuple[str, ...]:
         """The parameters that the grid gives more than one value."""
-        ranges = dict(term.split("=", 1) for term in self.grid.partition(" where ")[0].split())
+        ranges = dict(term.split("=", 1) for term in self.grid.split(" where ")[0].split(" sampled ")[0].split())
         return tuple(name for name in self.best if set(ranges.get(name, "")) & set(":,"))
 
     @property

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dis
 import inspect
-from collections.abc import Callable, Iterable
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 
 from mts1b.strategy.expr import Node
-from mts1b.strategy.ops import Kind, fill, is_false, is_true
+from mts1b.strategy.jit import load
+from mts1b.strategy.ops import OPS, Kind, fill, is_false, is_true
 
 HEADER = '''"""Generated from a strategy. Content-addressed: do not edit."""
 from __future__ import annotations
@@ -20,7 +25,13 @@ from numba import njit
 '''
 
 INLINE = '@njit(error_model="numpy", forceinline=True)\n'
-ENTRY = '@njit(error_model="numpy", cache=True, nogil=True)\n'
+CALLED = '@njit(error_model="numpy", cache=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)\n'
+"""A function that compiled code calls, and Python does not."""
+
+SHARED = CALLED.replace("cache", "forceinline=True, cache")
+"""The same, become part of its callers: what runs once for a bar of all names is not worth copying, the rest is."""
+
+ENTRY = '@njit(error_model="numpy", cache=True, nogil=True, no_cfunc_wrapper=True)\n'
 
 TABLED = frozenset((Kind.SERIES, Kind.PATH, Kind.CROSS))
 """Operations with a memory, or across names: evaluated as a unit of their own."""
@@ -28,13 +39,40 @@ TABLED = frozenset((Kind.SERIES, Kind.PATH, Kind.CROSS))
 
 def function_sources(nodes: Iterable[Node]) -> str:
     """The functions of all operations below `nodes`, with their helpers, each once, compiled to be inlined."""
+    return "\n\n".join(INLINE + inspect.getsource(function).strip() + "\n" for function in _functions(nodes))
+
+
+def kernel_module(nodes: Iterable[Node], text: str) -> str:
+    """Source of a module of `text`, which may call the functions of all operations below `nodes`.
+
+    Those it does call are imported, each from a module of its own: compiled once for all that use it, and the same
+    text is the same module, whatever else the nodes hold.
+    """
+    called = set(re.findall(r"(\w+)\(", text))
+    lines = [_import_line(function) for function in _functions(nodes) if function.__name__ in called]
+    return HEADER + "".join(lines) + "\n\n" + text
+
+
+def _functions(nodes: Iterable[Node]) -> Iterator[Callable[..., object]]:
+    """Helpers before the functions that call them."""
     wanted: dict[str, Callable[..., object]] = {"is_true": is_true, "is_false": is_false, "fill": fill}
     for root in nodes:
         for node in root.walk():
             if node.spec.function is not None:
                 for function in (*node.spec.helpers, node.spec.function):
                     wanted.setdefault(function.__name__, function)
-    return "\n\n".join(INLINE + inspect.getsource(function).strip() + "\n" for function in wanted.values())
+    yield from wanted.values()
+
+
+@lru_cache(maxsize=1024)
+def _import_line(function: Callable[..., object]) -> str:
+    known = vars(sys.modules[function.__module__])
+    names = [found.argval for found in dis.get_instructions(function) if found.opname == "LOAD_GLOBAL"]
+    helpers = "".join(_import_line(known[name]) for name in names if inspect.isfunction(known.get(name)))
+    across = (op for op in OPS.values() if op.kind is Kind.CROSS)
+    decorator = CALLED if any(function in (*op.helpers, op.function) for op in across) else SHARED
+    module = load(f"{HEADER}{helpers}\n\n{decorator}{inspect.getsource(function).strip()}\n")
+    return f"from {module.__name__} import {function.__name__}\n"
 
 
 def emit(node: Node, leaf: Callable[[Node], str | None]) -> str:

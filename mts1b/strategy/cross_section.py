@@ -15,9 +15,64 @@ import numpy as np
 from mts1b.strategy.ops import Kind, Op, register
 
 
+def ascending(row: Any, order: Any) -> int:
+    """Fill `order` with the numbers of the names from the smallest value up, equal values in the order of the names.
+
+    Names without a value come last. How many have one. A merge sort from runs of eight; what is in order stays as it
+    is, so that a market that has moved little costs little.
+    """
+    count = 0
+    for s in range(row.shape[0]):
+        if row[s] == row[s]:
+            order[count] = s
+            count += 1
+    last = count
+    for s in range(row.shape[0]):
+        if row[s] != row[s]:
+            order[last] = s
+            last += 1
+    for start in range(0, count, 8):
+        for i in range(start + 1, min(start + 8, count)):
+            s = order[i]
+            k = i
+            while k > start and row[order[k - 1]] > row[s]:
+                order[k] = order[k - 1]
+                k -= 1
+            order[k] = s
+    spare = np.empty(count, dtype=np.int64)
+    width = 8
+    while width < count:
+        for start in range(0, count - width, 2 * width):
+            merge(row, order, spare, start, start + width, min(start + 2 * width, count))
+        width *= 2
+    return count
+
+
+def merge(row: Any, order: Any, spare: Any, start: int, middle: int, stop: int) -> None:
+    """Merge two neighbouring runs of `order`, each ascending by its values in `row`, into one."""
+    if row[order[middle - 1]] <= row[order[middle]]:
+        return
+    for i in range(start, middle):
+        spare[i] = order[i]
+    left = start
+    right = middle
+    k = start
+    while left < middle:
+        if right < stop and row[order[right]] < row[spare[left]]:
+            order[k] = order[right]
+            right += 1
+        else:
+            order[k] = spare[left]
+            left += 1
+        k += 1
+
+
 def xs_place(row: Any, out: Any) -> None:
     """How many names have a larger value; equal values in the order of the names."""
-    order = np.argsort(-row, kind="mergesort")
+    order = np.empty(row.shape[0], dtype=np.int64)
+    for s in range(row.shape[0]):
+        out[s] = -row[s]
+    ascending(out, order)
     for i in range(row.shape[0]):
         s = order[i]
         out[s] = float(i) if row[s] == row[s] else nan
@@ -25,10 +80,8 @@ def xs_place(row: Any, out: Any) -> None:
 
 def xs_rank(row: Any, out: Any) -> None:
     """Share of the other names with a smaller value, ties counted half: 0 the smallest, 1 the largest, 0.5 if alone."""
-    order = np.argsort(row, kind="mergesort")
-    count = 0
-    while count < row.shape[0] and row[order[count]] == row[order[count]]:
-        count += 1
+    order = np.empty(row.shape[0], dtype=np.int64)
+    count = ascending(row, order)
     start = 0
     while start < count:
         stop = start + 1
@@ -200,5 +253,6 @@ for _within, _whole in (
     (xs_demean_by, xs_demean),
     (xs_zscore_by, xs_zscore),
 ):
-    register(Op(_whole.__name__, Kind.CROSS, _whole, inputs=1))
-    register(Op(_within.__name__, Kind.CROSS, _within, inputs=2, helpers=(gather, _whole)))
+    _helpers = (merge, ascending) if _whole in (xs_place, xs_rank) else ()
+    register(Op(_whole.__name__, Kind.CROSS, _whole, inputs=1, helpers=_helpers))
+    register(Op(_within.__name__, Kind.CROSS, _within, inputs=2, helpers=(*_helpers, gather, _whole)))

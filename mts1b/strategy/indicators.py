@@ -3,7 +3,8 @@ the market, so the two cannot differ.
 
 `state` is float64, zero before the first bar. An update is called only with inputs that are known: a missing bar is
 not an observation, so windows count the name's own bars. NaN is returned until the window is full. Running sums are
-compensated (Kahan) and spreads refreshed once a turn of the ring, so rounding does not grow with the history.
+compensated (Kahan), spreads refreshed once a turn of the ring and weighted sums when rounding could show, so that it
+does not grow with the history.
 """
 
 from __future__ import annotations
@@ -73,24 +74,66 @@ def ema(state: Any, x: float, window: float) -> float:
     return state[1]
 
 
-def ring_weighted(state: Any, base: float, n: int) -> float:
-    """Sum over the ring of `n` values at the start of `state`, each less `base`, times 1 for the oldest to `n`."""
-    place = int(state[1])
+def take_line(state: Any, x: float, n: int) -> None:
+    """Sums of the last `n` values from the ring itself, taken relative to the newest, `x`. State as in `line_sums`."""
+    place = int(state[7])
     total = 0.0
+    weighted = 0.0
     for i in range(place, n):
-        total += (i - place + 1.0) * (state[2 + i] - base)
+        total += state[8 + i] - x
+        weighted += (i - place + 1.0) * (state[8 + i] - x)
     for i in range(place):
-        total += (n - place + i + 1.0) * (state[2 + i] - base)
-    return total
+        total += state[8 + i] - x
+        weighted += (n - place + i + 1.0) * (state[8 + i] - x)
+    state[0] = x
+    state[1] = total
+    state[2] = weighted
+    state[3] = 0.0
+    state[4] = 0.0
+
+
+def line_sums(state: Any, x: float, n: int) -> None:
+    """Sum of the last `n` values, and their sum with weights of 1 for the oldest to `n`, after one more value.
+
+    State: base, that values are taken relative to, sum, weighted sum, how far rounding can have moved either since
+    they were last taken from the ring (for the caller, who knows what they are for), run of equal values, ring. A
+    window of equal values gives exactly 0.
+    """
+    count = state[6]
+    place = int(state[7])
+    same = count > 0.0 and x == state[8 + (place - 1 if place > 0 else n - 1)]
+    state[5] = state[5] + 1.0 if same else 1.0
+    if count == 0.0 or state[5] >= n:
+        state[0] = x
+        state[1] = 0.0
+        state[2] = 0.0
+        state[3] = 0.0
+        state[4] = 0.0
+        push(state, 6, x, n)
+        return
+    old = push(state, 6, x, n)
+    new = x - state[0]
+    before = state[1]
+    if count < n:
+        state[2] += (count + 1.0) * new
+        state[1] += new
+    else:
+        state[2] += n * new - before
+        state[1] += x - old
+    state[3] += 2.3e-16 * (abs(before) + abs(state[1]) + abs(new))
+    state[4] += state[3] + 2.3e-16 * (abs(state[2]) + abs(before) + n * abs(new))
 
 
 def wma(state: Any, x: float, window: float) -> float:
-    """Linearly weighted average: the newest of `window` values weighs `window`, the oldest 1. State: the ring."""
+    """Linearly weighted average: the newest of `window` values weighs `window`, the oldest 1. State: `line_sums`."""
     n = int(window)
-    push(state, 0, x, n)
-    if state[0] < n:
+    line_sums(state, x, n)
+    if state[6] < n:
         return nan
-    return x + ring_weighted(state, x, n) / (0.5 * window * (window + 1.0))
+    weights = 0.5 * window * (window + 1.0)
+    if state[4] > 1e-13 * weights * abs(x):
+        take_line(state, x, n)
+    return state[0] + state[2] / weights
 
 
 def squares_about_mean(state: Any, x: float, n: int) -> float:
@@ -252,7 +295,7 @@ for _function, _inputs, _scalars, _size, _warm, _window_min, _helpers in (
     (rolling_sum, 1, 1, ring_after(2), one_less, 1, ()),
     (sma, 1, 1, ring_after(2), one_less, 1, (rolling_sum,)),
     (ema, 1, 1, lambda *_: 2, one_less, 1, ()),
-    (wma, 1, 1, ring_after(0), one_less, 1, (push, ring_weighted)),
+    (wma, 1, 1, ring_after(6), one_less, 1, (push, take_line, line_sums)),
     (rolling_zscore, 1, 1, ring_after(5), one_less, 2, (push, squares_about_mean)),
     (cci, 1, 1, ring_after(0), one_less, 2, (push,)),
     (rolling_var, 1, 2, ring_after(5), one_less, 2, (push, squares_about_mean)),

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mts1b.strategy.codegen import ENTRY, HEADER, TABLED, decision, emit, function_sources, leaves, scalars, truth
+from mts1b.strategy.codegen import ENTRY, TABLED, decision, emit, kernel_module, leaves, scalars, truth
 from mts1b.strategy.expr import Node
 from mts1b.strategy.jit import load
 from mts1b.strategy.ops import Kind
@@ -28,10 +28,9 @@ Tables = dict[str, Floats]
 
 @dataclass(frozen=True)
 class Unit:
-    """One compiled loop: the tables it reads, the scalars it takes, its place in the generated module."""
+    """One compiled loop: the tables it reads, the scalars it takes."""
 
     node: Node
-    function: str
     reads: tuple[Node, ...]
     takes: tuple[Node, ...]
 
@@ -48,18 +47,22 @@ class Unit:
 
 
 class Program:
-    """The compiled form of one expression: its units in order, the last one being the decision."""
+    """The compiled form of one expression: its units in order, the last one being the decision.
+
+    Each loop is a module of its own, so that units alike are compiled once, whichever strategies they are part of.
+    """
 
     def __init__(self, root: Node) -> None:
-        self.units = tuple(
-            unit_of(node, f"unit_{number}")
-            for number, node in enumerate(n for n in root.walk() if n.spec.kind in TABLED)
-        )
-        self.decide = Unit(root, "decide", tuple(leaves(root)), tuple(scalars(root)))
-        parts = [HEADER + function_sources([root])]
-        parts += [_unit_source(unit) for unit in self.units]
-        self.source = "\n\n".join([*parts, _decide_source(self.decide)])
-        self.module = load(self.source)
+        self.units = tuple(unit_of(node) for node in root.walk() if node.spec.kind in TABLED)
+        self.decide = Unit(root, tuple(leaves(root)), tuple(scalars(root)))
+        sources = [_unit_source(unit) for unit in self.units] + [_decide_source(self.decide)]
+        self.source = "\n\n".join(sources)
+        *loops, self.decide_loop = (load(source).loop for source in sources)
+        self._loops = {unit.node.key: loop for unit, loop in zip(self.units, loops, strict=True)}
+
+    def loop(self, unit: Unit) -> Any:
+        """The compiled loop of a unit: `loop(state, tables read..., scalars taken..., out)`."""
+        return self.decide_loop if unit is self.decide else self._loops[unit.node.key]
 
     def fields(self, panel: Panel) -> Tables:
         """The panel's fields that the expression reads, name-major, by the key of their node.
@@ -71,7 +74,7 @@ class Program:
 
     def run(self, unit: Unit, tables: Tables, given: tuple[float, ...], state: Floats, out: Floats) -> None:
         """Advance one unit over the bars in `tables`, from `state`, which is updated, into `out` [S, T]."""
-        getattr(self.module, unit.function)(state, *(tables[node.key] for node in unit.reads), *given, out)
+        self.loop(unit)(state, *(tables[node.key] for node in unit.reads), *given, out)
 
     def targets(self, values: Mapping[str, float], panel: Panel) -> Floats:
         """Targets [T, S], decided on the close of each bar; not known is 0."""
@@ -114,7 +117,7 @@ def program_of(root: Node) -> Program:
     return Program(root)
 
 
-def unit_of(node: Node, function: str) -> Unit:
+def unit_of(node: Node) -> Unit:
     """The unit of an operation with a memory or across names: what it reads and takes, inputs included."""
     inputs = node.args[: node.spec.inputs]
     reads: dict[str, Node] = {}
@@ -125,7 +128,7 @@ def unit_of(node: Node, function: str) -> Unit:
     for arg in node.args[node.spec.inputs :]:
         if arg.spec.kind is not Kind.CONST:
             takes[arg.key] = arg
-    return Unit(node, function, tuple(reads.values()), tuple(takes.values()))
+    return Unit(node, tuple(reads.values()), tuple(takes.values()))
 
 
 def _namer(unit: Unit) -> Any:
@@ -136,7 +139,7 @@ def _namer(unit: Unit) -> Any:
 
 def _signature(unit: Unit) -> str:
     arguments = [f"a{i}" for i in range(len(unit.reads))] + [f"p{i}" for i in range(len(unit.takes))]
-    return ENTRY + f"def {unit.function}({', '.join(['state', *arguments, 'out'])}):\n"
+    return ENTRY + f"def loop({', '.join(['state', *arguments, 'out'])}):\n"
 
 
 def _unit_source(unit: Unit) -> str:
@@ -147,9 +150,8 @@ def _unit_source(unit: Unit) -> str:
     inputs = [text_of(arg, leaf) for arg in unit.node.args[: spec.inputs]]
     fixed = [emit(arg, leaf) for arg in unit.node.args[spec.inputs :]]
     body = {Kind.SERIES: _series_body, Kind.PATH: _path_body, Kind.CROSS: _cross_body}[spec.kind]
-    return _signature(unit) + body(
-        spec.function.__name__, inputs, fixed, int(spec.size()) if spec.kind is Kind.PATH else 0
-    )
+    memory = int(spec.size()) if spec.kind is Kind.PATH else 0
+    return kernel_module([unit.node], _signature(unit) + body(spec.function.__name__, inputs, fixed, memory))
 
 
 def _series_body(function: str, inputs: list[str], fixed: list[str], _memory: int) -> str:
@@ -187,7 +189,7 @@ def _decide_source(unit: Unit) -> str:
         "    for t in range(out.shape[1]):",
         f"        out[s, t] = {decision(unit.node, _namer(unit))}",
     ]
-    return _signature(unit) + _indented(lines)
+    return kernel_module([unit.node], _signature(unit) + _indented(lines))
 
 
 def _indented(lines: list[str]) -> str:

@@ -6,24 +6,25 @@ import math
 from math import nan
 from typing import Any
 
-from mts1b.strategy.indicators import one_less, push, ring_after, ring_weighted
+from mts1b.strategy.indicators import line_sums, one_less, push, ring_after, take_line
 from mts1b.strategy.ops import Kind, Op, register
 
 
 def slope(state: Any, x: float, window: float) -> float:
-    """Slope of the least-squares line through the last `window` values, in units of x a bar. State: the ring.
+    """Slope of the least-squares line through the last `window` values, in units of x a bar. State: `line_sums`.
 
-    Values are taken relative to the newest, so that a flat window gives exactly 0.
+    Exactly 0 when they are all equal.
     """
     n = int(window)
-    push(state, 0, x, n)
-    if state[0] < n:
+    line_sums(state, x, n)
+    if state[6] < n:
         return nan
-    total = 0.0
-    for i in range(n):
-        total += state[2 + i] - x
-    weighted = ring_weighted(state, x, n)
-    return (weighted - 0.5 * (window + 1.0) * total) * 12.0 / (window * (window * window - 1.0))
+    middle = 0.5 * (window + 1.0)
+    rise = state[2] - middle * state[1]
+    if state[4] + middle * state[3] > 1e-11 * abs(rise):
+        take_line(state, x, n)
+        rise = state[2] - middle * state[1]
+    return rise * 12.0 / (window * (window * window - 1.0))
 
 
 def sums_of_products(state: Any, x: float, y: float, n: int) -> None:
@@ -91,7 +92,7 @@ def two_rings(window: Any) -> int:
 
 
 for _function, _inputs, _size, _helpers in (
-    (slope, 1, ring_after(0), (push, ring_weighted)),
+    (slope, 1, ring_after(6), (push, take_line, line_sums)),
     (correlation, 2, two_rings, (push, sums_of_products)),
     (beta, 2, two_rings, (push, sums_of_products)),
 ):

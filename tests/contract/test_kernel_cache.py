@@ -14,7 +14,7 @@ from mts1b.strategy.program import program_of
 from tests.unit.strategy.panels import made_panel
 program = program_of(get_strategy("buy_and_hold").root)
 program.targets({}, made_panel(5, 2))
-stats = program.module.decide.stats
+stats = program.decide_loop.stats
 print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
 """
 

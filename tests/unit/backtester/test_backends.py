@@ -1,4 +1,4 @@
-"""Every backend equals the readable one; bad input is refused; nothing sees the future."""
+"""Every backend equals the readable one; bad input is refused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mts1b.backtester import METRICS, Execution, evaluate, merged
 from mts1b.foundation.errors import DataError, InputError, MtsError
 from mts1b.quantkit.trades import TRADE_SUMS
 from mts1b.strategy import close, get_strategy, param, sma, strategy, where
-from tests.unit.strategy.panels import changed_after, made_panel
+from tests.unit.strategy.panels import made_panel
 
 GAPS = st.sampled_from([0.0, 0.25])
 COSTS = Execution(commission_bps=2.0, half_spread_bps=3.0)
@@ -83,17 +83,6 @@ def test_a_combination_alone_equals_itself_in_a_grid():
     alone = evaluate(subject, {"fast": grid["fast"][77:78], "slow": grid["slow"][77:78]}, panel, COSTS)
     for name in METRICS:
         assert alone.metrics[name][0] == pytest.approx(whole.metrics[name][77], rel=1e-12, abs=1e-14)
-
-
-@pytest.mark.parametrize("backend", ["cpu", "reference"])
-def test_no_look_ahead_in_returns(backend):
-    """What happens after bar t changes no return up to t."""
-    subject, panel = get_strategy("breakout"), made_panel(70, 3)
-    grid = small_grid(subject, points=2)
-    before = evaluate(subject, grid, panel, COSTS, backend, keep_returns=True).returns
-    for bar in (30, 55, 68):
-        after = evaluate(subject, grid, changed_after(panel, bar), COSTS, backend, keep_returns=True).returns
-        np.testing.assert_array_equal(after[:, : bar + 1], before[:, : bar + 1])
 
 
 def test_no_parameters_is_one_combination():

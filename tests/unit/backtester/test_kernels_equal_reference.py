@@ -11,7 +11,7 @@ from hypothesis import given, settings
 
 from mts1b.backtester import METRICS, Execution, cpu, evaluate, reference
 from mts1b.strategy import Strategy, close, rank, sector
-from tests.unit.strategy.panels import changed_after, made_panel, rough_panels
+from tests.unit.strategy.panels import made_panel, rough_panels
 from tests.unit.strategy.subjects import SUBJECTS, WINDOWS, as_strategy
 
 COSTS = Execution(commission_bps=2.0, half_spread_bps=3.0)
@@ -48,18 +48,6 @@ def test_the_kernel_equals_the_reference(name, panel):
         np.testing.assert_allclose(
             got.metrics[metric], wanted.metrics[metric], rtol=1e-10, atol=1e-10 * scale, err_msg=metric
         )
-
-
-@pytest.mark.parametrize("name", SUBJECTS)
-def test_no_return_knows_what_comes_after(name):
-    subject = SUBJECTS[name]
-    panel = made_panel(70, 3, gaps=0.1)
-    panel = replace(panel, vwap=panel.close * 1.001, sectors=("A", "B", "A"))
-    columns = subject.check_combos(few(subject))
-    before = cpu.evaluate(subject, columns, panel, COSTS, [(0, 70)], True).returns
-    for bar in (20, 50, 68):
-        after = cpu.evaluate(subject, columns, changed_after(panel, bar), COSTS, [(0, 70)], True).returns
-        np.testing.assert_array_equal(after[:, : bar + 1], before[:, : bar + 1])
 
 
 def test_groups_are_compared_over_all_names():

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
 
-from mts1b.backtester.layout import LANES_MAX, plan, width
+from mts1b.backtester import Execution, cpu, evaluate, tables
+from mts1b.backtester.layout import LANES_MAX, plan, widest, width
+from mts1b.strategy import get_strategy
+from tests.unit.strategy.panels import made_panel
 
 GRIDS = {
     "full": list(itertools.product(range(10), range(100))),
@@ -53,3 +57,29 @@ def test_width_holds_the_values_in_few_blocks(size):
     lanes = width(size)
     assert lanes <= LANES_MAX
     assert -(-size // lanes) == -(-size // LANES_MAX)
+
+
+@pytest.mark.parametrize(
+    ("lane_bytes", "lanes"), [(0, 128), (1, 128), (10, 96), (20, 48), (60, 16), (70, 8), (9_999, 8)]
+)
+def test_the_widest_block_fits_into_its_memory(lane_bytes, lanes) -> None:
+    assert widest(1_000, lane_bytes) == lanes
+    assert all(width(size, lanes) <= lanes for size in (1, 8, 9, 100, 1_000))
+
+
+def test_compared_names_are_held_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All names of a cross-section go together: where memory is short there are fewer lanes, and the same results."""
+    subject, panel = get_strategy("xs_momentum"), made_panel(260, 60)
+    combos = {"window": np.arange(10.0, 138.0)}
+    peaks, found = [], []
+    evaluate(subject, combos, panel, Execution())  # compiled
+    for bytes_max in (cpu.BLOCK_BYTES_MAX, 2 << 20):
+        monkeypatch.setattr(cpu, "BLOCK_BYTES_MAX", bytes_max)
+        monkeypatch.setattr(tables, "KEPT_BYTES_MAX", 1 << 20)
+        evaluate(subject, combos, panel, Execution())
+        tracemalloc.start()
+        found.append(evaluate(subject, combos, panel, Execution(), keep_returns=True).returns)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-12, atol=1e-15)
+    assert peaks[1] < 12 << 20 < peaks[0]

@@ -109,7 +109,50 @@ def test_trials_are_accounted_for(data_dir: Path, monkeypatch, capsys) -> None:
     assert "blocks" not in facts["top"][0]
 
 
+@pytest.mark.parametrize("sampling", ["random", "sobol"])
+def test_a_sample_of_a_grid_is_swept(data_dir: Path, sampling, monkeypatch, capsys) -> None:
+    grid = ("--grid", "fast=5:100:log30", "--grid", "slow=20:100:1", "--where", "fast < slow")
+    words = ("sweep", "--strategy", "sma_cross", *grid, "--local", "--data-dir", str(data_dir), "--json", "-")
+    assert run(monkeypatch, *words, "--sample", "40", "--sampling", sampling, "--seed", "5") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["trials"] == 40 and facts["grid"].endswith(f"sampled 40 {sampling} seed 5")
+    manifest = json.loads((Path(facts["folder"]) / "manifest.json").read_text())
+    assert manifest["seed"] == 5 and manifest["combinations"] == 40
+    assert run(monkeypatch, *words[:-2], "--sample", "40") == 0
+    assert {"fast", "slow", "rank"} <= set(capsys.readouterr().out.split())  # both are shown as swept
+
+
+def test_auto_says_what_it_chose_and_why(data_dir: Path, monkeypatch, capsys) -> None:
+    words = ("sweep", "--strategy", "sma_cross", *GRID, "--local", "--backend", "auto", "--data-dir", str(data_dir))
+    assert run(monkeypatch, *words) == 0
+    shown = capsys.readouterr().out
+    for part in ("universe under 100 symbols", "measured now", "assumed, not measured", "chosen: cpu, because"):
+        assert part in shown
+    assert run(monkeypatch, *words, "--json", "-") == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["backend"] == "cpu" and "chosen: cpu" in told.err
+
+
+@pytest.mark.parametrize("command", ["sweep", "walk-forward"])
+def test_a_page_with_every_figure(command, data_dir: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    windows = ("--train-bars", "100", "--test-bars", "50") if command == "walk-forward" else ()
+    words = (command, "--strategy", "sma_cross", *GRID, *windows, "--local", "--data-dir", str(data_dir))
+    assert run(monkeypatch, *words, "--report", str(tmp_path / "page.html"), "--json", str(tmp_path / "out.json")) == 0
+    assert "Hansen's test: not declared" in capsys.readouterr().out
+    text, facts = (tmp_path / "page.html").read_text(), json.loads((tmp_path / "out.json").read_text())
+    for part in ("Accounting for the trials", "--spa name=values", "The best of the grid", "adjusted for splits"):
+        assert part in text
+    assert ("Out of sample" in text) == (command == "walk-forward")
+    assert f"{facts['accounting']['overfitting']['pbo']:.1%}" in text
+    assert run(monkeypatch, *words, "--report", str(tmp_path)) == 2
+    assert "give another file" in capsys.readouterr().err
+
+
 BAD = [
+    (("--grid", "fast=5:255:0.0000001"), "grid.fast=", "widen the step"),
+    (("--grid", "fast=5:200:1", "--sample", "9999"), "sample=9999", "ask for fewer"),
+    (("--sample", "0"), "sample=0", "ask for 1 to 1,000,000"),
+    (("--sample", "1", "--sampling", "lucky"), "sampling='lucky'", "known: random, sobol"),
     (("--strategy", "sma_cros"), "strategy='sma_cros'", "did you mean: sma_cross"),
     (("--symbols", "AAPL,MSTF"), "symbol='MSTF'", "did you mean: MSFT"),
     (("--symbols", ","), "symbols=','", "write A,B,C or all"),

@@ -36,6 +36,10 @@ def test_mixed_returns(metric, expected) -> None:
     assert float(metric(MIXED)) == pytest.approx(expected, rel=1e-12)
 
 
+def test_the_published_final_return() -> None:
+    assert float(metrics.total_return(MIXED)) == pytest.approx(0.03893, abs=5e-6)
+
+
 def test_omega_with_a_threshold() -> None:
     assert float(metrics.omega(MIXED, 0.01)) == pytest.approx(0.8125)
 

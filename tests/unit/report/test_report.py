@@ -17,6 +17,8 @@ from mts1b.foundation.errors import InputError, StackError
 from mts1b.foundation.fill import Fill
 from mts1b.foundation.ids import FillId, FundId, OrderId, StrategyId, Symbol
 from mts1b.foundation.order import Side
+from mts1b.quantkit.cscv import Overfitting
+from mts1b.quantkit.spa import Superiority
 from mts1b.report import (
     Curves,
     FoldRow,
@@ -26,13 +28,16 @@ from mts1b.report import (
     ReportData,
     SweepFigures,
     SymbolFills,
+    TopCurves,
     figures,
     grid_map,
     paper_session,
     tables,
     write_report,
 )
+from mts1b.report.accounts import answers
 from mts1b.report.html import render
+from mts1b.research.accounting import Accounting
 from mts1b.strategy.panel import Panel
 
 DAY = 86_400 * 10**9
@@ -55,6 +60,17 @@ SWEEP = SweepFigures(
     data="version 1277",
     code="7c2e",
 )
+ACCOUNTING = Accounting(
+    probabilistic_sharpe=0.991,
+    independent_trials=3.4,
+    trials_sampled=64,
+    sharpe_by_luck=0.41,
+    deflated_sharpe=0.83,
+    track_record_bars=604.8,
+    overfitting=Overfitting(pbo=0.37, loss=0.12, splits=252, blocks=10, trials=10_000),
+    superiority=Superiority(0.21, 0.19, 0.25, 12, 1_000),
+)
+TOP = TopCurves(DAYS, np.cumprod(1 + np.stack([RETURNS, RETURNS[::-1]]), axis=1), ("fast=12", "fast=13"))
 GRID = GridMap(
     "fast", np.array([5.0, 10.0]), "slow", np.array([20.0, 40.0, 60.0]), np.array([[0.1, NAN], [0.2, 0.3], [0.5, 0.4]]),
     (5.0, 60.0), {"target": 0.1},
@@ -70,14 +86,17 @@ LATENCY = (
     LatencyRow("Whole rebalance", 60, 200.0, 400.0),
 )
 WHOLE = ReportData(
-    "SMA cross <script>alert(1)</script>", 1_700_000_000 * 10**9, SWEEP, Curves(DAYS, RETURNS, RETURNS[::-1]), GRID,
-    FOLDS, 0.48, PAPER, LATENCY,
+    "SMA cross <script>alert(1)</script>", 1_700_000_000 * 10**9, SWEEP,
+    curves=Curves(DAYS, RETURNS, RETURNS[::-1]), grid=GRID, folds=FOLDS, out_of_sample_sharpe=0.48, paper=PAPER,
+    latency=LATENCY, accounting=ACCOUNTING, top=TOP,
 )  # fmt: skip
 
 SECTIONS = [
     "Read this first",
     "The sweep",
+    "Accounting for the trials",
     "Winner against buy and hold",
+    "The best of the grid",
     "The grid",
     "Out of sample",
     "Paper session",
@@ -108,6 +127,34 @@ def test_every_section_in_order(page: str) -> None:
     assert re.findall(r"<h2>(.*?)</h2>", body(page)) == SECTIONS
 
 
+def test_every_question_about_the_trials_has_its_answer(page: str) -> None:
+    text = body(page)
+    for words in (
+        "99.1%",
+        "83.0%",
+        "about 3.4 independent trials",
+        "probability 37.0%",
+        "252 splits",
+        "p = 0.210",
+        "605 bars",
+    ):
+        assert words in text, words
+    without = dict(answers(replace(ACCOUNTING, superiority=None, overfitting=None, track_record_bars=None)))
+    assert "--spa name=values" in without["Superior to holding (SPA)"]
+    assert "too short" in without["Overfitting (CSCV)"] and "no history" in without["Minimum track record"]
+
+
+def test_the_best_are_drawn_the_winner_in_front(page: str) -> None:
+    lines = next(
+        chart["data"]
+        for chart in charts(page).values()
+        if len(chart["data"]) == 2 and chart["data"][1]["name"] == "fast=12"
+    )
+    assert lines[0]["name"] == "fast=13" and lines[1]["line"]["width"] > lines[0]["line"]["width"]
+    with pytest.raises(InputError, match="worth"):
+        TopCurves(DAYS, TOP.worth, ("fast=12",))
+
+
 def test_the_figures_are_there(page: str) -> None:
     text = body(page)
     for words in ("0.93", "61.0%", "10,000", "fast=12, slow=200", "1,034 orders, 1,012 fills", "9,032 links verified"):
@@ -127,14 +174,14 @@ def test_latency_says_within_or_over(page: str) -> None:
 
 def test_plotly_accepts_every_chart(page: str) -> None:
     drawn = charts(page)
-    assert len(drawn) == 6
+    assert len(drawn) == 7
     for place, figure in drawn.items():
         graph_objects.Figure(figure)
         assert f'id="{place}"' in page
 
 
 def test_charts_show_what_they_were_given(page: str) -> None:
-    equity, heat, trials, folds, nav, fills = charts(page).values()
+    equity, _, heat, trials, folds, nav, fills = charts(page).values()
     worth = next(trace for trace in equity["data"] if trace["name"] == "Winner" and trace.get("yaxis") is None)
     assert worth["y"] == pytest.approx(np.cumprod(1 + RETURNS), rel=1e-5)
     assert worth["x"][0] == "2016-07-18"
@@ -159,7 +206,7 @@ def test_a_name_cannot_end_the_script() -> None:
     paper = replace(PAPER, symbols=(replace(NAME, symbol="</script><b>"),))
     made = render(replace(WHOLE, paper=paper))
     assert "</script><b>" not in made
-    assert charts(made)["figure-6"]["layout"]["title"]["text"] == "<b></script><b></b>"
+    assert charts(made)["figure-7"]["layout"]["title"]["text"] == "<b></script><b></b>"
 
 
 @pytest.mark.parametrize(

@@ -34,10 +34,23 @@ def test_decimal_steps_are_exact() -> None:
     assert grid.axes[2].values == (0.05, 0.1, 0.15, 0.2, 0.25)
 
 
+def test_logarithmic_ranges_hold_both_ends_at_equal_ratios() -> None:
+    found = Grid.parse({"fast": "5:250:log12", "target": "0.02:0.32:log5"}, PARAMS)
+    assert found.axes[2].values == (0.02, 0.04, 0.08, 0.16, 0.32)
+    assert found.axes[0].values[0] == 5.0 and found.axes[0].values[-1] == 250.0 and found.shape[0] == 12
+    assert all(value == int(value) for value in found.axes[0].values)
+    assert Grid.parse({"fast": "5:8:log50"}, PARAMS).axes[0].values == (5.0, 6.0, 7.0, 8.0)  # rounded, once each
+    assert Grid.parse({"target": found.axes[2].text}, PARAMS).axes[2] == found.axes[2]
+
+
 @pytest.mark.parametrize("order", [("fast", "slow"), ("slow", "fast")])
 def test_axes_keep_the_order_of_the_strategy(order) -> None:
     grid = Grid.parse({name: "20,30" for name in order}, PARAMS)
     assert [axis.name for axis in grid.axes] == ["fast", "slow", "target"]
+
+
+def test_the_bounds_of_a_parameter_are_within_it() -> None:
+    assert Grid.parse({"target": "0.02,0.6"}, PARAMS).axes[2].values == (0.02, 0.6)
 
 
 def test_lists_are_sorted() -> None:
@@ -57,7 +70,13 @@ def test_lists_are_sorted() -> None:
         ({"fast": "10:20:1:1"}, None, "grid.fast", "too many parts"),
         ({"fast": "10,10"}, None, "grid.fast", "twice"),
         ({"fast": "5:6:0.000000001"}, None, "grid.fast", "values"),
-        ({"fast": "5:255:1", "slow": "20:420:1", "target": "0.1:0.2:0.00001"}, None, "grid", "more than"),
+        ({"fast": "5:255:1", "slow": "20:420:1", "target": "0.1:0.2:0.00001"}, None, "grid", "--sample"),
+        ({"target": "0.1:0.2:log1"}, None, "grid.target", "ask for 2 values or more"),
+        ({"target": "0.0:0.2:log9"}, None, "grid.target", "begins above 0"),
+        ({"target": "0.3:0.2:log9"}, None, "grid.target", "below its stop"),
+        ({"target": "0.1:0.2:log"}, None, "grid.target", "no logarithmic range"),
+        ({"target": "0.1:log9"}, None, "grid.target", "no logarithmic range"),
+        ({"target": "0.1:0.2:log200000"}, None, "grid.target", "over 100,000"),
         ({"quick": "5"}, None, "grid", "unknown name"),
         ({"fast": "100", "slow": "50"}, "fast < slow", "grid", "no combination is left"),
         ({}, "fast less slow", "where", "not a comparison"),

@@ -16,7 +16,7 @@ from mts1b.foundation.clock import SystemClock
 from mts1b.foundation.errors import DataError, InputError, StackError, UnknownNameError
 from mts1b.quantkit.overfitting import deflated_sharpe
 from mts1b.research import plan as plan_module
-from mts1b.research.chunks import evaluate_chunk
+from mts1b.research.chunks import evaluate_chunks
 from mts1b.research.folds import rolling_folds
 from mts1b.research.grid import Grid
 from mts1b.research.ladder import Progress, run_sweep
@@ -50,7 +50,7 @@ class CountingRunner(LocalRunner):
         for item, result in super().run(function, shared, items):
             if self.ran == self._dies_after:
                 raise KeyboardInterrupt
-            self.ran += function is evaluate_chunk
+            self.ran += function is evaluate_chunks
             yield item, result
 
 

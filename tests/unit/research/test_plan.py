@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 
 from mts1b.backtester import Execution
 from mts1b.foundation.limits import CHUNK_COMBINATIONS_MAX, CHUNK_COMBINATIONS_MIN
+from mts1b.research import plan as plan_module
 from mts1b.research.folds import rolling_folds
 from mts1b.research.grid import Axis, Condition, Grid
-from mts1b.research.plan import SweepSpec, _chunks, chunk_size, code_version, plan_sweep
+from mts1b.research.plan import SweepSpec, _chunks, chunk_size, code_version, plan_sweep, tasks
 from mts1b.strategy import get_strategy
 from tests.unit.research.made_panels import random_panel
 
@@ -57,27 +59,42 @@ def test_how_many_are_reported_does_not_change_the_key() -> None:
 SIZES = st.integers(1, 40)
 
 
-@given(SIZES, SIZES, st.booleans(), st.integers(1, 50))
-def test_chunks_cover_the_grid_once(outer, inner, filtered, size) -> None:
+@given(SIZES, SIZES, st.booleans(), st.integers(1, 50), st.sampled_from([16, 32, 256]))
+def test_chunks_cover_the_grid_once(outer, inner, filtered, size, columns) -> None:
     axes = (Axis("a", tuple(map(float, range(outer)))), Axis("b", tuple(map(float, range(inner)))))
     grid = Grid(axes, Condition("a", "<=", "b") if filtered else None)
-    whole = size if inner > size else size // inner * inner
-    chunks = list(_chunks(grid, whole, "key"))
-    numbers = [int(number) for chunk in chunks for number in grid.numbers(chunk.start, chunk.stop)]
-    assert numbers == grid.numbers(0, grid.full_size).tolist()
-    assert sum(chunk.combinations for chunk in chunks) == grid.size()
+    with mock.patch.object(plan_module, "CHUNK_COLUMNS_MAX", columns):
+        chunks = list(_chunks(grid, size, "key"))
+    parts = [chunk.numbers(grid) for chunk in chunks]
+    assert sorted(int(number) for part in parts for number in part) == grid.numbers(0, grid.full_size).tolist()
+    assert [len(part) for part in parts] == [chunk.combinations for chunk in chunks]
+    assert all(0 < len(part) <= size for part in parts)
     assert [chunk.index for chunk in chunks] == list(range(len(chunks)))
     assert len({chunk.key for chunk in chunks}) == len(chunks)
-    for chunk in chunks:
-        assert chunk.stop - chunk.start <= size
-        assert chunk.start % inner == 0 or chunk.start // inner == (chunk.stop - 1) // inner  # whole rows, or in one
 
 
 @given(st.integers(1, 100_000), st.integers(1, 3_000))
 def test_chunk_sizes_stay_in_bounds(bars, names) -> None:
     grid = Grid((Axis("a", tuple(map(float, range(1_000)))), Axis("b", tuple(map(float, range(100))))))
-    size = chunk_size(grid, bars, names)
-    assert CHUNK_COMBINATIONS_MIN / 2 < size <= CHUNK_COMBINATIONS_MAX and size % 100 == 0
+    assert CHUNK_COMBINATIONS_MIN <= chunk_size(grid, bars, names) <= CHUNK_COMBINATIONS_MAX
+
+
+def test_tasks_are_neighbours_and_leave_each_worker_its_share() -> None:
+    grid = Grid((Axis("a", tuple(map(float, range(250)))), Axis("b", tuple(map(float, range(400))))))
+    chunks = list(_chunks(grid, chunk_size(grid, 2_520, 1_000), "key"))
+    for workers, most in ((1, 54_000), (2, 50_000), (3, 33_334), (100, 12_800)):
+        grouped = tasks(chunks, 2_520, 1_000, workers)
+        assert [chunk for group in grouped for chunk in group] == chunks
+        for group in grouped:
+            assert len({chunk.first for chunk in group}) == 1
+            assert sum(chunk.combinations for chunk in group) <= most
+    assert len(tasks(chunks, 2_520, 1_000, 2)) <= 4
+
+
+def test_small_sweeps_are_not_grouped() -> None:
+    grid = Grid((Axis("a", tuple(map(float, range(100)))), Axis("b", tuple(map(float, range(100))))))
+    chunks = list(_chunks(grid, chunk_size(grid, 2_520, 100), "key"))
+    assert tasks(chunks, 2_520, 100, 1) == [(chunk,) for chunk in chunks]
 
 
 def test_code_version_is_stable() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mts1b.backtester import Execution, evaluate
+from mts1b.backtester import Execution, evaluate, merged
 from mts1b.foundation.clock import SystemClock
 from mts1b.quantkit import metrics
 from mts1b.research.curves import buy_and_hold_returns, returns_of
@@ -98,6 +98,12 @@ def test_each_scheme_chooses_on_its_train_and_joins_its_tests(tmp_path: Path, va
         assert result.train["sharpe"] == pytest.approx(float(metrics.sharpe(train)[chosen[-1]]))
         for name in ("sharpe", "sortino", "calmar", "cagr", "max_drawdown"):
             assert result.test[name] == pytest.approx(float(getattr(metrics, name)(test)[chosen[-1]])), name
+        longest = [metrics.max_drawdown_bars(returns[chosen[-1], slice(*span)]) for span in fold.test]
+        assert result.test["max_drawdown_bars"] == max(map(float, longest))
+        assert set(result.test) >= {"turnover", "trades", "exposure", "costs"}
+        if len(fold.test) == 1:
+            assert result.test["skew"] == pytest.approx(float(metrics.skewness(test)[chosen[-1]]))
+            assert result.test["kurtosis"] == pytest.approx(float(metrics.kurtosis(test)[chosen[-1]]))
     assert len(found.paths) == (4 if validation.scheme == "combinatorial" else 1)
     paths = []
     for path, result in zip(recombined(spec.folds), found.paths, strict=True):
@@ -106,6 +112,20 @@ def test_each_scheme_chooses_on_its_train_and_joins_its_tests(tmp_path: Path, va
         assert result.max_drawdown == pytest.approx(float(metrics.max_drawdown(paths[-1])))
     np.testing.assert_allclose(found.returns, np.mean(paths, axis=0), atol=1e-15)
     assert json.loads(json.dumps(found.to_dict()))["folds"][0]["test_dates"] == list(found.folds[0].test_dates)
+
+
+def test_a_test_of_one_span_is_judged_as_a_history_of_its_own(tmp_path: Path) -> None:
+    """Its own pass and its blocks joined say the same, for what both can say; many folds keep less."""
+    found = read_table(walk(tmp_path).table)
+    blocks = evaluate(CROSS, GRID.combinations(np.arange(20)), PANEL, SPEC.execution, edges=[0, 80, 110, 140, 160])
+    joined = merged(blocks.blocks, np.array([80, 30, 30, 20]), [2], SPEC.execution.cost)
+    for name, values in joined.items():
+        np.testing.assert_allclose(found[f"fold1_test_{name}"], values, rtol=1e-9, atol=1e-12, err_msg=name)
+    many = dataclasses.replace(SPEC, folds=rolling_folds(160, 40, 2))
+    table = read_table(run_sweep(many, PANEL, LocalRunner(), tmp_path, SystemClock()).table)
+    assert len(many.folds) == 60 and {name for name in table.columns if name.startswith("fold7_test")} == {
+        f"fold7_test_{name}" for name in ("sharpe", "total_return", "max_drawdown")
+    }
 
 
 def test_returns_of_several_parameter_sets() -> None:

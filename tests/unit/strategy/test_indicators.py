@@ -139,6 +139,25 @@ def test_rounding_does_not_stay_after_a_jump():
     assert follow(indicators.rolling_std, 16, series, 5.0, 0.0)[-1] == 0.0
 
 
+@pytest.mark.parametrize("window", [2, 9, 60])
+@pytest.mark.parametrize("jump", [0.0, 1e4, 1e8])
+def test_lines_carried_on_are_those_of_the_window(window, jump):
+    """Over many turns of the ring, through jumps and back, and while nothing moves."""
+    rng = np.random.default_rng(window)
+    series = 50.0 * np.exp(np.cumsum(rng.normal(0.0, 0.02, 600))) + jump * (np.arange(600) // 70 % 3 == 1)
+    series[300:380] = series[300]
+    weights = np.arange(1, window + 1, dtype=np.longdouble)
+    turns = np.lib.stride_tricks.sliding_window_view(series, window).astype(np.longdouble)
+    averages = (turns * weights).sum(axis=1) / weights.sum()
+    weights -= weights.mean()
+    slopes = (turns * weights).sum(axis=1) / (weights**2).sum()
+    got = follow(indicators.wma, window + 8, series, float(window))[window - 1 :]
+    np.testing.assert_allclose(got, averages.astype(float), rtol=1e-12)
+    got = follow(regression.slope, window + 8, series, float(window))[window - 1 :]
+    scale = np.ptp(turns, axis=1).astype(float)
+    np.testing.assert_array_less(np.abs(got - slopes.astype(float)), 1e-13 * scale + 1e-11 * np.abs(got) + 5e-324)
+
+
 @settings(max_examples=100, deadline=None)
 @given(row=st.lists(st.one_of(st.integers(-5, 5).map(float), st.just(math.nan)), min_size=1, max_size=12))
 def test_places_and_ranks_over_names(row):
@@ -152,6 +171,18 @@ def test_places_and_ranks_over_names(row):
         share = sum(1.0 if y < x else 0.5 if y == x else 0.0 for y in others) / len(others) if others else 0.5
         assert place[s] == before or (math.isnan(x) and math.isnan(place[s]))
         assert rank[s] == pytest.approx(share) or (math.isnan(x) and math.isnan(rank[s]))
+
+
+@settings(max_examples=40, deadline=None)
+@given(names=st.integers(1, 150), seed=st.integers(0, 2**16), digits=st.integers(0, 3))
+def test_names_are_sorted_as_by_numpy(names, seed, digits):
+    """Ties and unknown values included: numpy's stable sort puts NaN last too."""
+    rng = np.random.default_rng(seed)
+    row = np.round(np.sort(rng.normal(size=names)) + rng.normal(size=names) * rng.choice([0.0, 1.0]), digits)
+    row[rng.random(names) < 0.1] = math.nan
+    order = np.empty(names, dtype=np.int64)
+    assert cross_section.ascending(row, order) == np.isfinite(row).sum()
+    np.testing.assert_array_equal(order, np.argsort(row, kind="stable"))
 
 
 @pytest.mark.parametrize("name", ["xs_place", "xs_rank", "xs_mean", "xs_demean", "xs_zscore"])

@@ -1,0 +1,28 @@
+"""Means of many windows at once are those of the operation, to the bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mts1b.backtester.means import mean_filler
+from mts1b.strategy.indicators import sma
+
+
+@pytest.mark.parametrize(
+    "windows", [[5], [3, 4, 5, 6, 7], [1, 4, 9, 250, 299, 300, 400], [2, 2, 3, 3], [2, 2, 4], [5, 6, 7, 7, 7]]
+)
+@pytest.mark.parametrize("gaps", [False, True])
+def test_every_window_is_that_of_the_operation(windows, gaps):
+    generator = np.random.default_rng(0)
+    prices = np.round(100.0 * np.exp(generator.normal(0.0, 0.015, (2, 300)).cumsum(axis=1)), 4)
+    if gaps:
+        prices[0, [0, 50, 51, 299]] = np.nan
+        prices[1, 10:200] = np.nan
+    out = np.empty((2, 300 * len(windows)))
+    mean_filler()(prices, np.array(windows), out)
+    for s, row in enumerate(prices):
+        for l, window in enumerate(windows):
+            state = np.zeros(4 + window)
+            wanted = [sma(state, x, float(window)) if x == x else np.nan for x in row]
+            np.testing.assert_array_equal(out[s].reshape(300, -1)[:, l], wanted)
