@@ -15,7 +15,7 @@ from mts1b.backtester.execution import Execution, Moves, moves
 from mts1b.backtester.lanes import Kernel, kernel_of, tabled_parameters
 from mts1b.backtester.layout import Layout, plan, widest
 from mts1b.backtester.sums import Sums
-from mts1b.backtester.switched import add_group, groups, switched_of
+from mts1b.backtester.switched import add_all, switched_of
 from mts1b.backtester.tables import Tables
 from mts1b.backtester.trade_lanes import follower_of
 from mts1b.quantkit.trades import no_trades
@@ -72,15 +72,12 @@ class _Work:
     cost: float
 
     def switched(self, root: Node, combos: Mapping[str, Floats]) -> tuple[Layout, Sums] | None:
-        """The sums by the kernel of strategies that switch; None when this one does not, or a weight is not finite."""
-        work = switched_of(self.program, root, combos)
+        """The sums by the kernel of strategies that switch; None when this one does not, or not plainly."""
+        work = switched_of(self.program, root, combos, self.names)
         if work is None:
             return None
         sums = self.sums(work.layout, returns=np.float32)
-        for group in groups(self.names):
-            if not add_group(work, self.part(group), _cut(self.moved, group), self.names, self.bounds, self.cost, sums):
-                return None
-        return work.layout, sums
+        return (work.layout, sums) if add_all(work, self.fields, self.moved, self.bounds, self.cost, sums) else None
 
     def fused(self, root: Node, combos: Mapping[str, Floats], trades: bool) -> tuple[Layout, Sums]:
         """The sums by the kernel of any strategy."""

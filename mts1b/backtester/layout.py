@@ -59,22 +59,27 @@ def plan(columns: Mapping[str, Floats], reads: Sequence[frozenset[str]] = (), la
     the cheapest by the costs above is taken; the fewest inner ones when equal. `lanes_max`: LANES_FEW or a multiple
     of LANES_STEP.
     """
+    return min(ways(columns, lanes_max), key=lambda laid: cost(laid, reads))
+
+
+def ways(columns: Mapping[str, Floats], lanes_max: int) -> list[Layout]:
+    """Every way to cut the parameters into outer and inner, the fewest inner ones first."""
     # what has one value only is the same for every lane, wherever it stands
     names = sorted(columns, key=lambda name: len(np.unique(columns[name])) > 1)
     count = len(next(iter(columns.values()))) if columns else 1
-    ways = [_lay(columns, names[:cut], names[cut:], count, lanes_max) for cut in range(max(len(names) - 1, 0), -1, -1)]
-    return min(ways, key=lambda laid: _cost(laid, reads))
+    cuts = range(max(len(names) - 1, 0), -1, -1)
+    return [_lay(columns, names[:cut], names[cut:], count, lanes_max) for cut in cuts]
 
 
-def _cost(laid: Layout, reads: Sequence[frozenset[str]]) -> float:
+def cost(laid: Layout, reads: Sequence[frozenset[str]]) -> float:
     """What the layout costs for one bar of one name."""
-    cost = len(laid.jobs) * (laid.lanes * STEP_COST + LOOP_COST)
+    total = len(laid.jobs) * (laid.lanes * STEP_COST + LOOP_COST)
     for parameters in reads:
         if parameters & laid.inner:
             shared = sorted(parameters - laid.inner)
             tables = {(block, *(laid.outer_values[name][outer] for name in shared)) for block, outer in laid.jobs}
-            cost += len(tables) * laid.lanes * FILL_COST
-    return cost
+            total += len(tables) * laid.lanes * FILL_COST
+    return total
 
 
 def _lay(columns: Mapping[str, Floats], outer: list[str], inner: list[str], count: int, lanes_max: int) -> Layout:

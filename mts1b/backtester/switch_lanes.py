@@ -7,9 +7,11 @@ unrolled within one loop over lanes. Returns are added up group by group in floa
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from mts1b.backtester.switch_terms import TERM_NAMES
 from mts1b.strategy.codegen import HEADER
 from mts1b.strategy.jit import load
 
@@ -28,80 +30,116 @@ many (TILE_BARS * GROUP_NAMES), and their sum stays below 2**24, where float32 c
 
 UNROLLED_BARS = 2
 
-SINGLE_ENTRY = '@njit(error_model="numpy", cache=True, nogil=True, fastmath={"contract", "nsz"})\n'
-
-ARGUMENTS = (
-    *("keys", "thresholds", "asked", "terms", "which", "weight", "tradable", "bounds", "held"),
-    *("returns", "traded", "changed", "gross"),
+SINGLE_ENTRY = (
+    '@njit(error_model="numpy", cache=True, nogil=True, no_cfunc_wrapper=True, fastmath={"contract", "nsz"})\n'
 )
+
+SERIES, NUMBER, FLAG = "series", "number", "flag"
+"""Kinds of conditions: keys by bar and lane, keys by lane, a truth by bar that all lanes share."""
 
 PER_BAR = ("leave", "enter", "stay", "bought", "resized")
 PER_BAR_MOVING = ("gross", "begun", "kept")
 
 
-@lru_cache(maxsize=64)
-def switch_kernel(lanes: int, moving: bool) -> Any:
-    """The compiled kernel for a width; `moving` when the weight in force may change between bars.
+@dataclass(frozen=True)
+class Form:
+    """All that the source of a kernel depends on. `entry`, `leave`: the kinds of conditions; `moving`: the weight."""
 
-    run(keys, thresholds, asked, terms, which, weight, tradable, bounds, held, returns, traded, changed, gross)
-      keys        int16 [S, T * lanes]; thresholds int16 [S, T, A]: `key < threshold` is the decision on a bar's close
-      asked       int64 [J]: which of the A a job asks; which int64 [J]: its table of `terms`
-      terms       float32 [N, TERMS, S, T], by the names of `mts1b.backtester.switch.Terms`
-      weight      the weight, where it does not move; tradable bool [S, T]; bounds int64 [K + 1]
-      held        float32 [J, S, lanes]: whether a name is held, 0 at the start
-      returns     float32 [J, T * lanes]; traded, changed, gross float64 [J, K, lanes]: all added to
+    lanes: int
+    moving: bool
+    entry: tuple[str, ...]
+    leave: tuple[str, ...]
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        return (*self.entry, *self.leave)
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        return (*PER_BAR, *(PER_BAR_MOVING if self.moving else ()))
+
+    @property
+    def sums(self) -> tuple[str, ...]:
+        return ("trade", "gain", "change") if self.moving else ("trade", "count")
+
+
+@lru_cache(maxsize=256)
+def switch_kernel(form: Form) -> Any:
+    """The compiled kernel of a form. It takes, for each condition i, keys{i} (but for a flag), asked{i}, which{i}:
+
+      keys     int16 [S, T * lanes], or [lanes] for a number; asked int16 [S, T, A], a bool for a flag: the decision on
+               a bar's close is `key < asked`, or `asked`; which int64 [J]: which of the A a job asks
+    then
+      terms    float32 [N, TERMS, S, T], by TERM_NAMES; weighed int64 [J]: which of the N a job has
+      weight   float64 [N]: the absolute weight, where it does not move; scale float32 [J, lanes]: above 0
+      tradable bool [S, T]; bounds int64 [K + 1]
+      held     float32 [2, J, S, lanes]: whether a name is held, the state of the latch; 0 at the start
+      returns  float32 [J, T * lanes]; traded, changed, gross float64 [J, K, lanes]: all added to
     """
-    return load(HEADER + _constants() + SINGLE_ENTRY + _source(lanes, moving)).run
+    return load(HEADER + _constants() + _edges(form) + SINGLE_ENTRY + _source(form)).run
 
 
 def _constants() -> str:
     return f"one = np.float32(1.0)\nzero = np.float32(0.0)\nCOUNT = np.float32({COUNT}.0)\n\n\n"
 
 
-def _source(lanes: int, moving: bool) -> str:
-    named = (*PER_BAR, *(PER_BAR_MOVING if moving else ()))
-    sums = ("trade", "gain", "change") if moving else ("trade", "count")
+def _arguments(form: Form) -> list[str]:
+    found = []
+    for i, kind in enumerate(form.kinds):
+        found += [*([] if kind == FLAG else [f"keys{i}"]), f"asked{i}", f"which{i}"]
+    return [
+        *found,
+        *("terms", "weighed", "weight", "scale", "tradable", "bounds", "held"),
+        *("returns", "traded", "changed", "gross"),
+    ]
+
+
+def _source(form: Form) -> str:
     places = {name: place for place, name in enumerate(TERM_NAMES)}
+    series = [i for i, kind in enumerate(form.kinds) if kind == SERIES]
     lines = [
-        f"def run({', '.join(ARGUMENTS)}):",
-        f"    net = np.empty({TILE_BARS * lanes}, dtype=np.float32)",
-        *(f"    {name}s = np.empty({lanes}, dtype=np.float32)" for name in sums),
+        f"def run({', '.join(_arguments(form))}):",
+        f"    net = np.empty({TILE_BARS * form.lanes}, dtype=np.float32)",
+        *(f"    {name}s = np.empty({form.lanes}, dtype=np.float32)" for name in form.sums),
         "    for k in range(bounds.shape[0] - 1):",
         "        begin, end = max(bounds[k], 1), bounds[k + 1]",
-        "        edges(held, terms, which, traded, changed, k, begin, one)",
+        "        edges(held, terms, weighed, scale, traded, changed, k, begin, one)",
         f"        for start in range(begin, end, {TILE_BARS}):",
         f"            stop = min(start + {TILE_BARS}, end)",
         "            for j in range(returns.shape[0]):",
         "                net[:] = zero",
-        *(f"                {name}s[:] = zero" for name in sums),
-        "                f, w = asked[j], which[j]",
-        "                for s in range(keys.shape[0]):",
-        "                    was = held[j, s]",
-        "                    row = keys[s]",
-        *(f"                    {name}_row = terms[w, {places[name]}, s]" for name in named),
+        *(f"                {name}s[:] = zero" for name in form.sums),
+        *(f"                f{i} = which{i}[j]" for i in range(len(form.kinds))),
+        "                w = weighed[j]",
+        "                for s in range(tradable.shape[0]):",
+        "                    was = held[0, j, s]",
+        *(["                    on = held[1, j, s]"] if form.leave else []),
+        *(f"                    row{i} = keys{i}[s]" for i in series),
+        *(f"                    {name}_row = terms[w, {places[name]}, s]" for name in form.terms),
         "                    t = start",
         "                    while t < stop:",
         _choice(),
-        *_bars(lanes, UNROLLED_BARS, named, moving, checked=True),
+        *_bars(form, UNROLLED_BARS, checked=True),
         "                        else:",
-        *_bars(lanes, 1, named, moving, checked=False),
-        *_flush(lanes, moving),
-        "        edges(held, terms, which, traded, changed, k, end, -one)",
+        *_bars(form, 1, checked=False),
+        *_flush(form),
+        "        edges(held, terms, weighed, scale, traded, changed, k, end, -one)",
     ]
-    return _edges(places, moving) + SINGLE_ENTRY + "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n"
 
 
-def _edges(places: dict[str, int], moving: bool) -> str:
+def _edges(form: Form) -> str:
     """What the bar before counted for the one after it moves to the segment that bar is in."""
-    ended = f"terms[which[j], {places['ended']}, s, t] if t < terms.shape[3] else zero" if moving else "one"
-    return f"""def edges(held, terms, which, traded, changed, k, t, sign):
-    for j in range(held.shape[0]):
-        for s in range(held.shape[1]):
-            sold = sign * (terms[which[j], {places["sold"]}, s, t] if t < terms.shape[3] else zero)
-            ended = sign * ({ended})
-            for l in range(held.shape[2]):
-                traded[j, k, l] += held[j, s, l] * sold
-                changed[j, k, l] += held[j, s, l] * ended
+    sold, ended = (TERM_NAMES.index(name) for name in ("sold", "ended"))
+    kept = f"terms[weighed[j], {ended}, s, t] if t < terms.shape[3] else zero" if form.moving else "one"
+    return f"""{SINGLE_ENTRY}def edges(held, terms, weighed, scale, traded, changed, k, t, sign):
+    for j in range(held.shape[1]):
+        for s in range(held.shape[2]):
+            sold = sign * (terms[weighed[j], {sold}, s, t] if t < terms.shape[3] else zero)
+            ended = sign * ({kept})
+            for l in range(held.shape[3]):
+                traded[j, k, l] += held[0, j, s, l] * sold * scale[j, l]
+                changed[j, k, l] += held[0, j, s, l] * ended
 
 
 """
@@ -113,59 +151,80 @@ def _choice() -> str:
     return f"                        if t + {last} < stop and {tradable}:"
 
 
-def _bars(lanes: int, bars: int, named: tuple[str, ...], moving: bool, checked: bool) -> list[str]:
+def _bars(form: Form, bars: int, checked: bool) -> list[str]:
     """`bars` bars from t on, in one loop over lanes. Decisions were taken on the close of the bar before each."""
-    lines = [f"key = row[(t - 1) * {lanes}:(t - 1 + {bars}) * {lanes}]"]
-    lines += [f"earned = net[(t - start) * {lanes}:(t - start + {bars}) * {lanes}]"]
+    lanes = form.lanes
+    lines = [f"earned = net[(t - start) * {lanes}:(t - start + {bars}) * {lanes}]"]
+    for i, kind in enumerate(form.kinds):
+        if kind == SERIES:
+            lines.append(f"key{i} = row{i}[(t - 1) * {lanes}:(t - 1 + {bars}) * {lanes}]")
+        lines += [f"asked{i}_{u} = asked{i}[s, t - 1 + {u}, f{i}]" for u in range(bars)]
     for u in range(bars):
-        lines.append(f"limit{u} = thresholds[s, t - 1 + {u}, f]")
-        lines += [f"{name}{u} = {name}_row[t + {u}]" for name in named]
+        lines += [f"{name}{u} = {name}_row[t + {u}]" for name in form.terms]
     if not checked:
         lines.append("open_now = tradable[s, t]")
-    lines += [f"for l in range({lanes}):", "    before = was[l]", "    trade = trades[l]"]
-    lines += ["    gain = gains[l]", "    change = changes[l]"] if moving else ["    count = counts[l]"]
+    state = ["on"] if form.leave else []
+    lines += [f"for l in range({lanes}):", "    before = was[l]"]
+    lines += [f"    {name} = {name}s[l]" for name in form.sums] + [f"    {name}_now = {name}[l]" for name in state]
     for u in range(bars):
-        lines += [f"    {line}" for line in _bar(lanes, u, moving, checked)]
-    lines += ["    was[l] = before", "    trades[l] = trade"]
-    lines += ["    gains[l] = gain", "    changes[l] = change"] if moving else ["    counts[l] = count"]
+        lines += [f"    {line}" for line in _bar(form, u, checked)]
+    lines += ["    was[l] = before"]
+    lines += [f"    {name}s[l] = {name}" for name in form.sums] + [f"    {name}[l] = {name}_now" for name in state]
     lines.append(f"t += {bars}")
     return [" " * 28 + line for line in lines]
 
 
-def _bar(lanes: int, u: int, moving: bool, checked: bool) -> list[str]:
-    decided = f"one if key[{u * lanes} + l] < limit{u} else zero"
-    lines = [
-        f"now = {decided}" if checked else f"now = ({decided}) if open_now else before",
-        f"earned[{u * lanes} + l] += before * leave{u} + (enter{u} + before * stay{u}) * now",
+def _holds(form: Form, numbers: range, u: int) -> str:
+    """Text of whether the conditions of these numbers hold."""
+    keys = {SERIES: f"[{u * form.lanes} + l]", NUMBER: "[l]"}
+    named = {SERIES: "key", NUMBER: "keys"}
+    parts = []
+    for i in numbers:
+        kind = form.kinds[i]
+        parts.append(f"asked{i}_{u}" if kind == FLAG else f"({named[kind]}{i}{keys[kind]} < asked{i}_{u})")
+    return " & ".join(parts)
+
+
+def _bar(form: Form, u: int, checked: bool) -> list[str]:
+    entry = _holds(form, range(len(form.entry)), u)
+    if form.leave:
+        leave = _holds(form, range(len(form.entry), len(form.kinds)), u)
+        lines = [f"on_now = zero if {leave} else (one if {entry} else on_now)"]
+        decided = "on_now"
+    else:
+        lines, decided = [], f"(one if {entry} else zero)"
+    lines += [
+        f"now = {decided}" if checked else f"now = {decided} if open_now else before",
+        f"earned[{u * form.lanes} + l] += before * leave{u} + (enter{u} + before * stay{u}) * now",
         f"trade += (bought{u} + before * resized{u}) * now",
     ]
-    if moving:
+    if form.moving:
         lines += [f"gain += gross{u} * now", f"change += (begun{u} + before * kept{u}) * now"]
     else:
         lines.append("count += (before + COUNT) * now")
     return [*lines, "before = now"]
 
 
-def _flush(lanes: int, moving: bool) -> list[str]:
+def _flush(form: Form) -> list[str]:
     """Add the sums of a tile to those of the job."""
+    lanes = form.lanes
     lines = [
-        f"out = returns[j, start * {lanes}:stop * {lanes}]",
-        "for i in range(out.shape[0]):",
-        "    out[i] += net[i]",
+        "for t in range(start, stop):",
+        f"    out = returns[j, t * {lanes}:(t + 1) * {lanes}]",
+        f"    earned = net[(t - start) * {lanes}:(t - start + 1) * {lanes}]",
+        f"    for l in range({lanes}):",
+        "        out[l] += earned[l] * scale[j, l]",
         f"for l in range({lanes}):",
-        "    traded[j, k, l] += np.float64(trades[l])",
+        "    factor = np.float64(scale[j, l])",
+        "    traded[j, k, l] += trades[l] * factor",
     ]
-    if moving:
-        lines += ["    gross[j, k, l] += np.float64(gains[l])", "    changed[j, k, l] += np.float64(changes[l])"]
+    if form.moving:
+        lines += ["    gross[j, k, l] += gains[l] * factor", "    changed[j, k, l] += np.float64(changes[l])"]
     else:
         lines += [
             f"    inside = np.float64(np.int64(counts[l]) // {COUNT})",
             f"    both = np.float64(counts[l]) - inside * {COUNT}.0",
-            "    gross[j, k, l] += inside * weight",
+            "    gross[j, k, l] += inside * weight[w] * factor",
             "    changed[j, k, l] += 2.0 * (inside - both)",
         ]
     return [" " * 16 + line for line in lines]
-
-
-TERM_NAMES = ("leave", "enter", "stay", "bought", "resized", "gross", "begun", "kept", "sold", "ended")
-"""Fields of `mts1b.backtester.switch.Terms`, in the order of the table of terms."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,71 +10,72 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mts1b.backtester.execution import Moves
-from mts1b.backtester.keys import key_filler
-from mts1b.backtester.layout import Layout, plan
-from mts1b.backtester.sides import side_of
+from mts1b.backtester.layout import Layout, cost, ways
 from mts1b.backtester.sums import Sums
-from mts1b.backtester.switch import Switch, Terms, switch_of, terms
-from mts1b.backtester.switch_lanes import GROUP_NAMES, LANES_MAX, TERM_NAMES, switch_kernel
+from mts1b.backtester.switch import Condition, Switch, switch_of
+from mts1b.backtester.switch_lanes import FLAG, GROUP_NAMES, LANES_MAX, NUMBER, SERIES, Form, switch_kernel
+from mts1b.backtester.switch_tables import Memory, Sources, keyed
+from mts1b.backtester.switch_terms import TERM_NAMES, terms
 from mts1b.strategy.expr import Node
 from mts1b.strategy.ops import Kind
 from mts1b.strategy.program import Program
+from mts1b.strategy.scalars import scalar_value
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Singles = NDArray[np.float32]
+Values = Mapping[str, float]
 
 JOBS_AT_ONCE = 48
 """Jobs of one call of the kernel: what their lanes hold stays in the second- and third-level caches."""
 
+COST_MAX = 3.0
+"""Times what the cheapest layout of any kernel costs, from which on this one, though faster, is not."""
 
-class Memory:
-    """Tables that one group of names after the other is worked out in: first touching memory costs as much again."""
-
-    def __init__(self) -> None:
-        self._flat: dict[str, NDArray[np.generic]] = {}
-
-    def keys(self, names: int, bars: int, lanes: int) -> NDArray[np.int16]:
-        return self._table("keys", np.int16, (names, bars * lanes))
-
-    def thresholds(self, names: int, bars: int, asked: int) -> NDArray[np.int16]:
-        return self._table("thresholds", np.int16, (names, bars, asked))
-
-    def held(self, jobs: int, names: int, lanes: int) -> NDArray[np.float32]:
-        table: NDArray[np.float32] = self._table("held", np.float32, (jobs, names, lanes))
-        table[...] = 0.0
-        return table
-
-    def _table(self, name: str, dtype: type[np.generic], shape: tuple[int, ...]) -> NDArray[Any]:
-        size = math.prod(shape)
-        if name not in self._flat or self._flat[name].size < size:
-            self._flat[name] = np.empty(size, dtype=dtype)
-        return self._flat[name][:size].reshape(shape)
+CROSSED_JOBS = 8
+"""Jobs that go together where names are compared: each may need a table of all names."""
 
 
 @dataclass(frozen=True)
 class Switched:
-    """A strategy that switches, laid out for one chunk of combinations."""
+    """A strategy that switches, laid out for one chunk of combinations. `names` is S."""
 
     switch: Switch
     layout: Layout
     program: Program
+    names: int
     memory: Memory = field(default_factory=Memory)
 
+    @property
+    def form(self) -> Form:
+        kinds = [[_kind(condition) for condition in part] for part in (self.switch.entry, self.switch.leave)]
+        return Form(self.layout.lanes, self.switch.moving, tuple(kinds[0]), tuple(kinds[1]))
+
+    @property
+    def crossing(self) -> bool:
+        return any(unit.node.spec.kind is Kind.CROSS for unit in self.program.units)
+
     def batches(self) -> Iterator[slice]:
-        """Runs of jobs that share the columns of their own side."""
-        outer = sorted(self.switch.own.parameters - self.layout.inner)
+        """Runs of jobs that share the columns of all own sides."""
+        own = [condition.own.parameters for condition in self.switch.conditions if condition.own is not None]
+        outer = sorted(frozenset().union(*own) - self.layout.inner)
         keys = [(b, *(self.layout.outer_values[name][o] for name in outer)) for b, o in self.layout.jobs]
         starts = [j for j in range(len(keys)) if j == 0 or keys[j] != keys[j - 1]] + [len(keys)]
-        return (slice(start, stop) for start, stop in zip(starts[:-1], starts[1:], strict=True))
+        for start, stop in zip(starts[:-1], starts[1:], strict=True):
+            step = CROSSED_JOBS if self.crossing else stop - start
+            yield from (slice(at, min(at + step, stop)) for at in range(start, stop, step))
 
     def fixed(self, job: int) -> dict[str, float]:
         outer = self.layout.jobs[job][1]
         return {name: float(values[outer]) for name, values in self.layout.outer_values.items()}
 
-    def distinct(self, node: Node, jobs: slice) -> tuple[dict[str, Floats], Ints]:
-        """Distinct values [A] of the node's parameters over jobs, and which of them each job has."""
+    def inner(self, job: int) -> dict[str, Floats]:
+        return {name: values[self.layout.jobs[job][0]] for name, values in self.layout.inner_values.items()}
+
+    def distinct(self, parameters: frozenset[str], jobs: slice) -> tuple[dict[str, Floats], Ints]:
+        """Distinct values [A] of parameters over jobs, and which of them each job has."""
         outers = np.array([outer for _, outer in self.layout.jobs[jobs]])
-        names = sorted(node.parameters)
+        names = sorted(parameters)
         if not names:
             return {}, np.zeros(len(outers), dtype=np.int64)
         table = np.stack([self.layout.outer_values[name][outers] for name in names], axis=1)
@@ -83,88 +83,99 @@ class Switched:
         columns = {name: np.ascontiguousarray(tuples[:, i]) for i, name in enumerate(names)}
         return columns, of.reshape(-1).astype(np.int64)
 
+    def scales(self) -> Singles:
+        """The number that each lane's weight is multiplied by, [J, lanes]."""
+        found = np.ones((len(self.layout.jobs), self.layout.lanes))
+        for j in range(len(found)):
+            for node, divides in self.switch.scales:
+                value = scalar_value(node, {**self.fixed(j), **self.inner(j)}, self.names)
+                found[j] = found[j] / value if divides else found[j] * value
+        return found.astype(np.float32)
 
-def switched_of(program: Program, root: Node, combos: Mapping[str, Floats]) -> Switched | None:
+
+def switched_of(program: Program, root: Node, combos: Mapping[str, Floats], names: int) -> Switched | None:
     """The strategy laid out for these combinations, when it switches; None for every other."""
-    if root.op != "where" or any(unit.node.spec.kind is Kind.CROSS for unit in program.units):
+    reads = _compared(root)
+    laid = ways(combos, LANES_MAX) if reads else []
+    found = [(layout, switch) for layout in laid if (switch := switch_of(root, layout.inner)) is not None]
+    if not found:
         return None
-    condition = root.args[0]
-    layout = plan(combos, [side.parameters for side in condition.args], LANES_MAX)
-    switch = switch_of(root, layout.inner)
-    return None if switch is None else Switched(switch, layout, program)
+    layout, switch = min(found, key=lambda way: cost(way[0], reads))
+    worth_it = cost(layout, reads) <= COST_MAX * min(cost(other, reads) for other in laid)
+    return Switched(switch, layout, program, names) if worth_it else None
 
 
-def add_group(
-    work: Switched, fields: Mapping[str, Floats], moved: Moves, names: int, bounds: Ints, cost: float, sums: Sums
-) -> bool:
-    """Add one group of names to the sums of every job. False, with nothing added, when a weight is not finite."""
-    switch, layout = work.switch, work.layout
-    weights, which = work.distinct(switch.weight, slice(None))
-    table = _terms(work, fields, moved, names, weights, cost)
-    if not np.isfinite(table).all():
+def _compared(root: Node) -> list[frozenset[str]]:
+    """Parameters of the sides of all comparisons: what tables are needed for."""
+    return [arg.parameters for node in root.walk() if node.op in ("gt", "ge", "lt", "le") for arg in node.args]
+
+
+def _kind(condition: Condition) -> str:
+    if condition.own is None:
+        return FLAG
+    return SERIES if condition.own.is_series else NUMBER
+
+
+def add_all(work: Switched, fields: Mapping[str, Floats], moved: Moves, bounds: Ints, rate: float, sums: Sums) -> bool:
+    """Add all names to the sums of every job. False, the sums being worth nothing then, where a weight is not finite
+    or a lane's number not above 0: the sign of a weight and its costs go together."""
+    scale = work.scales()
+    if not (np.isfinite(scale).all() and (scale > 0.0).all()):
         return False
-    moving = switch.weight.spec.kind is not Kind.CONST
-    weight = 0.0 if moving else abs(float(str(switch.weight.value)))
-    kernel = switch_kernel(layout.lanes, moving)
+    kernel = switch_kernel(work.form)
+    weights, weighed = work.distinct(_parameters(work.switch.weights), slice(None))
     for batch in work.batches():
-        columns, asked = work.distinct(switch.shared, batch)
-        keys, thresholds = _keys(work, fields, names, batch, columns)
-        for start in range(batch.start, batch.stop, JOBS_AT_ONCE):
-            jobs = slice(start, min(start + JOBS_AT_ONCE, batch.stop))
-            mine = asked[start - batch.start : jobs.stop - batch.start]
-            held = work.memory.held(len(mine), len(keys), layout.lanes)
-            parts = sums.part(jobs)
-            kernel(keys, thresholds, mine, table, which[jobs], weight, moved.tradable, bounds, held, *parts)
+        sources = Sources(work.program, fields, work.names, work.fixed(batch.start), work.inner(batch.start))
+        asked = [work.distinct(condition.shared.parameters, batch) for condition in work.switch.conditions]
+        for group in _groups(work.names):
+            table, weight = _terms(work, sources, group, moved, weights, rate)
+            if not (np.isfinite(table).all() and (work.switch.moving or (weight > 0.0).all())):
+                return False
+            tables = [
+                keyed(work.memory, i, condition, sources, group, columns)
+                for i, (condition, (columns, _)) in enumerate(zip(work.switch.conditions, asked, strict=True))
+            ]
+            shared = (table, weight, moved.tradable[group], bounds)
+            for start in range(batch.start, batch.stop, JOBS_AT_ONCE):
+                jobs = slice(start, min(start + JOBS_AT_ONCE, batch.stop))
+                mine = slice(start - batch.start, jobs.stop - batch.start)
+                reads = [arg for found, (_, of) in zip(tables, asked, strict=True) for arg in (*found, of[mine])]
+                _run(kernel, reads, shared, weighed[jobs], scale[jobs], work, jobs, sums)
     return True
 
 
+def _run(
+    kernel: Any, reads: list[Any], shared: Any, weighed: Ints, scale: Singles, work: Switched, jobs: slice, sums: Sums
+) -> None:
+    table, weight, tradable, bounds = shared
+    held = work.memory.held(len(weighed), len(tradable), work.layout.lanes)
+    kernel(*reads, table, weighed, weight, scale, tradable, bounds, held, *sums.part(jobs))
+
+
+def _parameters(factors: tuple[tuple[Node, bool], ...]) -> frozenset[str]:
+    return frozenset().union(*(node.parameters for node, _ in factors))
+
+
 def _terms(
-    work: Switched,
-    fields: Mapping[str, Floats],
-    moved: Moves,
-    names: int,
-    weights: Mapping[str, Floats],
-    cost: float,
-) -> NDArray[np.float32]:
-    """Tables of terms [N, TERMS, S, T], one for each of the N distinct values of the weight's parameters."""
-    side = side_of(work.switch.weight, frozenset())
+    work: Switched, sources: Sources, group: slice, moved: Moves, weights: Mapping[str, Floats], rate: float
+) -> tuple[Singles, Floats]:
+    """Tables of terms [N, TERMS, S, T], one for each of the N distinct values of the weight's parameters, and the
+    absolute weights [N] where they do not move."""
     count = len(next(iter(weights.values()))) if weights else 1
-    made: list[Terms] = []
+    part = Moves(moved.overnight[group], moved.intraday[group], moved.drift[group], moved.tradable[group])
+    made, constant = [], np.zeros(count)
     for n in range(count):
-        fixed = {**work.fixed(0), **{name: float(values[n]) for name, values in weights.items()}}
-        made.append(terms(side.columns(work.program, fields, names, fixed, {}), moved, cost))
-    return np.stack([np.stack([getattr(one, name) for name in TERM_NAMES]) for one in made])
+        values = {name: float(table[n]) for name, table in weights.items()}
+        weight = np.ones(part.tradable.shape)
+        for node, divides in work.switch.weights:
+            factor = sources.table(node, values, group)
+            weight = weight / factor if divides else weight * factor
+        constant[n] = abs(weight[0, 0])
+        found = terms(weight, part, rate)
+        made.append(np.stack([getattr(found, name) for name in TERM_NAMES]))
+    return np.stack(made), constant
 
 
-def _keys(
-    work: Switched, fields: Mapping[str, Floats], names: int, batch: slice, columns: Mapping[str, Floats]
-) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-    """Keys [S, T * lanes] of the own side, thresholds [S, T, A] of what is asked of it."""
-    switch, layout = work.switch, work.layout
-    group, bars = next(iter(fields.values())).shape
-    asked = len(next(iter(columns.values()))) if columns else 1
-    keys, thresholds = work.memory.keys(group, bars, layout.lanes), work.memory.thresholds(group, bars, asked)
-    fixed = work.fixed(batch.start)
-    inner = {name: values[layout.jobs[batch.start][0]] for name, values in layout.inner_values.items()}
-    own, shared = side_of(switch.own, layout.inner), side_of(switch.shared, switch.shared.parameters)
-    fill, used = key_filler(), _used(inner)
-    for s in range(group):  # one by one: the tables of one stay in a third-level cache until they are keys
-        part = {key: table[s : s + 1] for key, table in fields.items()}
-        values = own.columns(work.program, part, names, fixed, inner)
-        numbers = shared.columns(work.program, part, names, fixed, columns)
-        if switch.negated:
-            values, numbers = -values, -numbers
-        rows = values.reshape(bars, layout.lanes), numbers.reshape(bars, asked)
-        fill(*rows, used, switch.or_equal, keys[s].reshape(bars, layout.lanes), thresholds[s])
-    return keys, thresholds
-
-
-def _used(inner: Mapping[str, Floats]) -> int:
-    """Lanes up to the first that has what the last one has: those behind it pad the block."""
-    table = np.stack(list(inner.values()))
-    return int(np.argmax((table == table[:, -1:]).all(axis=0))) + 1
-
-
-def groups(names: int) -> list[slice]:
+def _groups(names: int) -> list[slice]:
     """Names worked on together."""
     return [slice(start, min(start + GROUP_NAMES, names)) for start in range(0, names, GROUP_NAMES)]

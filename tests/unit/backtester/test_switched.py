@@ -12,7 +12,7 @@ from mts1b.backtester import METRICS, Execution, cpu, evaluate, reference
 from mts1b.backtester.switched import switched_of
 from mts1b.foundation.errors import UnknownNameError
 from mts1b.strategy import close, get_strategy, lag, param, sma, strategy, where
-from mts1b.strategy.language import highest, momentum, std, vol_target
+from mts1b.strategy.language import highest, latch, momentum, rsi, std, top_n, universe_size, vol_target
 from mts1b.strategy.program import program_of
 from tests.unit.strategy.panels import changed_after, made_panel, rough_panels
 
@@ -49,7 +49,38 @@ def target_of_parameters(target=param(0.05, 0.5), a=param(2, 30), b=param(2, 30)
     return where(sma(close, a) > highest(close, b) * 0.97, vol_target(close, target, 5), 0.0)
 
 
-SWITCHING = {found.name: found for found in (crossed, crossed_below, at_most, band, target_of_parameters)}
+@strategy
+def latched(b=param(2, 30), width=param(0.1, 3.0)):
+    """A latch; on leaving, all lanes agree."""
+    return latch(close < sma(close, b) - width * std(close, b), close > sma(close, b))
+
+
+@strategy
+def latched_by_numbers(window=param(2, 20), entry=param(5.0, 50.0), leave=param(40.0, 95.0)):
+    """Numbers against a series on both sides of a latch, worth a part of the whole that depends on the lane."""
+    strength = rsi(close, window)
+    return latch(strength < entry, strength >= leave) * 20.0 / leave
+
+
+@strategy
+def all_of_them(a=param(2, 30), b=param(2, 30)):
+    """Several conditions at once, one of them without parameters."""
+    return where((sma(close, a) > sma(close, b)) & (close > lag(close, 1)) & (close > lag(close, a)), 0.5, 0.0)
+
+
+@strategy
+def best(window=param(2, 20), top=param(1, 3)):
+    """Places among the names, in shares of their number."""
+    return top_n(momentum(close, window), top) * universe_size() / top
+
+
+SWITCHING = {
+    found.name: found
+    for found in (
+        *(crossed, crossed_below, at_most, band, target_of_parameters),
+        *(latched, latched_by_numbers, all_of_them, best),
+    )
+}
 
 
 def few(subject):
@@ -71,14 +102,14 @@ def few(subject):
 @pytest.mark.parametrize("name", SWITCHING)
 def test_the_form_is_found(name):
     subject = SWITCHING[name]
-    assert switched_of(program_of(subject.root), subject.root, few(subject)) is not None
+    assert switched_of(program_of(subject.root), subject.root, few(subject), 3) is not None
 
 
-@pytest.mark.parametrize("name", ["adx_trend", "time_series_momentum", "trailing_breakout", "xs_momentum"])
+@pytest.mark.parametrize("name", ["kelly_trend", "time_series_momentum", "trailing_breakout", "short_term_reversal"])
 def test_the_form_is_not_forced(name):
     subject = get_strategy(name)
     columns = subject.check_combos({})
-    assert switched_of(program_of(subject.root), subject.root, columns) is None
+    assert switched_of(program_of(subject.root), subject.root, columns, 3) is None
 
 
 def assert_close(got, expected):
