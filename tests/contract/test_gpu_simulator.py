@@ -16,7 +16,7 @@ TESTS = Path(__file__).with_name("gpu_simulated.py")
 @pytest.mark.timeout(1200)
 def test_every_strategy_and_node_under_the_simulator() -> None:
     ended = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-W", "ignore", str(TESTS)],
+        [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "-W", "ignore", str(TESTS)],
         env=child_environment(NUMBA_ENABLE_CUDASIM="1"),
         cwd=TESTS.parents[2],
         capture_output=True,
