@@ -25,7 +25,7 @@ from jobs.console import (
     write_json,
 )
 from jobs.progress import shown
-from mts1b.backtester import Execution
+from mts1b.backtester import Execution, gpu_available
 from mts1b.backtester.choice import Choice, Machine
 from mts1b.config import Settings
 from mts1b.foundation.clock import Clock, SystemClock
@@ -58,7 +58,7 @@ StartOption = Annotated[str | None, typer.Option("--start", help="First date, YY
 EndOption = Annotated[str | None, typer.Option("--end", help="Last date, YYYY-MM-DD, included.")]
 IntervalOption = Annotated[str, typer.Option("--interval", help="Interval of the bars.")]
 BackendOption = Annotated[
-    str, typer.Option("--backend", help="cpu, reference (slow, readable), or auto: by the source's rule.")
+    str, typer.Option("--backend", help="cpu, gpu, reference (slow, readable), or auto: by the source's rule.")
 ]
 PrecisionOption = Annotated[
     str, typer.Option("--precision", help="single: sums of a few bars in float32, where a kernel can; or double.")
@@ -91,18 +91,19 @@ def sweep(
     auto = request.backend == AUTO
     spec, panel = resolve(replace(request, backend="cpu") if auto else request, settings.lake_root)
     check_spec(spec, panel)
-    runner = runner_for(settings, local)
+    if not local:
+        _connect(settings)
     if auto:
         spec = with_chosen_backend(spec, panel, request.interval, machine_of(local), clock)
         if on_choice is not None and spec.choice is not None:
             on_choice(spec.choice)
-    return run_sweep(spec, panel, runner, settings.results_root, clock, on_progress)
+    return run_sweep(spec, panel, runner_for(local, spec.backend), settings.results_root, clock, on_progress)
 
 
 def machine_of(local: bool) -> Machine:
-    """What the sweep can be spread over: the connected Ray cluster, or this process's one thread."""
+    """What the sweep can be spread over: the connected Ray cluster, or this process's one thread and one GPU."""
     if local:
-        return Machine(cpus=1, gpus=0)
+        return Machine(cpus=1, gpus=min(1, gpu_available()))
     from jobs.fanout import cluster_machine
 
     return cluster_machine()
@@ -113,16 +114,23 @@ def sample_of(count: int | None, method: str, seed: int) -> Sample | None:
     return None if count is None else Sample(count, method, seed)
 
 
-def runner_for(settings: Settings, local: bool) -> Runner:
-    """The runner on the stack's Ray cluster, or this process. StackError when the stack is not up."""
+def runner_for(local: bool, backend: str) -> Runner:
+    """The runner on the connected Ray cluster, or this process; on "gpu" each task has a GPU to itself.
+
+    StackError when the cluster has no GPU and one is needed.
+    """
     if local:
         return LocalRunner()
-    from mts1b.deploy.ray_client import connect_ray
+    from jobs.fanout import RayRunner
+
+    return RayRunner(gpus=1 if backend == "gpu" else 0)
+
+
+def _connect(settings: Settings) -> None:
+    """Connect this process to the stack's Ray. StackError when it is not up."""
+    from mts1b.deploy.ray_client import connect_ray  # sets the environment that Ray reads when it is imported
 
     connect_ray(settings)
-    from jobs.fanout import RayRunner  # after the connection, which sets the environment Ray reads on import
-
-    return RayRunner()
 
 
 def report(

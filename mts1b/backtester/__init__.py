@@ -9,6 +9,7 @@ from mts1b.backtester.backends import evaluate, targets
 from mts1b.backtester.evaluation import METRICS, NAME_METRICS, Evaluation, merged
 from mts1b.backtester.event import Run, backtest
 from mts1b.backtester.execution import Execution
+from mts1b.backtester.gpu_detect import gpu_available
 from mts1b.backtester.run_statistics import metrics_of, statistics
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Run",
     "backtest",
     "evaluate",
+    "gpu_available",
     "merged",
     "metrics_of",
     "statistics",

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mts1b.backtester import book_cpu, cpu, reference
 from mts1b.backtester.evaluation import Evaluation, Periods, check_edges, check_finite, check_periods
 from mts1b.backtester.execution import Execution, check_prices
+from mts1b.backtester.gpu_detect import check_gpu
 from mts1b.foundation.errors import InputError, unknown_name
 from mts1b.strategy.definition import Strategy, Values
 from mts1b.strategy.panel import Panel
@@ -19,7 +20,15 @@ from mts1b.strategy.program import program_of
 
 Floats = NDArray[np.float64]
 
-BACKENDS: Mapping[str, Any] = {"reference": reference.evaluate, "cpu": cpu.evaluate}
+
+def _gpu(*arguments: Any) -> Evaluation:
+    check_gpu()
+    from mts1b.backtester import gpu  # brings numba-cuda along, which few processes need
+
+    return gpu.evaluate(*arguments)
+
+
+BACKENDS: Mapping[str, Any] = {"reference": reference.evaluate, "cpu": cpu.evaluate, "gpu": _gpu}
 
 EXACT_BACKENDS: Mapping[str, Any] = {"reference": reference.evaluate, "cpu": book_cpu.evaluate}
 """Those that keep exact books, for executions that are not plain."""
@@ -62,10 +71,10 @@ def evaluate(
     [P, C], else [C] over the whole history. `keep_returns`: also the returns by bar, [C, T]. `edges`: also sums over
     the blocks of bars between them, from which any union of blocks is judged; `trades`: also those of round trips.
     `by_name`: also the metrics of every name's sleeve, [len(NAME_METRICS), C, S]. `precision`: "single" lets a kernel
-    add up a few bars at a time in float32, where it can; decisions are float64's, and so are exact books. One thread,
-    no memory beyond a fixed multiple of the combinations and the panel. InputError for unknown or out-of-range
+    add up a few bars at a time in float32, where it can; decisions are float64's, and so are exact books. "cpu":
+    one thread, no memory beyond a fixed multiple of the combinations and the panel. InputError for unknown or out-of-range
     parameters, windows longer than the history, weights that are not finite, bars without the vwap to fill at,
-    `by_name` of a portfolio; DataError for bad prices.
+    `by_name` of a portfolio; DataError for bad prices. "gpu": StackError where this process has none.
     """
     if backend not in BACKENDS:
         raise unknown_name("backend", backend, BACKENDS)

@@ -35,6 +35,15 @@ GROUPED_BAR_STEPS_MIN = 40_000_000_000
 CHUNKS_IN_FLIGHT_PER_CPU = 3
 """Tasks handed to Ray ahead of the results: enough to keep a core busy, few enough to stop early."""
 
+CHUNKS_IN_FLIGHT_PER_GPU = 2
+"""Tasks handed to Ray ahead of the results for each GPU: one at work, the next one waiting for it."""
+
+GPU_MEMORY_SHARE_MAX = 0.8
+"""Share of a GPU's free memory that an evaluation plans with; the rest is for the driver's and the compiler's needs."""
+
+GPU_LANES_MAX = 2_048
+"""Combinations of one slab on a GPU: threads enough with groups of names, and a chunk has slabs that overlap."""
+
 TOP_K_MAX = 1_000
 """Best combinations that a sweep keeps with their full curves."""
 

@@ -21,9 +21,14 @@ def returns_of(
     execution: Execution,
     backend: str = "cpu",
 ) -> Floats:
-    """Net returns a bar, [C, T], one row for each set of parameters."""
+    """Net returns a bar, [C, T], one row for each set of parameters; for the few that a finished sweep shows.
+
+    On the CPU for a sweep on GPUs: those belong to its tasks, and the process that adds up may have none.
+    """
     combos = {name: np.array([values[name] for values in params], dtype=np.float64) for name in strategy.params}
-    found = evaluate(strategy, combos, panel, execution, backend=backend, keep_returns=True)
+    found = evaluate(
+        strategy, combos, panel, execution, backend="cpu" if backend == "gpu" else backend, keep_returns=True
+    )
     assert found.returns is not None  # asked for
     return np.broadcast_to(found.returns, (len(params), len(panel.ts_ns)))
 

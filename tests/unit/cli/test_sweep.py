@@ -240,3 +240,11 @@ def test_a_results_folder_that_cannot_be_written(tmp_path: Path, data_dir: Path,
 def test_an_empty_lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     assert run(monkeypatch, "sweep", "--strategy", "sma_cross", "--local", "--data-dir", str(tmp_path)) == 2
     assert "mts data ingest" in capsys.readouterr().err
+
+
+def test_a_gpu_that_is_not_there_is_one_line_and_exit_2(data_dir: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("mts1b.backtester.gpu_detect.gpu_available", lambda: 0)
+    words = ("sweep", "--strategy", "sma_cross", *GRID, "--local", "--backend", "gpu", "--data-dir", str(data_dir))
+    assert run(monkeypatch, *words) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert len(lines) == 1 and "backend='gpu'" in lines[0] and "use --backend cpu" in lines[0]
