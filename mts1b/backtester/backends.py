@@ -72,9 +72,9 @@ def evaluate(
     the blocks of bars between them, from which any union of blocks is judged; `trades`: also those of round trips.
     `by_name`: also the metrics of every name's sleeve, [len(NAME_METRICS), C, S]. `precision`: "single" lets a kernel
     add up a few bars at a time in float32, where it can; decisions are float64's, and so are exact books. "cpu":
-    one thread, no memory beyond a fixed multiple of the combinations and the panel. InputError for unknown or out-of-range
-    parameters, windows longer than the history, weights that are not finite, bars without the vwap to fill at,
-    `by_name` of a portfolio; DataError for bad prices. "gpu": StackError where this process has none.
+    one thread, no memory beyond a fixed multiple of the combinations and the panel. InputError for unknown or
+    out-of-range parameters, windows longer than the history, weights that are not finite, bars without the vwap to
+    fill at, `by_name` of a portfolio; DataError for bad prices. "gpu": StackError where this process has none.
     """
     if backend not in BACKENDS:
         raise unknown_name("backend", backend, BACKENDS)

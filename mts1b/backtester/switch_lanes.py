@@ -48,13 +48,18 @@ PER_BAR_MOVING = ("gross", "begun", "kept")
 
 @dataclass(frozen=True)
 class Form:
-    """All that the source of a kernel depends on. `entry`, `leave`: the kinds of conditions; `moving`: the weight."""
+    """All that the source of a kernel depends on.
+
+    `entry`, `leave`: the kinds of conditions; `inner`: parameters that vary along lanes; `moving`: the weight does
+    between bars; `scaled`: between lanes.
+    """
 
     lanes: int
     moving: bool
     entry: tuple[Kind, ...]
     leave: tuple[Kind, ...]
     inner: frozenset[str] = frozenset()
+    scaled: bool = False
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
@@ -248,14 +253,24 @@ def _bar(form: Form, u: int, checked: bool) -> list[str]:
 def _flush(form: Form) -> list[str]:
     """Add the sums of a tile to those of the job."""
     lanes = form.lanes
-    lines = [
-        "for t in range(start, stop):",
-        f"    out = returns[j, t * {lanes}:(t + 1) * {lanes}]",
-        f"    earned = net[(t - start) * {lanes}:(t - start + 1) * {lanes}]",
-        f"    for l in range({lanes}):",
-        "        out[l] += earned[l] * scale[j, l]",
+    if form.scaled:
+        lines = [
+            "factors = scale[j]",
+            "for t in range(start, stop):",
+            f"    out = returns[j, t * {lanes}:(t + 1) * {lanes}]",
+            f"    earned = net[(t - start) * {lanes}:(t - start + 1) * {lanes}]",
+            f"    for l in range({lanes}):",
+            "        out[l] += earned[l] * factors[l]",
+        ]
+    else:
+        lines = [
+            f"out = returns[j, start * {lanes}:stop * {lanes}]",
+            "for i in range(out.shape[0]):",
+            "    out[i] += net[i]",
+        ]
+    lines += [
         f"for l in range({lanes}):",
-        "    factor = np.float64(scale[j, l])",
+        f"    factor = {'np.float64(scale[j, l])' if form.scaled else '1.0'}",
         "    traded[j, k, l] += trades[l] * factor",
     ]
     if form.moving:

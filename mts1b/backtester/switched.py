@@ -36,7 +36,7 @@ Ints = NDArray[np.int64]
 Singles = NDArray[np.float32]
 Values = Mapping[str, float]
 
-JOBS_AT_ONCE = 48
+JOBS_AT_ONCE = 50
 """Jobs of one call of the kernel: what their lanes hold stays in the second- and third-level caches."""
 
 COST_MAX = 3.0
@@ -59,7 +59,14 @@ class Switched:
     @property
     def form(self) -> Form:
         kinds = [[_kind(condition) for condition in part] for part in (self.switch.entry, self.switch.leave)]
-        return Form(self.layout.lanes, self.switch.moving, tuple(kinds[0]), tuple(kinds[1]), self.layout.inner)
+        return Form(
+            self.layout.lanes,
+            self.switch.moving,
+            tuple(kinds[0]),
+            tuple(kinds[1]),
+            self.layout.inner,
+            bool(self.switch.scales),
+        )
 
     @property
     def crossing(self) -> bool:

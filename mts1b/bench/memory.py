@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator, Sequence
 
 import psutil
 
-EVERY_S = 0.25
-"""Between two looks. Reading the shares of a hundred processes takes some milliseconds."""
+EVERY_S = 0.5
+"""Between two looks at least."""
+
+REST_SHARE = 50
+"""Times what a look took to wait for the next: reading the shares of large processes would slow down what is timed."""
 
 GB = 1e9
 
@@ -40,8 +44,11 @@ class PeakMemory:
             self.peak_bytes, self.processes = total, len(held)
 
     def _watch(self) -> None:
-        while not self._done.wait(EVERY_S):
+        rest_s = EVERY_S
+        while not self._done.wait(rest_s):
+            began_s = time.thread_time()
             self.look()
+            rest_s = max(EVERY_S, REST_SHARE * (time.thread_time() - began_s))
 
     def start(self) -> None:
         self.look()
