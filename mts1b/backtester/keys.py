@@ -70,17 +70,27 @@ def key_by_bins(
             after[l] = head & (CROWDED - 1) if head >= 0 else -1
             if head >= 0 and fits:
                 fits = tell_apart(values, keys, l, after)
-    for f in range(asked.shape[0] if fits else 0):
-        place = bin_of(asked[f], low, scale)
-        head = heads[place]
-        first = values[head & (CROWDED - 1)]
-        below = head >= 0 and (first < asked[f] or (or_equal and first == asked[f]))
-        thresholds[f] = LOWEST + place * SPLIT + below if asked[f] == asked[f] else LOWEST
-        if head >= CROWDED and asked[f] == asked[f]:
-            thresholds[f] += count_below(values, asked[f], or_equal, head & (CROWDED - 1), after) - below
+    if fits:
+        ask(values, asked, or_equal, thresholds, heads, after, low, scale)
     for l in range(values.shape[0]):
         heads[bins[l]] = -1
     return fits
+
+
+def ask(
+    values: Any, asked: Any, or_equal: bool, thresholds: Any, heads: Any, after: Any, low: float, scale: float
+) -> None:
+    """The thresholds of one bar: the keys below that of a bin, and how many of its values are below the number."""
+    for f in range(asked.shape[0]):
+        number = asked[f]
+        place = bin_of(number, low, scale)
+        head = np.int64(heads[place])
+        below = 0
+        if head >= CROWDED:
+            below = count_below(values, number, or_equal, head & (CROWDED - 1), after)
+        elif head >= 0:
+            below = values[head] < number or (or_equal and values[head] == number)
+        thresholds[f] = LOWEST + place * SPLIT + below if number == number else LOWEST
 
 
 def spread_of(values: Any) -> Any:
@@ -142,6 +152,6 @@ def count_all(values: Any, number: float, or_equal: bool) -> int:
 def key_filler() -> Any:
     """`fill_keys`, compiled."""
     constants = f"BINS = {BINS}\nSPLIT = {SPLIT}\nLOWEST = {LOWEST}\nHIGHEST = {HIGHEST}\nCROWDED = {CROWDED}\n\n"
-    inner = (spread_of, bin_of, count_below, count_all, tell_apart, key_by_bins, key_by_counting)
+    inner = (spread_of, bin_of, count_below, count_all, tell_apart, ask, key_by_bins, key_by_counting)
     parts = [*(INNER + getsource(function) for function in inner), ENTRY + getsource(fill_keys)]
     return load(HEADER + constants + "\n\n".join(parts)).fill_keys
