@@ -84,7 +84,7 @@ def ask(
     for f in range(asked.shape[0]):
         number = asked[f]
         place = bin_of(number, low, scale)
-        head = np.int64(heads[place])
+        head: Any = np.int64(heads[place])
         below = 0
         if head >= CROWDED:
             below = count_below(values, number, or_equal, head & (CROWDED - 1), after)

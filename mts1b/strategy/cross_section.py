@@ -67,12 +67,57 @@ def merge(row: Any, order: Any, spare: Any, start: int, middle: int, stop: int) 
         k += 1
 
 
+def taken_up(row: Any, places: Any, order: Any, values: Any) -> bool:
+    """Fill `order` with the names from the largest value down, beginning from their `places` at the bar before.
+
+    Equal values in the order of the names; those without a value last. `places` may be anything: they only save moves.
+    False, with nothing said, when there would be too many. `values` [names] is spare.
+    """
+    names = row.shape[0]
+    order[:] = -1
+    for s in range(names):
+        if row[s] == row[s] and 0.0 <= places[s] < names and order[int(places[s])] < 0:
+            order[int(places[s])] = s
+            values[s] = 0.0
+        else:
+            values[s] = 1.0  # has no place yet
+    count = 0
+    for i in range(names):
+        if order[i] >= 0:
+            order[count] = order[i]
+            count += 1
+    for known in range(2):
+        for s in range(names):
+            if values[s] == 1.0 and (row[s] == row[s]) == (known == 0):
+                order[count] = s
+                count += 1
+    moves = 0
+    for i in range(names):
+        s = order[i]
+        x = row[s]
+        k = i
+        while k > 0 and x == x and (values[k - 1] < x or (values[k - 1] == x and order[k - 1] > s)):
+            values[k] = values[k - 1]
+            order[k] = order[k - 1]
+            k -= 1
+        values[k] = x
+        order[k] = s
+        moves += i - k
+        if moves > 40 * names:
+            return False
+    return True
+
+
 def xs_place(row: Any, out: Any) -> None:
-    """How many names have a larger value; equal values in the order of the names."""
+    """How many names have a larger value; equal values in the order of the names.
+
+    `out` may hold the places of the bar before: where little has moved, little has to be done.
+    """
     order = np.empty(row.shape[0], dtype=np.int64)
-    for s in range(row.shape[0]):
-        out[s] = -row[s]
-    ascending(out, order)
+    if not taken_up(row, out, order, np.empty(row.shape[0])):
+        for s in range(row.shape[0]):
+            out[s] = -row[s]
+        ascending(out, order)
     for i in range(row.shape[0]):
         s = order[i]
         out[s] = float(i) if row[s] == row[s] else nan
@@ -253,6 +298,6 @@ for _within, _whole in (
     (xs_demean_by, xs_demean),
     (xs_zscore_by, xs_zscore),
 ):
-    _helpers = (merge, ascending) if _whole in (xs_place, xs_rank) else ()
+    _helpers = {xs_place: (merge, ascending, taken_up), xs_rank: (merge, ascending)}.get(_whole, ())
     register(Op(_whole.__name__, Kind.CROSS, _whole, inputs=1, helpers=_helpers))
     register(Op(_within.__name__, Kind.CROSS, _within, inputs=2, helpers=(*_helpers, gather, _whole)))

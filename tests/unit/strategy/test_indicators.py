@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from mts1b.strategy import cross_section, directional, indicators, regression
 
@@ -214,3 +215,19 @@ def test_scores_over_names():
     np.testing.assert_allclose(out, np.array([-2.0, math.nan, -1.0, 3.0]) / np.std([1.0, 2.0, 6.0]))
     cross_section.xs_zscore(np.array([3.0, 3.0]), out[:2])
     assert out[:2].tolist() == [0.0, 0.0]
+
+
+@given(
+    arrays(np.float64, (4, 23), elements=st.one_of(st.floats(-3, 3), st.sampled_from([1.0, math.nan]))),
+    arrays(np.float64, 23, elements=st.floats(allow_nan=True, allow_infinity=True)),
+)
+def test_places_do_not_depend_on_those_of_the_bar_before(rows, before):
+    for row in rows:
+        fresh = np.zeros(23)
+        cross_section.xs_place(row, fresh)
+        cross_section.xs_place(row, before)
+        np.testing.assert_array_equal(before, fresh)
+        known = [s for s in range(23) if row[s] == row[s]]
+        order = sorted(known, key=lambda s: (-row[s], s))
+        assert [fresh[s] for s in order] == list(range(len(order)))
+        assert np.isnan(fresh[np.isnan(row)]).all()
