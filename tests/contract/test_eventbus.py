@@ -68,8 +68,8 @@ def test_two_consumers_of_one_name_share_the_work(stack: RunningStack) -> None:
 
         async def reader() -> None:
             async for message in bus.subscribe("contract.v1.share.>", "pool"):
-                seen.append(message.payload)
                 await message.ack()
+                seen.append(message.payload)
                 if len(seen) == 200:
                     complete.set()
 

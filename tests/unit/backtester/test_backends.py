@@ -167,7 +167,7 @@ def test_wrong_periods_are_refused(periods):
 
 
 def test_an_unknown_backend_is_refused():
-    with pytest.raises(MtsError, match="known: cpu, reference"):
+    with pytest.raises(MtsError, match="known: cpu, gpu, reference"):
         evaluate(SMA, {}, made_panel(60, 2), COSTS, backend="abacus")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,13 +16,6 @@ from tests.unit.strategy.panels import made_panel, rough_panels, small_values
 from tests.unit.strategy.subjects import SUBJECTS
 
 COSTS = Execution(commission_bps=2.0, half_spread_bps=3.0)
-
-
-@dataclass(frozen=True, slots=True)
-class AtTheClose(Execution):
-    """More than a stream can do."""
-
-    fill: str = "close"
 
 
 def fed(stream: Stream, panel: Panel, cuts: list[int], group: int) -> np.ndarray:
@@ -90,6 +81,6 @@ def test_what_cannot_be():
     with pytest.raises(InputError, match="not finite"):
         stream.metrics(fed(stream, panel, [0, 30], 2))
     with pytest.raises(InputError, match="next open"):
-        Stream(get_strategy("sma_cross"), {}, panel.symbols, AtTheClose())
+        Stream(get_strategy("sma_cross"), {}, panel.symbols, Execution(fill="close"))
     with pytest.raises(InputError, match="sector"):
         Stream(SUBJECTS["groups"], {}, panel.symbols, COSTS)

@@ -81,7 +81,7 @@ def test_the_table_holds_what_the_backtester_says(tmp_path: Path) -> None:
         np.testing.assert_array_equal(table[name].to_numpy(), expected[name])
     assert set(table["code_version"].cast(str)) == {summary.code_version}
     assert set(table["data_version"].cast(str)) == {PANEL.data_version}
-    assert json.loads(table["execution"].cast(str)[0]) == dataclasses.asdict(SPEC.execution)
+    assert json.loads(table["execution"].cast(str)[0]) == SPEC.execution.to_dict()
 
 
 def test_the_summary_is_the_best_of_the_table(tmp_path: Path) -> None:
