@@ -1,0 +1,69 @@
+"""Slow consumers: durable readers of the bus whose events wait, or that do not acknowledge what they hold. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from mts1b.foundation.alerts import Ease, Finding, Severity
+from mts1b.watchdog.grade import Levels, worst
+
+ALERT = "slow_consumer"
+UNREAD_ALERT = "unread_consumer"
+"""Nobody asks for the events that wait, be they ever so few."""
+
+
+class Lag(Protocol):
+    """One durable consumer as the bus tells of it (`mts1b.platform.eventbus.ConsumerLag`)."""
+
+    @property
+    def stream(self) -> str: ...
+    @property
+    def durable(self) -> str: ...
+    @property
+    def wait(self) -> int: ...
+    @property
+    def in_flight(self) -> int: ...
+    @property
+    def redelivered(self) -> int: ...
+    @property
+    def readers(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerLevels:
+    """`wait`: events that wait for it. `in_flight`: events it was given and has not acknowledged."""
+
+    wait: Levels = Levels(1_000, 10_000)
+    in_flight: Levels = Levels(500, 5_000)
+
+
+def consumer_findings(lags: Iterable[Lag], levels: ConsumerLevels) -> list[Finding]:
+    """Two findings for each durable consumer. How long it may last before an alert is the book's to know."""
+    return [finding for lag in lags for finding in (_slow(lag, levels), _unread(lag))]
+
+
+def _slow(lag: Lag, levels: ConsumerLevels) -> Finding:
+    state = worst(levels.wait.grade(lag.wait), levels.in_flight.grade(lag.in_flight))
+    summary = f"{lag.wait:,} events wait, {lag.in_flight:,} are not acknowledged"
+    return Finding(ALERT, _name(lag), state, summary, _numbers(lag))
+
+
+def _unread(lag: Lag) -> Finding:
+    is_unread = lag.wait > 0 and not lag.readers and not lag.in_flight
+    summary = f"{lag.wait:,} events wait and nobody reads"
+    return Finding(UNREAD_ALERT, _name(lag), Severity.WARNING if is_unread else Ease.WELL, summary, _numbers(lag))
+
+
+def _name(lag: Lag) -> str:
+    return f"{lag.stream}/{lag.durable}"
+
+
+def _numbers(lag: Lag) -> tuple[tuple[str, float], ...]:
+    return (
+        ("wait_count", float(lag.wait)),
+        ("in_flight_count", float(lag.in_flight)),
+        ("redelivered_count", float(lag.redelivered)),
+        ("readers_count", float(lag.readers)),
+    )

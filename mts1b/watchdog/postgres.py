@@ -1,0 +1,42 @@
+"""What a Postgres says of itself, from its statistics views. Read only; asks as the application's own role."""
+
+from __future__ import annotations
+
+from mts1b.platform.db import Pool, translated
+from mts1b.watchdog.database import LockWait, ServerFigures, TableFigures, Transaction
+
+TRANSACTIONS = """SELECT pid, coalesce(application_name, '') AS application, coalesce(state, '') AS state,
+        extract(epoch FROM clock_timestamp() - xact_start)::float8 AS age_s
+    FROM pg_stat_activity
+    WHERE xact_start IS NOT NULL AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+    ORDER BY xact_start LIMIT 100"""
+
+LOCK_WAITS = """SELECT l.pid, coalesce(a.application_name, '') AS application,
+        coalesce(l.relation::regclass::text, l.locktype) AS relation,
+        extract(epoch FROM clock_timestamp() - l.waitstart)::float8 AS waited_s, pg_blocking_pids(l.pid) AS blockers
+    FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid
+    WHERE NOT l.granted AND l.waitstart IS NOT NULL ORDER BY l.waitstart LIMIT 100"""
+
+TABLES = """SELECT schemaname || '.' || relname AS table, n_live_tup AS live, n_dead_tup AS dead
+    FROM pg_stat_user_tables ORDER BY n_dead_tup DESC LIMIT 200"""
+
+CONNECTIONS = """SELECT (SELECT sum(numbackends) FROM pg_stat_database)::int AS used,
+    current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int AS allowed"""
+
+
+async def server_figures(pool: Pool) -> ServerFigures:
+    """The figures now. StackError when the server does not answer."""
+    with translated("watchdog"):
+        async with pool.acquire() as connection:
+            transactions = await connection.fetch(TRANSACTIONS)
+            waits = await connection.fetch(LOCK_WAITS)
+            tables = await connection.fetch(TABLES)
+            connections = await connection.fetchrow(CONNECTIONS)
+    assert connections is not None
+    return ServerFigures(
+        transactions=tuple(Transaction(**row) for row in transactions),
+        lock_waits=tuple(LockWait(**{**row, "blockers": tuple(row["blockers"])}) for row in waits),
+        tables=tuple(TableFigures(**row) for row in tables),
+        connections=connections["used"],
+        connections_max=connections["allowed"],
+    )
