@@ -10,7 +10,7 @@ import math
 
 import polars as pl
 
-from mts1b.datalake.actions import SPLIT
+from mts1b.datalake.actions import ACTIONS, SPLIT
 from mts1b.datalake.adjust import RAW, STATUS
 from mts1b.datalake.intake.delivery import joined, offences
 from mts1b.datalake.schema import PRICES
@@ -27,23 +27,37 @@ RANGE_FACTOR = 3.0
 STALE_BARS = 4
 """So many bars with equal prices and an equal volume above zero are one bar delivered again."""
 
-UNIT_DAYS_BEFORE, UNIT_DAYS_AFTER = 20, 5
+UNIT_DAYS_BEFORE, UNIT_DAYS_AFTER = 20, 10
 """Days whose volumes are compared with each other at a break of units."""
 
-UNIT_TOLERANCE = 0.25
+UNIT_GAP_DAYS = 10
+"""After so many days without a bar volumes are not compared: another company may have the ticker."""
+
+UNIT_DAYS_LASTING = 60
+"""And over so many days, as far as there are, the new level must last."""
+
+UNIT_TOLERANCE = 0.17
 """How far, in powers of ten, the step may be from a whole power of ten."""
+
+UNIT_MOVE_MAX = 0.08
+"""Log of the largest move of the price on the day: what moves the price moves volumes too."""
 
 SPLIT_TOLD = math.log(1.4)
 """Splits smaller than that are not to be told from a day's move."""
 
 
-def check_series(bars: pl.DataFrame, before: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
-    """Offences of `bars`, seen with the stored bars `before` them (`symbol`, `ts`, prices, volume), and splits."""
+def check_series(bars: pl.DataFrame, before: pl.DataFrame | None, actions: pl.DataFrame | None) -> pl.DataFrame:
+    """Offences of `bars`, seen with the stored bars `before` them (`symbol`, `ts`, prices, volume, status), and splits
+    (`security` as the bars' symbols); None: none are known."""
+    if not bars.height:
+        return joined([])
+    before = bars.clear() if before is None else before
+    actions = ACTIONS.to_frame() if actions is None else actions
     own = bars.select("place", "symbol", "ts", *PRICES, "volume", STATUS)
     context = before.join(own, on=["symbol", "ts"], how="anti").with_columns(place=pl.lit(None, pl.UInt32))
     both = pl.concat([own, context.select(pl.col(name).cast(kind) for name, kind in own.schema.items())])
     both = both.sort("symbol", "ts")
-    found = [check_outliers(both), check_stale(both), check_units(both, actions), check_splits(both, actions)]
+    found = [check_outliers(both), check_stale(both), check_units(both), check_splits(both, actions)]
     return joined([told.filter(pl.col("place").is_not_null()) for told in found])
 
 
@@ -84,12 +98,13 @@ def check_stale(bars: pl.DataFrame) -> pl.DataFrame:
     return offences(stale, "stale", pl.format("one of {} bars with equal prices and volume", "length"))
 
 
-def check_units(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
-    """Bars from the day on which a name's volume is ten times (or a power of it) what it was, and stays so."""
+def check_units(bars: pl.DataFrame) -> pl.DataFrame:
+    """Bars from the day on which a name's volume is ten times (or a power of it) what it was, and stays so, at an
+    unmoved price: a split by ten moves it."""
     day = pl.col("ts").dt.date().alias("day")
     days = bars.group_by(["symbol", day], maintain_order=True).agg(pl.col("volume").sum(), pl.col("close").last())
     days = days.filter(pl.col("volume") > 0).with_columns(level=pl.col("volume").log10())
-    breaks = _breaks(days, actions)
+    breaks = _breaks(days)
     if not breaks.height:
         return joined([])
     dated = bars.with_columns(day).sort("day", maintain_order=True)
@@ -101,27 +116,30 @@ def check_units(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
     return offences(told, "unit-break", pl.format("volume is {}{} from {} on", times, size, "since"))
 
 
-def _breaks(days: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
+def _breaks(days: pl.DataFrame) -> pl.DataFrame:
     """symbol, since and power of each step; power is 0 from the day on which the old units are back."""
-    level, past = pl.col("level"), pl.col("level").shift(1)
+    gap = pl.col("day").diff().dt.total_days().fill_null(0).over("symbol") > UNIT_GAP_DAYS
+    days = days.with_columns(stretch=gap.cum_sum().over("symbol"))
+    level, past, of = pl.col("level"), pl.col("level").shift(1), ("symbol", "stretch")
     wide = days.with_columns(
-        before=past.rolling_median(UNIT_DAYS_BEFORE, min_samples=UNIT_DAYS_AFTER).over("symbol"),
-        top=past.rolling_max(UNIT_DAYS_BEFORE, min_samples=UNIT_DAYS_AFTER).over("symbol"),
-        bottom=past.rolling_min(UNIT_DAYS_BEFORE, min_samples=UNIT_DAYS_AFTER).over("symbol"),
-        after=level.reverse().rolling_median(UNIT_DAYS_AFTER).reverse().over("symbol"),
-        least=level.reverse().rolling_min(UNIT_DAYS_AFTER).reverse().over("symbol"),
-        most=level.reverse().rolling_max(UNIT_DAYS_AFTER).reverse().over("symbol"),
-        priced=(pl.col("close").log10() - pl.col("close").log10().shift(1)).over("symbol"),
-    ).with_columns(step=pl.col("after") - pl.col("before"))
+        before=past.rolling_median(UNIT_DAYS_BEFORE, min_samples=UNIT_DAYS_AFTER).over(of),
+        top=past.rolling_max(UNIT_DAYS_BEFORE, min_samples=UNIT_DAYS_AFTER).over(of),
+        bottom=past.rolling_min(UNIT_DAYS_BEFORE, min_samples=UNIT_DAYS_AFTER).over(of),
+        after=level.reverse().rolling_median(UNIT_DAYS_AFTER).reverse().over(of),
+        least=level.reverse().rolling_min(UNIT_DAYS_AFTER).reverse().over(of),
+        most=level.reverse().rolling_max(UNIT_DAYS_AFTER).reverse().over(of),
+        later=level.reverse().rolling_median(UNIT_DAYS_LASTING, min_samples=UNIT_DAYS_AFTER).reverse().over(of),
+        jump=(level - past).over(of),
+        move=pl.col("close").log().diff().abs().over(of),
+    ).with_columns(step=pl.col("after") - pl.col("before"), lasting=pl.col("later") - pl.col("before"))
     power = pl.col("step").round()
-    whole = (power.abs() >= 1) & ((pl.col("step") - power).abs() < UNIT_TOLERANCE)
-    apart = (pl.col("least") > pl.col("top")) | (pl.col("most") < pl.col("bottom"))
-    split = (pl.col("priced") + pl.col("step")).abs() < UNIT_TOLERANCE  # ten shares for one, at a tenth of the price
-    steps = wide.filter(whole & apart & ~split).with_columns(power=power.cast(pl.Int64))
-    known = actions.filter(pl.col("kind") == SPLIT).select(symbol="security", day="ex")
-    rows = steps.join(known, on=["symbol", "day"], how="anti").select("symbol", "day", "power").rows()
+    near = pl.max_horizontal((pl.col("step") - power).abs(), (pl.col("lasting") - power).abs()) < UNIT_TOLERANCE
+    whole = (power.abs() >= 1) & near & (pl.col("move") < UNIT_MOVE_MAX)
+    at_once = pl.col("jump") * power.sign() > power.abs() / 2
+    apart = at_once & ((pl.col("least") > pl.col("top")) | (pl.col("most") < pl.col("bottom")))
+    steps = wide.filter(whole & apart).with_columns(power=power.cast(pl.Int64))
     found: dict[str, list[tuple[object, int]]] = {}
-    for symbol, since, step in rows:
+    for symbol, since, step in steps.select("symbol", "day", "power").iter_rows():
         held = found.setdefault(symbol, [])
         now = held[-1][1] if held else 0
         if now == 0 or now + step == 0:

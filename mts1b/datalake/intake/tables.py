@@ -133,12 +133,11 @@ def _lines(text: str, header: tuple[str, ...], skip: int) -> tuple[pl.DataFrame,
 def _one_by_one(text: str, names: list[str], skip: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     unlike: dict[int, int] = {}
     fields: list[list[str | None]] = []
-    for record in list(csv.reader(io.StringIO(text.replace("\0", ""))))[skip:]:
-        if not any(value.strip() for value in record):
-            continue
+    for line in [line for line in text.splitlines() if line.strip()][skip:]:
+        record = next(csv.reader([line.replace("\0", "")]))  # line by line: an open quote must not swallow the rest
         if len(record) != len(names):
             unlike[len(fields)] = len(record)
-            fields.append([None] * len(names) + [",".join(record)])
+            fields.append([None] * len(names) + [line])
         else:
             fields.append([*record, None])
     schema = dict.fromkeys([*dict.fromkeys(names), TEXT] if len(set(names)) == len(names) else [], pl.String)

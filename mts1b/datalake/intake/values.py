@@ -40,11 +40,12 @@ def _rules(bars: pl.DataFrame) -> list[tuple[str, pl.Expr, str | pl.Expr]]:
     volume = pl.col("volume")
     bad_volume = ~volume.is_between(0, VOLUME_MAX)
     rules.append(("volume", bad_volume, pl.format("volume is {}, no count of shares", "volume")))
-    rules.append(("high-below-low", high < low, pl.format("high {} is below low {}", "high", "low")))
+    prices = pl.all_horizontal(pl.col(name).is_between(tick, PRICE_MAX) for name in PRICES)
+    rules.append(("high-below-low", prices & (high < low), pl.format("high {} is below low {}", "high", "low")))
     above = (high < open_) | (high < close)
-    rules.append(("high-below-low", (high >= low) & above, "high is below open or close"))
+    rules.append(("high-below-low", prices & (high >= low) & above, "high is below open or close"))
     below = (low > open_) | (low > close)
-    return [*rules, ("high-below-low", (high >= low) & below, "low is above open or close")]
+    return [*rules, ("high-below-low", prices & (high >= low) & below, "low is above open or close")]
 
 
 def check_duplicates(bars: pl.DataFrame) -> pl.DataFrame:
