@@ -28,7 +28,7 @@ from mts1b.platform.events import Event, encode, registered_model
 
 E = TypeVar("E", bound=Event)
 
-REPEAT_AFTER_S = 2.0
+REPEAT_AFTER_S = 1.0
 """How long to wait for the server to confirm an event before it is sent again, under the same id."""
 
 PAUSE_S = 0.1
@@ -51,6 +51,7 @@ class EventBus:
         self._client, self._server = client, server
         self._stream: JetStreamContext = client.jetstream(timeout=CONNECT_TIMEOUT_S)
         self._homes: set[str] = set()
+        self._making = asyncio.Lock()
         self._subscriptions: weakref.WeakSet[Subscription[Any]] = weakref.WeakSet()
 
     @property
@@ -171,9 +172,12 @@ class EventBus:
     async def _ensure_home(self, subject: str) -> None:
         """The platform's own streams are there before the first event of this process needs them."""
         home = home_of(subject)
-        if home is not None and home[1] not in self._homes:
-            await self.ensure_stream(home[0], [home[1]])
-            self._homes.add(home[1])
+        if home is None or home[1] in self._homes:
+            return
+        async with self._making:  # in turn: what is published first is stored first
+            if home[1] not in self._homes:
+                await self.ensure_stream(home[0], [home[1]])
+                self._homes.add(home[1])
 
     async def _wait_for_home(self, subject: str) -> None:
         """Nobody stores the subject: the server has just come back or its streams are gone; else it is an error."""
