@@ -16,18 +16,19 @@ from mts1b.foundation.errors import InputError, StackError
 from mts1b.foundation.limits import CONNECT_TIMEOUT_S
 from mts1b.platform.eventbus.attempts import AttemptNotes
 from mts1b.platform.eventbus.client import lasting_client, server_of, translated
-from mts1b.platform.eventbus.consume import Subscription, Terms, ensure_consumer
+from mts1b.platform.eventbus.consume import Subscription
 from mts1b.platform.eventbus.dead import DeadLetter, read_letters
 from mts1b.platform.eventbus.lag import ConsumerLag, lags
 from mts1b.platform.eventbus.message import MESSAGE_ID, wire_id
 from mts1b.platform.eventbus.pull import Pull
 from mts1b.platform.eventbus.streams import DEAD_PREFIX, ensure_stream, home_of, stream_of
+from mts1b.platform.eventbus.terms import Terms, ensure_consumer
 from mts1b.platform.eventbus.trace import outgoing
 from mts1b.platform.events import Event, encode, registered_model
 
 E = TypeVar("E", bound=Event)
 
-REPEAT_AFTER_S = 2.0
+REPEAT_AFTER_S = 1.0
 """How long to wait for the server to confirm an event before it is sent again, under the same id."""
 
 PAUSE_S = 0.1
@@ -50,6 +51,7 @@ class EventBus:
         self._client, self._server = client, server
         self._stream: JetStreamContext = client.jetstream(timeout=CONNECT_TIMEOUT_S)
         self._homes: set[str] = set()
+        self._making = asyncio.Lock()
         self._subscriptions: weakref.WeakSet[Subscription[Any]] = weakref.WeakSet()
 
     @property
@@ -122,7 +124,7 @@ class EventBus:
 
         `subject` may be a registered model: then what does not fit the model goes to the dead letters. Instances with
         the same durable name, in any process, share the work. `terms`: max_ack_pending, ack_wait_s, attempts_max,
-        backoff_s, prefetch, since (`consume.Terms`). InputError when the durable reads another subject already.
+        backoff_s, prefetch, since (`terms.Terms`). InputError when the durable reads another subject already.
         """
         wanted = Terms(durable, **terms)
         model = None if isinstance(subject, str) else subject
@@ -170,9 +172,12 @@ class EventBus:
     async def _ensure_home(self, subject: str) -> None:
         """The platform's own streams are there before the first event of this process needs them."""
         home = home_of(subject)
-        if home is not None and home[1] not in self._homes:
-            await self.ensure_stream(home[0], [home[1]])
-            self._homes.add(home[1])
+        if home is None or home[1] in self._homes:
+            return
+        async with self._making:  # in turn: what is published first is stored first
+            if home[1] not in self._homes:
+                await self.ensure_stream(home[0], [home[1]])
+                self._homes.add(home[1])
 
     async def _wait_for_home(self, subject: str) -> None:
         """Nobody stores the subject: the server has just come back or its streams are gone; else it is an error."""
