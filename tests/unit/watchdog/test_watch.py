@@ -62,10 +62,17 @@ def bad(subject: str = "s", severity: Severity = Severity.WARNING) -> Finding:
 
 
 def watching(
-    check: Scripted, clock: SimulatedClock | None = None, terms: Terms = Terms()
+    check: Scripted, terms: Terms = Terms(), clock: SimulatedClock | None = None
 ) -> tuple[Watch, list[Change]]:
     changes: list[Change] = []
     return Watch([check], {"a": terms}, changes.append, clock or SimulatedClock()), changes
+
+
+async def until(happened: Callable[[], bool]) -> None:
+    """Let the others run until something has happened, 5 s at most."""
+    async with asyncio.timeout(5):
+        while not happened():  # noqa: ASYNC110 - nothing in what is tested would set an event
+            await asyncio.sleep(0)
 
 
 def seen(changes: list[Change]) -> list[tuple[str, str, str]]:
