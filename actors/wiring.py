@@ -52,8 +52,6 @@ from mts1b.riskengine.service import RiskService
 from mts1b.strategy.definition import Strategy, Values
 from mts1b.strategy.panel import Panel
 
-STREAM = "mts"
-SUBJECTS = ("mts.v1.>",)
 DESK_REPEATS = 100
 """Times a desk repeats a call to an actor that is away: 20 s, an actor needs one or two."""
 
@@ -120,7 +118,6 @@ class OmsActor(OmsWorker):
             pool = await db.open_pool("primary", postgres_dsn, *sizes)
             await db.migrate(pool)
             self._bus = await eventbus.connect(nats_url)
-            await self._bus.ensure_stream(STREAM, SUBJECTS)
             journal = Journal(pool, fund_id)
             oms = Oms(fund_id, journal, gate, venue, FillsBus(self._bus), SystemClock(), cash, recorder)
             gate.restore_it = oms.restore_risk
