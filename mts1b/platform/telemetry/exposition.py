@@ -1,7 +1,7 @@
 """This process's metrics as Prometheus reads them, on a port of loopback, and where Prometheus finds it.
 
 The only module that imports prometheus_client. Each process is listed by a file in a directory that Prometheus watches
-(`file_sd_configs`); the file says which service it is, so that no metric has to. Labels that begin with `__` are for us:
+(`file_sd_configs`); the file says which service it is, so that no metric has to. Labels beginning with `__` are for us:
 Prometheus drops them.
 """
 
@@ -119,7 +119,9 @@ def expose(targets: Path | None, instance: str, labels: dict[str, str], collecto
 
 def _write_target(path: Path, port: int, labels: dict[str, str]) -> None:
     pid, created = os.getpid(), psutil.Process().create_time()
-    content = [{"targets": [f"{LOOPBACK}:{port}"], "labels": {**labels, "__pid__": str(pid), "__created__": str(created)}}]
+    content = [
+        {"targets": [f"{LOOPBACK}:{port}"], "labels": {**labels, "__pid__": str(pid), "__created__": str(created)}}
+    ]
     fresh = path.with_name(f".{path.name}.{pid}")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh.write_text(json.dumps(content))
