@@ -27,7 +27,7 @@ from jobs.console import (
 from jobs.progress import shown
 from mts1b.backtester import Execution, gpu_available
 from mts1b.backtester.choice import Choice, Machine
-from mts1b.config import Settings
+from mts1b.config import Settings, load_settings
 from mts1b.foundation.clock import Clock, SystemClock
 from mts1b.research.calibration import AUTO, with_chosen_backend
 from mts1b.research.grid import Sample
@@ -58,7 +58,8 @@ StartOption = Annotated[str | None, typer.Option("--start", help="First date, YY
 EndOption = Annotated[str | None, typer.Option("--end", help="Last date, YYYY-MM-DD, included.")]
 IntervalOption = Annotated[str, typer.Option("--interval", help="Interval of the bars.")]
 BackendOption = Annotated[
-    str, typer.Option("--backend", help="cpu, gpu, reference (slow, readable), or auto: by the source's rule.")
+    str | None,
+    typer.Option("--backend", help="cpu (the default), gpu, reference (readable), or auto: by the source's rule."),
 ]
 PrecisionOption = Annotated[
     str, typer.Option("--precision", help="single: sums of a few bars in float32, where a kernel can; or double.")
@@ -112,6 +113,11 @@ def machine_of(local: bool) -> Machine:
 def sample_of(count: int | None, method: str, seed: int) -> Sample | None:
     """The sample asked for, if one is."""
     return None if count is None else Sample(count, method, seed)
+
+
+def backend_of(given: str | None, data_dir: Path | None) -> str:
+    """The backend asked for, else the one that the settings name."""
+    return given or load_settings(data_dir=data_dir).gpubacktester.backend
 
 
 def runner_for(local: bool, backend: str) -> Runner:
@@ -187,7 +193,7 @@ def command(
     borrow_rate: trading.BorrowOption = trading.DEFAULTS.borrow_rate,
     cash_rate: trading.CashOption = trading.DEFAULTS.cash_rate,
     delist_after_bars: trading.DelistOption = trading.DEFAULTS.delist_after_bars,
-    backend: BackendOption = "cpu",
+    backend: BackendOption = None,
     precision: PrecisionOption = "single",
     top: TopOption = 10,
     metrics: MetricsOption = "default",
@@ -212,7 +218,7 @@ def command(
             *(commission_per_share, commission_min, impact, impact_bars, volume_share_max),
             *(borrow_rate, cash_rate, delist_after_bars),
         ),
-        backend=backend,
+        backend=backend_of(backend, data_dir),
         precision=precision,
         top=top,
         metrics=metrics,
