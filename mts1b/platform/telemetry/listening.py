@@ -1,18 +1,34 @@
-"""The other end: hear of operations as they end."""
+"""The other end: hear of operations as they end, and read what was kept of them."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from typing import Protocol
 
 from mts1b.foundation.errors import DataError
 from mts1b.foundation.limits import QUEUE_DEPTH_MAX
+from mts1b.platform.telemetry.rollup import MINUTE_NS, Rollup, unpacked
 from mts1b.platform.telemetry.spans import Operation
 from mts1b.platform.telemetry.wire import LISTENERS, OPERATIONS, Line, listener_message, read_operations
 
 ANNOUNCE_S = 2.0
 """How often listeners repeat their wish; it counts for twice as long and a little."""
+
+
+class Archive(Protocol):
+    """Where rollups are kept."""
+
+    async def kept_since(self, since_ns: int) -> list[bytes]:
+        """What was stored since then, UTC."""
+
+
+async def rollups_since(archive: Archive, since_ns: int) -> list[Rollup]:
+    """Every minute that had not ended at `since_ns` (UTC), of every process. DataError when one cannot be read."""
+    begun_ns = since_ns - since_ns % MINUTE_NS
+    found = [unpacked(message) for message in await archive.kept_since(begun_ns)]
+    return [rollup for rollup in found if rollup.minute * MINUTE_NS >= begun_ns]
 
 
 class Listening:
@@ -28,10 +44,13 @@ class Listening:
         self.missed = 0
         self.unreadable = 0
 
-    async def operations(self) -> AsyncIterator[Operation]:
-        """For ever. StackError when the bus is lost and cannot be told again."""
+    async def start(self) -> None:
+        """From now on every operation is heard. StackError when the bus does not answer."""
         await self._line.hear(f"{OPERATIONS}.>", self._take)
         await self._announce()
+
+    async def operations(self) -> AsyncIterator[Operation]:
+        """For ever, once started. StackError when the bus is lost."""
         announcing = asyncio.create_task(self._announce_again())
         getting = asyncio.create_task(self._heard.get())
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Any, cast
+from typing import Any
 
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk.metrics import MeterProvider
@@ -22,6 +22,7 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 
 from mts1b.foundation.clock import NS_PER_S
 from mts1b.foundation.errors import unknown_name
+from mts1b.foundation.redaction import scrubbed
 from mts1b.platform.telemetry.gauges import Gauge, gauges
 from mts1b.platform.telemetry.spans import COLLECTOR, Collector, Operation
 
@@ -56,6 +57,12 @@ def exporter(kind: str, name: str) -> Any:
     if name not in installed:
         raise unknown_name(f"telemetry.{kind}_exporter", name, installed)
     return installed[name].load()()
+
+
+def export_to(traces: str | None, metrics: str | None, instance: str) -> Export:
+    """Hand this process's operations to exporters by their names. UnknownNameError: none of that name is installed."""
+    spans = exporter("traces", traces) if traces else None
+    return export(spans, exporter("metrics", metrics) if metrics else None, instance=instance)
 
 
 def export(
@@ -120,7 +127,7 @@ def readable(operation: Operation, resource: Resource) -> ReadableSpan:
         context=context,
         parent=parent,
         resource=resource,
-        attributes={name: cast(Any, _plain(value)) for name, value in operation.attributes.items()},
+        attributes={name: _plain(scrubbed(value, name)) for name, value in operation.attributes.items()},
         kind=SpanKind.INTERNAL,
         instrumentation_scope=SCOPE,
         status=Status(StatusCode.ERROR, operation.error) if operation.error else Status(StatusCode.UNSET),

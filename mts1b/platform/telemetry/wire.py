@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from mts1b.foundation.clock import NS_PER_MS
 from mts1b.foundation.errors import DataError
+from mts1b.foundation.redaction import scrubbed
 from mts1b.platform.telemetry.rollup import Rollup
 from mts1b.platform.telemetry.spans import Operation
 
@@ -69,7 +70,7 @@ def read_operations(message: bytes) -> Heard:
 
 
 def _plain(one: Operation) -> list[Any]:
-    attributes = {name: _short(value) for name, value in one.attributes.items()}
+    attributes = {name: _short(scrubbed(value, name)) for name, value in one.attributes.items()}
     ids = (f"{one.trace_id:x}", f"{one.span_id:x}", f"{one.parent_id:x}")  # numbers of 128 bits are none in JSON
     return [one.service, one.name, *ids, one.began_ns, one.duration_ns, attributes, one.error]
 

@@ -1,0 +1,117 @@
+"""A process under observation: what it says, where, and under which service's name."""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from mts1b.foundation.clock import NS_PER_MS
+from mts1b.platform.eventbus.line import Kept, Line, connect_line
+from mts1b.platform.telemetry.reporter import Reporter, instance_name
+from mts1b.platform.telemetry.spans import COLLECTOR
+from mts1b.platform.telemetry.wire import ROLLUPS, Connect
+
+if TYPE_CHECKING:
+    from mts1b.platform.telemetry.exposition import Exposed
+    from mts1b.platform.telemetry.otel import Export
+
+KEPT_STREAM = "mts-telemetry"
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What the processes of a desk are told about being observed; it travels to each of them.
+
+    `nats_url` "": nobody is told. `targets`: the directory that Prometheus watches; None: no metrics are shown.
+    """
+
+    nats_url: str = field(default="", repr=False)
+    targets: str | None = None
+    slow_ms: float = 50.0
+    retention_s: float = 48 * 3_600.0
+    retention_bytes_max: int = 256 << 20
+    traces_exporter: str | None = None
+    metrics_exporter: str | None = None
+
+    @property
+    def kept(self) -> Kept:
+        return Kept(KEPT_STREAM, f"{ROLLUPS}.>", self.retention_s, self.retention_bytes_max)
+
+    async def line(self, name: str) -> Line:
+        """Connect as `name`. StackError when the bus does not answer."""
+        return await connect_line(self.nats_url, self.kept, name)
+
+
+NOTHING = Observation()
+"""Operations are counted in their process and told to nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What runs in this process for those who look. `close` sends the rest."""
+
+    service: str
+    instance: str
+    reporter: Reporter | None
+    exposed: Exposed | None
+    export: Export | None
+
+    def close(self) -> None:
+        for part in (self.reporter, self.exposed, self.export):
+            if part is not None:
+                part.close()
+
+
+_observed: Observed | None = None
+_lock = Lock()
+
+
+def observe(service: str, plan: Observation, labels: Mapping[str, str] | None = None) -> Observed:
+    """Have this process observed as `service`, once; a second call gives what the first one started.
+
+    `labels` go with its metrics. StackError when no metrics can be shown; a bus that is away is waited for.
+    """
+    global _observed
+    with _lock:
+        if _observed is None:
+            COLLECTOR.service = service
+            _observed = _started(service, plan, dict(labels or {}))
+            atexit.register(unobserve)
+        return _observed
+
+
+def unobserve() -> None:
+    """Send the rest, and be observed no longer."""
+    global _observed
+    with _lock:
+        ended, _observed = _observed, None
+    if ended is not None:
+        ended.close()
+
+
+def _started(service: str, plan: Observation, labels: dict[str, str]) -> Observed:
+    instance = instance_name()
+    exposed = export = reporter = None
+    if plan.traces_exporter or plan.metrics_exporter:
+        from mts1b.platform.telemetry.otel import export_to  # the SDK: 8 MB that nobody pays for who did not ask
+
+        export = export_to(plan.traces_exporter, plan.metrics_exporter, instance)
+    if plan.targets is not None:
+        from mts1b.platform.telemetry.exposition import expose
+
+        exposed = expose(Path(plan.targets), instance, labels)
+    if plan.nats_url:
+        reporter = Reporter(_connect(plan, service), instance, slow_ns=int(plan.slow_ms * NS_PER_MS))
+        reporter.start()
+    return Observed(service, instance, reporter, exposed, export)
+
+
+def _connect(plan: Observation, service: str) -> Connect:
+    async def connect() -> Line:
+        return await plan.line(f"telemetry-{service}")
+
+    return connect
