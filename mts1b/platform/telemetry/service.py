@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import atexit
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from mts1b.foundation.clock import NS_PER_MS
-from mts1b.platform.eventbus.line import Kept, Line, connect_line
-from mts1b.platform.telemetry.reporter import Reporter, instance_name
 from mts1b.platform.telemetry.spans import COLLECTOR
-from mts1b.platform.telemetry.wire import ROLLUPS, Connect
+from mts1b.platform.telemetry.wire import ROLLUPS
 
 if TYPE_CHECKING:
+    from mts1b.platform.eventbus.line import Line
     from mts1b.platform.telemetry.exposition import Exposed
     from mts1b.platform.telemetry.otel import Export
+    from mts1b.platform.telemetry.reporter import Reporter
 
 KEPT_STREAM = "mts-telemetry"
 
@@ -26,7 +27,8 @@ KEPT_STREAM = "mts-telemetry"
 class Observation:
     """What the processes of a desk are told about being observed; it travels to each of them.
 
-    `nats_url` "": nobody is told. `targets`: the directory that Prometheus watches; None: no metrics are shown.
+    `nats_url` "": nobody is told. `targets`: the directory that Prometheus watches, two below one of a running stack;
+    None: no metrics are shown.
     """
 
     nats_url: str = field(default="", repr=False)
@@ -37,13 +39,12 @@ class Observation:
     traces_exporter: str | None = None
     metrics_exporter: str | None = None
 
-    @property
-    def kept(self) -> Kept:
-        return Kept(KEPT_STREAM, f"{ROLLUPS}.>", self.retention_s, self.retention_bytes_max)
-
     async def line(self, name: str) -> Line:
-        """Connect as `name`. StackError when the bus does not answer."""
-        return await connect_line(self.nats_url, self.kept, name)
+        """Connect to the bus as `name`. StackError when it does not answer."""
+        from mts1b.platform.eventbus.line import Kept, connect_line  # the client: not for every program that may ask
+
+        kept = Kept(KEPT_STREAM, f"{ROLLUPS}.>", self.retention_s, self.retention_bytes_max)
+        return await connect_line(self.nats_url, kept, name)
 
 
 NOTHING = Observation()
@@ -84,6 +85,19 @@ def observe(service: str, plan: Observation, labels: Mapping[str, str] | None = 
         return _observed
 
 
+@contextmanager
+def observing(service: str, plan: Observation) -> Iterator[None]:
+    """This process observed as `service` during the body, unless it is already: for programs that do one thing."""
+    before = _observed
+    if before is None and plan != NOTHING:
+        observe(service, plan)
+    try:
+        yield
+    finally:
+        if before is None:
+            unobserve()
+
+
 def unobserve() -> None:
     """Send the rest, and be observed no longer."""
     global _observed
@@ -94,24 +108,20 @@ def unobserve() -> None:
 
 
 def _started(service: str, plan: Observation, labels: dict[str, str]) -> Observed:
+    from mts1b.platform.telemetry.reporter import Reporter, instance_name
+
     instance = instance_name()
     exposed = export = reporter = None
     if plan.traces_exporter or plan.metrics_exporter:
         from mts1b.platform.telemetry.otel import export_to  # the SDK: 8 MB that nobody pays for who did not ask
 
         export = export_to(plan.traces_exporter, plan.metrics_exporter, instance)
-    if plan.targets is not None:
+    if plan.targets is not None and Path(plan.targets).parent.parent.is_dir():  # else on another machine
         from mts1b.platform.telemetry.exposition import expose
 
         exposed = expose(Path(plan.targets), instance, labels)
     if plan.nats_url:
-        reporter = Reporter(_connect(plan, service), instance, slow_ns=int(plan.slow_ms * NS_PER_MS))
+        slow_ns = int(plan.slow_ms * NS_PER_MS)
+        reporter = Reporter(lambda: plan.line(f"telemetry-{service}"), instance, slow_ns=slow_ns)
         reporter.start()
     return Observed(service, instance, reporter, exposed, export)
-
-
-def _connect(plan: Observation, service: str) -> Connect:
-    async def connect() -> Line:
-        return await plan.line(f"telemetry-{service}")
-
-    return connect
