@@ -19,10 +19,11 @@ from mts1b.foundation.errors import StackError
 from mts1b.foundation.limits import CONNECT_TIMEOUT_S
 from mts1b.platform.eventbus.bus import EventBus, Published, connect
 from mts1b.platform.eventbus.client import ping, server_of
-from mts1b.platform.eventbus.consume import ConsumerStatistics, Subscription, Terms
+from mts1b.platform.eventbus.consume import Subscription
 from mts1b.platform.eventbus.dead import DeadLetter
 from mts1b.platform.eventbus.lag import ConsumerLag
 from mts1b.platform.eventbus.message import Message
+from mts1b.platform.eventbus.terms import ConsumerStatistics, Terms
 from mts1b.platform.events import Encoded, Event, Exact, Registered, decode, encode, event, registered
 
 __all__ = [

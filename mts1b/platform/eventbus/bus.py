@@ -16,12 +16,13 @@ from mts1b.foundation.errors import InputError, StackError
 from mts1b.foundation.limits import CONNECT_TIMEOUT_S
 from mts1b.platform.eventbus.attempts import AttemptNotes
 from mts1b.platform.eventbus.client import lasting_client, server_of, translated
-from mts1b.platform.eventbus.consume import Subscription, Terms, ensure_consumer
+from mts1b.platform.eventbus.consume import Subscription
 from mts1b.platform.eventbus.dead import DeadLetter, read_letters
 from mts1b.platform.eventbus.lag import ConsumerLag, lags
 from mts1b.platform.eventbus.message import MESSAGE_ID, wire_id
 from mts1b.platform.eventbus.pull import Pull
 from mts1b.platform.eventbus.streams import DEAD_PREFIX, ensure_stream, home_of, stream_of
+from mts1b.platform.eventbus.terms import Terms, ensure_consumer
 from mts1b.platform.eventbus.trace import outgoing
 from mts1b.platform.events import Event, encode, registered_model
 
@@ -122,7 +123,7 @@ class EventBus:
 
         `subject` may be a registered model: then what does not fit the model goes to the dead letters. Instances with
         the same durable name, in any process, share the work. `terms`: max_ack_pending, ack_wait_s, attempts_max,
-        backoff_s, prefetch, since (`consume.Terms`). InputError when the durable reads another subject already.
+        backoff_s, prefetch, since (`terms.Terms`). InputError when the durable reads another subject already.
         """
         wanted = Terms(durable, **terms)
         model = None if isinstance(subject, str) else subject

@@ -64,6 +64,11 @@ class Pull:
         self._subscription: Any = None
         self.dropped = 0
 
+    @property
+    def is_gone(self) -> bool:
+        """The durable no longer exists at the server."""
+        return self._failure is not None
+
     async def start(self) -> None:
         """Listen, and ask for the first messages. Errors are the client's."""
         self._read_s = self._now_s()
