@@ -146,18 +146,16 @@ class DatabaseAlerts(Graded):
 
 
 class DriftAlerts(Graded):
-    """Population stability index and Kolmogorov-Smirnov test over the last `window` values of a feature, or the last
-    `pnl_window` returns of a fund."""
+    """Population stability index and Kolmogorov-Smirnov test over the last `window` bars of a feature, or returns of a
+    fund; nothing is said of fewer than `observed_min`."""
 
     period_s: float = Field(default=5.0, gt=0)
     timeout_s: float = Field(default=30.0, gt=0)
     psi_warning: float = Field(default=0.1, gt=0)
     psi_critical: float = Field(default=0.25, gt=0)
     p_value: float = Field(default=1e-3, gt=0, lt=1)
-    window: int = Field(default=1_000, ge=10)
-    observed_min: int = Field(default=200, ge=10)
-    pnl_window: int = Field(default=60, ge=10)
-    pnl_observed_min: int = Field(default=20, ge=10)
+    window: int = Field(default=60, ge=10)
+    observed_min: int = Field(default=20, ge=10)
 
 
 class VpinAlerts(Graded):

@@ -38,11 +38,11 @@ KS_TERMS = 100
 @dataclass(frozen=True, slots=True)
 class DriftLevels:
     """`psi`: how far, beyond what chance does to samples of this size. `p_value`: what the KS test must stay under, and
-    how often chance goes beyond. `observed_min`: values, below which nothing is said."""
+    how often chance goes beyond. `observed_min`: independent observations, below which nothing is said."""
 
     psi: Levels = Levels(0.1, 0.25)
     p_value: float = 1e-3
-    observed_min: int = 200
+    observed_min: int = 20
     bins: int = BINS
 
     def __post_init__(self) -> None:
@@ -57,26 +57,27 @@ class Reference:
     """What live values are compared with: its values in order, its bins' upper edges, their shares.
 
     A value that is missing (not finite) counts as the largest of all, and has a bin of its own, the last: a feature
-    that stops coming has drifted.
+    that stops coming has drifted. `count`: independent observations among the values. A hundred names of one bar move
+    together: they are one.
     """
 
     values: Floats
     edges: Floats
     shares: Floats
+    count: int
 
     @classmethod
-    def of(cls, values: Floats, bins: int = BINS) -> Reference:
-        """Bins between the quantiles of `values`; equal quantiles make one bin. InputError without finite values."""
+    def of(cls, values: Floats, bins: int = BINS, count: int | None = None) -> Reference:
+        """Bins between the quantiles of `values`; equal quantiles make one bin. `count` None: all are independent.
+
+        InputError without finite values.
+        """
         ordered = _ordered(values)
         finite = ordered[np.isfinite(ordered)]
         if not len(finite):
             raise InputError("reference", len(ordered), "has no finite value", "give the values of a longer history")
         edges = np.unique(np.quantile(finite, np.linspace(0, 1, bins + 1)[1:-1]))
-        return cls(ordered, edges, _shares(ordered, edges))
-
-    @property
-    def count(self) -> int:
-        return len(self.values)
+        return cls(ordered, edges, _shares(ordered, edges), count or len(ordered))
 
 
 def _ordered(values: Floats) -> Floats:
@@ -140,7 +141,8 @@ def ks_p_value(statistic: float, first_count: int, second_count: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """How far apart two samples are. `psi_excess`: above what chance does one time in 1 / p_value."""
+    """How far apart two samples are. `psi_excess`: above what chance does one time in 1 / p_value. Counts are those of
+    independent observations."""
 
     psi: float
     psi_excess: float
@@ -150,25 +152,33 @@ class Drift:
     observed_count: int
 
 
-def measure(reference: Reference, observed: Floats, levels: DriftLevels = DriftLevels()) -> Drift:
-    """Both measures of `observed` against the reference. InputError when nothing was observed."""
+def measure(
+    reference: Reference, observed: Floats, levels: DriftLevels = DriftLevels(), count: int | None = None
+) -> Drift:
+    """Both measures of `observed` against the reference; `count`: independent observations in it, None: all are.
+
+    InputError when nothing was observed.
+    """
     given = _ordered(observed)
     if not len(given):
         raise InputError("observed", 0, "there is nothing to compare", "wait for values")
+    independent = count or len(given)
     index = psi(reference, given)
     bins = int(np.count_nonzero(reference.shares))
-    excess = max(0.0, index - psi_by_chance(bins, reference.count, len(given), levels.p_value))
+    excess = max(0.0, index - psi_by_chance(bins, reference.count, independent, levels.p_value))
     distance = ks_statistic(reference.values, given)
-    p_value = ks_p_value(distance, reference.count, len(given))
-    return Drift(index, excess, distance, p_value, reference.count, len(given))
+    p_value = ks_p_value(distance, reference.count, independent)
+    return Drift(index, excess, distance, p_value, reference.count, independent)
 
 
-def drift_finding(alert: str, subject: str, reference: Reference, observed: Floats, levels: DriftLevels) -> Finding:
-    """What the measures say. Too few values: neither bad nor well."""
-    count = int(np.size(observed))
-    if count < levels.observed_min:
-        return Finding(alert, subject, Ease.HOLDS, f"{count} of {levels.observed_min} values needed")
-    found = measure(reference, observed, levels)
+def drift_finding(
+    key: tuple[str, str], reference: Reference, observed: Floats, levels: DriftLevels, count: int | None = None
+) -> Finding:
+    """What the measures say of the alert and subject `key`. Too few observations: neither bad nor well."""
+    independent = int(np.size(observed)) if count is None else count
+    if independent < levels.observed_min:
+        return Finding(*key, Ease.HOLDS, f"{independent} of {levels.observed_min} observations needed")
+    found = measure(reference, observed, levels, independent)
     state = _state(found, levels)
     numbers = (
         ("psi", found.psi),
@@ -178,10 +188,8 @@ def drift_finding(alert: str, subject: str, reference: Reference, observed: Floa
         ("expected_count", float(found.expected_count)),
         ("observed_count", float(found.observed_count)),
     )
-    summary = (
-        f"PSI {found.psi:.2f}, KS {found.ks:.2f} (p {found.ks_p:.1g}) over the last {count:,} values"
-    )
-    return Finding(alert, subject, state, summary, numbers)
+    summary = f"PSI {found.psi:.2f}, KS {found.ks:.2f} (p {found.ks_p:.1g}) over the last {independent:,} observations"
+    return Finding(*key, state, summary, numbers)
 
 
 def _state(found: Drift, levels: DriftLevels) -> Severity | Ease:

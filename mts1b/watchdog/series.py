@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,7 +25,7 @@ EXPECTED_MAX = 2_000
 
 @dataclass(frozen=True, slots=True)
 class WindowTerms:
-    """`window`: the last values that are judged together."""
+    """`window`: the last observations that are judged together."""
 
     window: int
     levels: DriftLevels
@@ -34,16 +34,17 @@ class WindowTerms:
 @dataclass(slots=True)
 class _Series:
     reference: Reference | None = None
-    observed: deque[float] = field(default_factory=deque)
+    observed: deque[Floats] = field(default_factory=deque)
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One series at a moment."""
+    """One series at a moment. `count`: observations, each of one value or of many that belong together."""
 
     key: Key
     reference: Reference | None
     observed: Floats
+    count: int
     levels: DriftLevels
 
 
@@ -54,23 +55,28 @@ class SeriesBook:
         self._terms = dict(terms)
         self._series: dict[Key, _Series] = {}
 
-    def expect(self, key: Key, values: Floats) -> Floats:
-        """Compare what comes with `values`; those that are kept, evenly spaced. InputError without a finite value."""
+    def expect(self, key: Key, values: Floats, count: int | None = None) -> Floats:
+        """Compare what comes with `values`, of `count` independent observations (None: all); those that are kept.
+
+        InputError without a finite value.
+        """
         kept = thinned(np.asarray(values, dtype=np.float64).ravel())
-        self._of(key).reference = Reference.of(kept, self._terms[key[0]].levels.bins)
+        independent = len(kept) if count is None else count
+        self._of(key).reference = Reference.of(kept, self._terms[key[0]].levels.bins, independent)
         return kept
 
     def observe(self, key: Key, values: Floats) -> None:
-        """Take in new values, in order."""
+        """Take in one observation: a value, or several of one moment."""
         series = self._of(key)
-        series.observed.extend(np.asarray(values, dtype=np.float64).ravel().tolist())
+        series.observed.append(np.asarray(values, dtype=np.float64).ravel())
         while len(series.observed) > self._terms[key[0]].window:
             series.observed.popleft()
 
     def replace(self, key: Key, values: Floats) -> None:
-        """All values anew, where they are read from a table each time."""
+        """All observations anew, one value each, where they are read from a table each time."""
         self._of(key).observed.clear()
-        self.observe(key, values)
+        for value in np.asarray(values, dtype=np.float64).ravel():
+            self.observe(key, value)
 
     def subjects(self, alert: str) -> list[str]:
         """The series under one alert."""
@@ -79,8 +85,8 @@ class SeriesBook:
     def snapshot(self) -> list[Window]:
         """Every series as it is now; `judged` says how each is, in any thread."""
         return [
-            Window(key, series.reference, np.fromiter(series.observed, np.float64), self._terms[key[0]].levels)
-            for key, series in self._series.items()
+            Window(key, item.reference, _joined(item.observed), len(item.observed), self._terms[key[0]].levels)
+            for key, item in self._series.items()
         ]
 
     def _of(self, key: Key) -> _Series:
@@ -93,12 +99,16 @@ class SeriesBook:
         return series
 
 
+def _joined(observed: Iterable[Floats]) -> Floats:
+    return np.concatenate((np.empty(0), *observed))
+
+
 def judged(windows: list[Window]) -> list[Finding]:
     """One finding for each series."""
     return [
         Finding(*window.key, Ease.HOLDS, "nothing to compare with")
         if window.reference is None
-        else drift_finding(*window.key, window.reference, window.observed, window.levels)
+        else drift_finding(window.key, window.reference, window.observed, window.levels, window.count)
         for window in windows
     ]
 

@@ -14,6 +14,8 @@ from mts1b.watchdog import drift
 from mts1b.watchdog.drift import DriftLevels, Floats, Reference, drift_finding, measure
 from mts1b.watchdog.grade import Levels
 
+KEY = ("drift_feature", "x")
+
 
 def test_psi_of_a_worked_example() -> None:
     """Shares 10/20/40/20/10 % against 15/25/30/20/10 %: each bin by hand.
@@ -88,11 +90,11 @@ def test_chance_alone_raises_nothing_and_a_shift_does() -> None:
     """300 pairs of samples of one distribution: no alert. Shifted by one deviation: every one critical."""
     rng, levels = np.random.default_rng(5), DriftLevels()
     reference = Reference.of(rng.normal(size=2_000))
-    still = [drift_finding("drift_feature", "x", reference, rng.normal(size=200), levels) for _ in range(300)]
+    still = [drift_finding(KEY, reference, rng.normal(size=200), levels) for _ in range(300)]
     assert {finding.state for finding in still} == {Ease.WELL}
-    moved = [drift_finding("drift_feature", "x", reference, rng.normal(1, 1, size=200), levels) for _ in range(20)]
+    moved = [drift_finding(KEY, reference, rng.normal(1, 1, size=200), levels) for _ in range(20)]
     assert {finding.state for finding in moved} == {Severity.CRITICAL}
-    wider = drift_finding("drift_feature", "x", reference, rng.normal(0, 2.5, size=500), levels)
+    wider = drift_finding(KEY, reference, rng.normal(0, 2.5, size=500), levels)
     assert wider.severity is not None and dict(wider.numbers)["observed_count"] == 500
 
 
@@ -105,8 +107,19 @@ def test_values_that_stop_coming_have_drifted() -> None:
 
 def test_too_few_values_say_nothing() -> None:
     reference = Reference.of(np.arange(100.0))
-    finding = drift_finding("drift_pnl", "fund", reference, np.full(19, 1e9), DriftLevels(observed_min=20))
+    finding = drift_finding(KEY, reference, np.full(19, 1e9), DriftLevels(observed_min=20))
     assert finding.state is Ease.HOLDS and "19 of 20" in finding.summary
+
+
+def test_names_that_move_together_are_one_observation() -> None:
+    """Twenty bars of a hundred names that all fell by a deviation: 2,000 values, of which twenty are news."""
+    rng, levels = np.random.default_rng(9), DriftLevels()
+    bars = rng.normal(size=(252, 1)) + 0.1 * rng.normal(size=(252, 100))
+    reference = Reference.of(bars, count=252)
+    lately = rng.normal(-0.2, 1, size=(20, 1)) + 0.1 * rng.normal(size=(20, 100))
+    assert drift_finding(KEY, Reference.of(bars), lately, levels).severity is Severity.CRITICAL
+    assert drift_finding(KEY, reference, lately, levels, 20).severity is None
+    assert drift_finding(KEY, reference, lately - 3, levels, 20).severity is Severity.CRITICAL
 
 
 def test_a_feature_of_few_values_has_few_bins() -> None:

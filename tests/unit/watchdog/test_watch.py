@@ -219,22 +219,25 @@ def test_the_webhook_gets_words_for_people_and_fields_for_programs() -> None:
     assert (posted[0]["kind"], posted[0]["severity"], posted[0]["alert_id"]) == ("raised", "critical", "id0")
 
 
-def book(observed_min: int = 50) -> SeriesBook:
-    return SeriesBook({FEATURE_ALERT: WindowTerms(100, DriftLevels(observed_min=observed_min))})
+def book() -> SeriesBook:
+    return SeriesBook({FEATURE_ALERT: WindowTerms(50, DriftLevels())})
 
 
 def test_a_series_drifts_and_comes_back() -> None:
     rng, series, key = np.random.default_rng(3), book(), (FEATURE_ALERT, "fund/sma")
-    series.observe(key, rng.normal(size=80))
+    for _ in range(40):
+        series.observe(key, rng.normal(size=4))
     assert judged(series.snapshot())[0].state is Ease.HOLDS  # nothing to compare with
-    kept = series.expect(key, rng.normal(size=10_000))
+    kept = series.expect(key, rng.normal(size=10_000), 2_500)
     assert len(kept) == 2_000 and judged(series.snapshot())[0].state is Ease.WELL
-    series.observe(key, rng.normal(2, 1, size=90))
+    for _ in range(45):
+        series.observe(key, rng.normal(2, 1, size=4))
     assert judged(series.snapshot())[0].state is Severity.CRITICAL
-    series.observe(key, rng.normal(size=100))
+    for _ in range(50):
+        series.observe(key, rng.normal(size=4))
     assert judged(series.snapshot())[0].state is Ease.WELL
     series.replace(key, np.zeros(3))
-    assert "3 of 50" in judged(series.snapshot())[0].summary
+    assert "3 of 20" in judged(series.snapshot())[0].summary
 
 
 def test_series_are_bounded_and_the_silent_go_first() -> None:
