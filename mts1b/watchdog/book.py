@@ -30,7 +30,10 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Something that is, or was, wrong. Times in UTC nanoseconds; `cleared_ns` None: it stands."""
+    """Something that is, or was, wrong. Times in UTC nanoseconds; `cleared_ns` None: it stands.
+
+    `lasts_s` not 0: it is an event, and clears by itself that long after the last one like it.
+    """
 
     alert_id: str
     alert: str
@@ -40,6 +43,7 @@ class Alert:
     numbers: Numbers
     raised_ns: int
     cleared_ns: int | None = None
+    lasts_s: float = 0.0
 
     @property
     def key(self) -> Key:
@@ -86,12 +90,14 @@ class Book:
         """What there is an entry for under one alert."""
         return {subject for name, subject in self.entries if name == alert}
 
-    def with_standing(self, alerts: Iterable[Alert]) -> Book:
+    def with_standing(self, alerts: Iterable[Alert], now_ns: int) -> Book:
         """The same, with alerts that stood before this process began; what it has raised itself stays as it is."""
         found = dict(self.entries)
         for alert in alerts:
             known = found.get(alert.key, Entry())
-            found[alert.key] = known if known.alert is not None else replace(known, alert=alert)
+            if known.alert is None:
+                ends_ns = now_ns + int(alert.lasts_s * NS_PER_S) if alert.lasts_s else None
+                found[alert.key] = replace(known, alert=alert, ends_ns=ends_ns)
         return Book(found)
 
 
@@ -142,6 +148,7 @@ def _bad(
             summary=finding.summary,
             numbers=finding.numbers,
             raised_ns=now_ns,
+            lasts_s=finding.lasts_s,
         )
     elif severity.rank > before.alert.severity.rank:
         raised = replace(before.alert, severity=severity, summary=finding.summary, numbers=finding.numbers)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from urllib.request import urlopen
 
+from mts1b.foundation.errors import StackError
 from mts1b.watchdog.database import PoolFigures
 
 PAGE_TIMEOUT_S = 1.0
@@ -27,23 +27,23 @@ def pools_on(page: str, process: str) -> list[PoolFigures]:
 
 
 async def exposed_pools(targets: Path) -> list[PoolFigures]:
-    """The pools of every process that has a file in `targets`. One that has just ended, or hangs, shows none."""
+    """The pools of every process that has a file in `targets`. StackError: a process that lives does not show its."""
     from mts1b.platform.telemetry.exposition import live_targets  # prometheus_client: only where it is wanted
 
-    live = await asyncio.to_thread(live_targets, targets)
-    pages = await asyncio.gather(*(asyncio.to_thread(_page, target["address"]) for target in live))
-    named = zip((f"{target['service']}-{target['process']}" for target in live), pages, strict=True)
-    return list(_all(named))
+    def read() -> list[PoolFigures]:
+        found: list[PoolFigures] = []
+        for target in live_targets(targets):
+            process, address = f"{target['service']}-{target['process']}", target["address"]
+            try:
+                found += pools_on(_page(address), process)
+            except OSError as error:
+                if any(other["address"] == address for other in live_targets(targets)):  # it has not just ended
+                    raise StackError("metrics", process, str(error), "does the process hang?") from None
+        return found
 
-
-def _all(pages: Iterable[tuple[str, str]]) -> Iterable[PoolFigures]:
-    for process, page in pages:
-        yield from pools_on(page, process)
+    return await asyncio.to_thread(read)
 
 
 def _page(address: str) -> str:
-    try:
-        with urlopen(f"http://{address}/metrics", timeout=PAGE_TIMEOUT_S) as answer:  # noqa: S310 - ours, on loopback
-            return str(answer.read().decode(errors="replace"))
-    except OSError:
-        return ""
+    with urlopen(f"http://{address}/metrics", timeout=PAGE_TIMEOUT_S) as answer:
+        return str(answer.read().decode(errors="replace"))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from mts1b.platform.db import Pool, translated
 from mts1b.watchdog.database import LockWait, ServerFigures, TableFigures, Transaction
+from mts1b.watchdog.drift import Floats
 
 TRANSACTIONS = """SELECT pid, coalesce(application_name, '') AS application, coalesce(state, '') AS state,
         extract(epoch FROM clock_timestamp() - xact_start)::float8 AS age_s
@@ -22,6 +25,18 @@ TABLES = """SELECT schemaname || '.' || relname AS table, n_live_tup AS live, n_
 
 CONNECTIONS = """SELECT (SELECT sum(numbackends) FROM pg_stat_database)::int AS used,
     current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int AS allowed"""
+
+
+NAV = """SELECT nav::float8 FROM (SELECT nav, "timestamp" FROM nav_marks WHERE fund_id = $1
+    ORDER BY "timestamp" DESC LIMIT $2) AS newest ORDER BY newest."timestamp"
+"""
+
+
+async def fund_returns(pool: Pool, fund_id: str, count: int) -> Floats:
+    """The last `count` returns of a fund from mark to mark, oldest first; fewer where there are fewer."""
+    with translated("watchdog"):
+        nav = np.array([row[0] for row in await pool.fetch(NAV, fund_id, count + 1)], dtype=np.float64)
+    return nav[1:] / nav[:-1] - 1.0
 
 
 async def server_figures(pool: Pool) -> ServerFigures:

@@ -53,7 +53,7 @@ def _event_id(kind: ChangeKind, alert: Alert) -> str:
 
 @event("watchdog.features.observed", key="event_id")
 class FeaturesObserved(Event):
-    """Values of features at one bar, or over several. `subject`: whose they are, as `fund/strategy`.
+    """Values of features at one bar, of one name or many. `subject`: whose they are, as `fund/strategy`.
 
     A value that is missing is None.
     """
@@ -66,11 +66,15 @@ class FeaturesObserved(Event):
 
 @event("watchdog.features.expected", key="event_id")
 class FeaturesExpected(Event):
-    """Values of features over the history that the strategy was made on: what live ones are compared with."""
+    """Values of features over the history that the strategy was made on: what live ones are compared with.
+
+    `observations`: bars that the values are of.
+    """
 
     event_id: str
     subject: str
     ts_ns: int
+    observations: int
     features: dict[str, list[float | None]]
 
 

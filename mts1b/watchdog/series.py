@@ -76,7 +76,7 @@ class SeriesBook:
         """All observations anew, one value each, where they are read from a table each time."""
         self._of(key).observed.clear()
         for value in np.asarray(values, dtype=np.float64).ravel():
-            self.observe(key, value)
+            self.observe(key, np.array([value]))
 
     def subjects(self, alert: str) -> list[str]:
         """The series under one alert."""

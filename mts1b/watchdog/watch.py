@@ -83,7 +83,7 @@ class Watch:
 
     def resume(self, standing: Iterable[Alert]) -> None:
         """Take over alerts that stood before this process began: they are cleared here when they are well."""
-        self.book = self.book.with_standing(standing)
+        self.book = self.book.with_standing(standing, self._clock.now_ns())
 
     def _forget(self, check: Check, found: Sequence[Finding]) -> None:
         named = {(finding.alert, finding.subject) for finding in found}

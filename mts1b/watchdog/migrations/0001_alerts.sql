@@ -8,7 +8,8 @@ CREATE TABLE watchdog_alerts (
     summary text NOT NULL,
     numbers jsonb NOT NULL,
     raised_at bigint NOT NULL,
-    cleared_at bigint
+    cleared_at bigint,
+    lasts_s float8 NOT NULL
 );
 
 CREATE UNIQUE INDEX watchdog_alerts_standing ON watchdog_alerts (alert, subject) WHERE cleared_at IS NULL;
@@ -19,6 +20,7 @@ CREATE TABLE watchdog_references (
     alert text NOT NULL,
     subject text NOT NULL,
     expected float8[] NOT NULL,
+    observations integer NOT NULL,  -- independent ones among the values
     given_at bigint NOT NULL,
     PRIMARY KEY (alert, subject)
 );

@@ -100,12 +100,14 @@ def test_an_entry_that_says_nothing_is_not_kept() -> None:
 
 def test_alerts_of_an_earlier_watchdog_are_cleared_not_raised_again() -> None:
     before = Alert("id", "a", "s", BAD, "was bad", (), 5)
-    book = Book().with_standing([before])
+    book = Book().with_standing([before], 6)
     assert decide(book, Finding("a", "s", BAD), 9, Terms()).changes == ()
     (cleared,) = decide(book, Finding("a", "s", WELL), 9, Terms()).changes
     assert (cleared.kind, cleared.alert.alert_id, cleared.alert.cleared_ns) == (ChangeKind.CLEARED, "id", 9)
     mine = decide(Book(), Finding("a", "s", WORSE), 7, Terms()).book
-    assert mine.with_standing([before]).standing == mine.standing
+    event = Alert("id", "a", "s", BAD, "it happened", (), 5, lasts_s=1)
+    assert [change.kind for change in expire(Book().with_standing([event], 6), 6 + NS_PER_S).changes] == ["cleared"]
+    assert mine.with_standing([before], 8).standing == mine.standing
 
 
 def test_the_worst_alert_is_shown_first() -> None:
