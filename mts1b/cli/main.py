@@ -19,6 +19,7 @@ COMMAND_MODULES: Sequence[str] = (
     "stream",
     "strategy",
     "paper",
+    "alerts",
     "audit",
     "quickstart",
     "bench",

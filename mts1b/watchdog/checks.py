@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mts1b.foundation.alerts import Finding
 from mts1b.foundation.clock import NS_PER_MS, Clock
@@ -12,7 +12,7 @@ from mts1b.foundation.errors import MtsError
 from mts1b.platform.db import Pool
 from mts1b.platform.eventbus import EventBus
 from mts1b.watchdog import consumers, database, dependencies, flow, series
-from mts1b.watchdog.consumers import ConsumerLevels, consumer_findings
+from mts1b.watchdog.consumers import ConsumerLevels, consumer_findings, deliveries
 from mts1b.watchdog.database import DatabaseLevels, PoolFigures, pool_findings, server_findings
 from mts1b.watchdog.delivery import ALERT as DELIVERY_ALERT
 from mts1b.watchdog.delivery import Delivery
@@ -68,10 +68,14 @@ class ConsumerCheck:
     timeout_s: float
     name: str = "slow_consumer"
     alerts: frozenset[str] = frozenset({consumers.ALERT, consumers.UNREAD_ALERT})
+    before: dict[str, int] = field(default_factory=dict)
 
     async def findings(self) -> list[Finding]:
-        bus = await self.connect()
-        return consumer_findings(await bus.lags(), self.levels)
+        lags = await (await self.connect()).lags()
+        found = consumer_findings(lags, self.levels, self.before)
+        self.before.clear()
+        self.before.update(deliveries(lags))
+        return found
 
 
 @dataclass(frozen=True)

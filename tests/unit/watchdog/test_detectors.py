@@ -30,22 +30,28 @@ def states(findings: list[Finding]) -> dict[tuple[str, str], Severity | Ease]:
 
 
 @pytest.mark.parametrize(
-    ("wait", "in_flight", "readers", "slow", "unread"),
+    ("wait", "in_flight", "readers", "delivered", "slow", "unread"),
     [
-        (0, 0, 0, WELL, WELL),
-        (999, 0, 1, HOLDS, WELL),
-        (1_000, 0, 1, BAD, WELL),
-        (10_000, 10, 1, WORSE, WELL),
-        (0, 500, 0, BAD, WELL),
-        (5, 100, 0, WELL, WELL),
-        (1, 0, 0, WELL, BAD),
-        (20_000, 0, 0, WORSE, BAD),
+        (0, 0, 0, 7, WELL, WELL),
+        (999, 0, 1, 7, HOLDS, WELL),
+        (1_000, 0, 1, 7, BAD, WELL),
+        (10_000, 10, 1, 9, WORSE, WELL),
+        (0, 500, 0, 9, BAD, WELL),
+        (5, 100, 0, 9, WELL, WELL),
+        (1, 0, 0, 7, WELL, BAD),
+        (0, 1, 0, 7, WELL, BAD),
+        (20_000, 0, 0, 7, WORSE, BAD),
     ],
 )
-def test_a_consumer(wait: int, in_flight: int, readers: int, slow: Severity | Ease, unread: Severity | Ease) -> None:
-    lag = ConsumerLag("mts", "books", "mts.v1.>", wait, in_flight, 0, readers)
-    found = states(consumers.consumer_findings([lag], consumers.ConsumerLevels()))
+def test_a_consumer(
+    wait: int, in_flight: int, readers: int, delivered: int, slow: Severity | Ease, unread: Severity | Ease
+) -> None:
+    """Seven deliveries were counted when it was last looked at."""
+    lag = ConsumerLag("mts", "books", "mts.v1.>", wait, in_flight, 0, readers, delivered)
+    found = states(consumers.consumer_findings([lag], consumers.ConsumerLevels(), {"mts/books": 7}))
     assert found == {("slow_consumer", "mts/books"): slow, ("unread_consumer", "mts/books"): unread}
+    first = states(consumers.consumer_findings([lag], consumers.ConsumerLevels()))
+    assert first["unread_consumer", "mts/books"] is WELL and consumers.deliveries([lag]) == {"mts/books": delivered}
 
 
 def test_a_dependency_is_up_slow_or_down() -> None:
