@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
+from secrets import token_hex
 
 from mts1b.config import Settings, load_settings
 from mts1b.config_sections import Tier
@@ -22,6 +22,7 @@ from mts1b.platform.cache import Scripts
 from mts1b.platform.ratelimit.shared import Answer, SharedLog
 from mts1b.platform.ratelimit.windows import US_PER_S, SlidingLog, Window, windows_of
 from mts1b.platform.retry import RetryPolicy, retried
+from mts1b.platform.secrets import Secrets
 from mts1b.platform.telemetry import recorded
 
 ANSWER_TIMEOUT_S = 2.0
@@ -85,13 +86,19 @@ class RateLimiter:
     """
 
     def __init__(
-        self, name: str, limits: Tier | None = None, settings: Settings | None = None, clock: Clock | None = None
+        self,
+        name: str,
+        limits: Tier | None = None,
+        settings: Settings | None = None,
+        clock: Clock | None = None,
+        secrets: Secrets | None = None,
     ) -> None:
         if not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
             raise InputError("ratelimit", name, "is no name", "use letters, digits, - _ and .")
         self.name = name
         self._settings = settings or load_settings()
         self._rules = self._settings.ratelimits
+        self._secrets = secrets or Secrets(self._settings.secrets)
         tier = _tier(name, self._settings) if limits is None else limits
         self._tier = tier
         self.windows: tuple[Window, ...] = windows_of(tier, self._rules.slack_s)
@@ -103,7 +110,7 @@ class RateLimiter:
         self._alone: SlidingLog | None = None
         self._probe_ns = 0
         self._made: OrderedDict[str, int] = OrderedDict()
-        self._own = secrets.token_hex(6)
+        self._own = token_hex(6)
         self._unused: tuple[str, ...] = ()
         self._paused_ns = 0
         self._granted = self._waited_ns = self._late = self._given_alone = 0
@@ -136,7 +143,10 @@ class RateLimiter:
         """The provider asked for a pause (`Retry-After`): nobody gets a permit before it is over."""
         self._paused_ns = max(self._paused_ns, self._clock.monotonic_ns() + round(seconds * NS_PER_S))
         if self.windows and self._alone is None:
-            await self._log().pause(seconds)
+            try:
+                await (await self._log()).pause(seconds)
+            except StackError as error:
+                _LOG.warning("ratelimit %s: the pause is kept by this process alone: %s", self.name, error)
 
     def statistics(self) -> Statistics:
         return Statistics(self._granted, self._waited_ns / NS_PER_S, self._late, self._given_alone)
@@ -199,10 +209,10 @@ class RateLimiter:
 
     # with Redis
 
-    def _log(self) -> SharedLog:
+    async def _log(self) -> SharedLog:
         if self._shared is None:
-            url = self._settings.cache.url.get_secret_value() if self._settings.cache.url else None
-            url = url or self._settings.running("valkey_url")
+            given = self._settings.cache.url
+            url = self._settings.running("valkey_url") if given is None else await self._secrets.get(given)
             if url is None:
                 remedy = "run `mts up`, set cache.url, or choose ratelimits.fallback: local"
                 raise StackError(f"ratelimit.{self.name}", "cache.url", "no Redis to share the limit through", remedy)
@@ -213,9 +223,9 @@ class RateLimiter:
     async def _ask_shared(self, permits: int) -> Answer:
         async def ask() -> Answer:
             if self._alone is not None:
-                await self._log().report(self._made)
+                await (await self._log()).report(self._made)
                 self._end_alone()
-            answer = await self._log().ask(permits, self._made, self._unused)
+            answer = await (await self._log()).ask(permits, self._made, self._unused)
             self._unused = ()
             return answer
 
