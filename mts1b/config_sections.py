@@ -333,13 +333,15 @@ and change single values of it."""
 class RateLimits(Section):
     """Limits shared through Redis. `fallback`: what happens when it does not answer: `refuse` the call, or `local`:
     each process keeps to `fallback_share` of every limit by itself. `slack_s`: how late a call may begin after its
-    permit. `wait_s_max`: a call whose turn is further off is refused.
+    permit; it must exceed the round trip to Redis. `wait_s_max`: a call whose turn is further off is refused.
+    `allow_volatile`: a day's calls may be counted by a Redis that keeps nothing on disk.
     """
 
     fallback: Literal["refuse", "local"] = "refuse"
     fallback_share: float = Field(default=0.25, gt=0, le=1)
     slack_s: float = Field(default=0.02, ge=0.001, le=0.5)
     wait_s_max: float = Field(default=90.0, ge=0)
+    allow_volatile: bool = False
 
 
 def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
