@@ -15,7 +15,7 @@ import os
 import sys
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -35,6 +35,7 @@ from actors.portfolio import Mandate
 from actors.remote import Remote, RemoteBroker, RemoteRisk
 from actors.risk import RiskWorker
 from actors.strategy import StrategyWorker
+from actors.watchdog import WatchdogPlan, WatchdogWorker
 from mts1b.brokers.paper.client import PaperBroker, PaperMarket
 from mts1b.brokers.paper.endpoint import Endpoint
 from mts1b.config import Database
@@ -57,8 +58,18 @@ from mts1b.riskengine.verdict import Decision
 from mts1b.strategy.definition import Strategy, Values
 from mts1b.strategy.panel import Panel
 
-SERVICES = {"feed": "marketdata", "strategy": "strategy", "risk": "riskengine", "oms": "oms", "broker": "broker"}
+SERVICES = {
+    "feed": "marketdata",
+    "strategy": "strategy",
+    "risk": "riskengine",
+    "oms": "oms",
+    "broker": "broker",
+    "watchdog": "watchdog",
+}
 """Which service of the performance notes an actor is."""
+
+WATCHDOG = "watchdog"
+"""The name of the stack's one watchdog, in the namespace of the project."""
 
 WAITS = ("reports_after", "caught_up", "drain")
 """Calls that return when something has happened elsewhere."""
@@ -177,6 +188,57 @@ class RiskActor(RiskWorker):
         return decision
 
 
+class WatchdogActor(WatchdogWorker):
+    """One for a stack, whatever trades on it. It begins by itself, also when Ray has started it again."""
+
+    def __init__(self, plan: WatchdogPlan) -> None:
+        super().__init__(plan, SystemClock(), _end_process)
+        ray.get_runtime_context().current_actor.start.remote()
+
+
+def start_watchdog(plan: WatchdogPlan, observation: Observation = NOTHING) -> WatchdogWorker:
+    """The stack's watchdog: the one that runs, or a new one. It lives until `end_watchdog`, or as long as Ray does."""
+    actor = _remote_class(WatchdogActor, "watchdog", {})
+    named = actor.options(name=WATCHDOG, namespace=NAMESPACE, lifetime="detached", get_if_exists=True)
+    return _watchdog(named.remote(observation, plan))
+
+
+def running_watchdog() -> WatchdogWorker | None:
+    """The stack's watchdog; None when there is none."""
+    try:
+        return _watchdog(ray.get_actor(WATCHDOG, namespace=NAMESPACE))
+    except ValueError:
+        return None
+
+
+async def end_watchdog() -> bool:
+    """End it; whether there was one. What stands is kept, and cleared by the next."""
+    found = running_watchdog()
+    if found is None:
+        return False
+    await _quietly(found.close())
+    with suppress(ValueError):
+        ray.kill(ray.get_actor(WATCHDOG, namespace=NAMESPACE))
+    return True
+
+
+def _watchdog(handle: ActorHandle) -> WatchdogWorker:
+    return cast(WatchdogWorker, Remote(handle, "watchdog"))
+
+
+@asynccontextmanager
+async def _watched(fund_id: FundId, venue: Endpoint) -> AsyncIterator[None]:
+    """While a desk trades, a watchdog that runs has the desk's venue among its dependencies."""
+    found = running_watchdog()
+    if found is not None:
+        await _quietly(found.watch_venue(fund_id, venue))
+    try:
+        yield
+    finally:
+        if found is not None:
+            await _quietly(found.forget_venue(fund_id))
+
+
 @asynccontextmanager
 async def ray_desk(
     plan: DeskPlan,
@@ -203,7 +265,8 @@ async def ray_desk(
         handles["oms"] = start("oms", OmsActor, *book, sizes)
         trader = (plan.strategy, plan.values, panel, plan.mandate, plan.in_flight)
         handles["strategy"] = start("strategy", StrategyActor, *trader)
-        yield _desk(handles)
+        async with _watched(plan.fund_id, venue):
+            yield _desk(handles)
     finally:
         if not detached:
             await _end(handles)
@@ -212,13 +275,17 @@ async def ray_desk(
 def _start(
     fund_id: FundId, detached: bool, observation: Observation, role: str, worker: type, *given: Any
 ) -> ActorHandle:
-    watched = observed(worker, SERVICES[role], WAITS, {"fund": fund_id})
-    # Task events would report every order to the dashboard, at a tenth of the price of the call itself.
-    actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0, enable_task_events=False)(watched)
-    named = actor.options(
+    named = _remote_class(worker, role, {"fund": fund_id}).options(
         name=actor_name(role, fund_id), namespace=NAMESPACE, lifetime="detached" if detached else None
     )
     return named.remote(observation, *given)
+
+
+def _remote_class(worker: type, role: str, labels: dict[str, str]) -> Any:
+    """The worker as Ray runs it: observed, and started again whenever it dies."""
+    watched = observed(worker, SERVICES[role], WAITS, labels)
+    # Task events would report every order to the dashboard, at a tenth of the price of the call itself.
+    return ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0, enable_task_events=False)(watched)
 
 
 def _desk(handles: dict[str, ActorHandle]) -> Desk:
