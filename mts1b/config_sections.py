@@ -105,7 +105,19 @@ class Logging(Section):
 
 
 class Telemetry(Section):
-    """Spans and metrics."""
+    """Spans and metrics. `slow_ms`: from here on an operation is told of as it ends. Durations by the minute are kept
+    for `retention_hours` and in at most `retention_bytes_max`. `exposition`: services show metrics to Prometheus.
+    Exporters are OpenTelemetry's, by their names (`otlp`, `console`). The URLs: a Prometheus and a Grafana of yours.
+    """
+
+    slow_ms: float = Field(default=50.0, gt=0)
+    retention_hours: float = Field(default=48.0, gt=0)
+    retention_bytes_max: int = Field(default=256 << 20, ge=1 << 20)
+    exposition: bool = True
+    traces_exporter: str | None = None
+    metrics_exporter: str | None = None
+    prometheus_url: str | None = None
+    grafana_url: str | None = None
 
 
 class Vault(Section):
