@@ -125,6 +125,9 @@ class RateLimiter:
         if not 1 <= permits <= least:
             raise InputError("permits", permits, f"{self.name} allows 1 to {least} at once", "ask for fewer")
         began_ns = self._clock.monotonic_ns()
+        if not self.windows and began_ns >= self._paused_ns:
+            self._granted += permits
+            return Permit(began_ns)
         async with self._turn:
             permit = await self._permit(permits)
         self._granted += permits
@@ -178,7 +181,7 @@ class RateLimiter:
         """One question. _NotYet, _Late, RateLimited or StackError when it gives no permit."""
         asked_ns = self._clock.monotonic_ns()
         if asked_ns < self._paused_ns:
-            raise self._not_yet((self._paused_ns - asked_ns) / NS_PER_S)
+            raise self._not_yet((self._paused_ns - asked_ns) / NS_PER_S, "paused, as the provider asked")
         if not self.windows:
             return Permit(asked_ns)
         shared = not self._keeps_alone(asked_ns)
@@ -193,13 +196,13 @@ class RateLimiter:
         self._remember(answer.calls, now_ns // 1_000)
         return Permit(now_ns, shared)
 
-    def _not_yet(self, wait_s: float) -> Exception:
+    def _not_yet(self, wait_s: float, why: str = "used up") -> Exception:
         if wait_s <= self._rules.wait_s_max:
             return _NotYet(wait_s)
         told = ", ".join(f"{limit} {name.replace('_', ' ')}" for name, limit in self._tier if limit is not None)
-        problem = f"used up; the next call may be made in {wait_s:,.0f} s"
+        problem = f"{why}; the next call may be made in {wait_s:,.0f} s"
         remedy = "wait, choose a higher tier, or raise ratelimits.wait_s_max"
-        return RateLimited(f"ratelimit.{self.name}", told, problem, remedy, wait_s)
+        return RateLimited(f"ratelimit.{self.name}", told or "unlimited", problem, remedy, wait_s)
 
     def _remember(self, calls: tuple[str, ...], at_us: int) -> None:
         for call in calls:
