@@ -19,6 +19,7 @@ COMMAND_MODULES: Sequence[str] = (
     "strategy",
     "paper",
     "audit",
+    "events",
     "quickstart",
     "bench",
 )
