@@ -25,15 +25,13 @@ from mts1b.riskengine.verdict import Mode
 from mts1b.strategy.definition import Strategy, Values
 from mts1b.strategy.panel import Panel
 
-COVARIANCE_BARS = 252
-"""Bars of history that gate 4's covariance is estimated from: a year."""
-
 
 @dataclass(frozen=True, slots=True)
 class DeskPlan:
     """One strategy trading one fund, from row `first` of the panel on. `opening_cash` opens the fund.
 
     `in_flight`: orders handed over at a time. With more than one the rebalance ends sooner and each order takes longer.
+    `covariance_bars`: history that gate 4's covariance is estimated from; 252 is a year.
     """
 
     fund_id: FundId
@@ -44,6 +42,7 @@ class DeskPlan:
     limits: RiskLimits
     opening_cash: Decimal
     in_flight: int = 1
+    covariance_bars: int = 252
 
     def __post_init__(self) -> None:
         if not 2 <= self.first < len(self.panel.ts_ns):
@@ -65,8 +64,8 @@ class DeskPlan:
         return tuple(Symbol(name) for name in self.panel.symbols)
 
     def covariance(self) -> NDArray[np.float64]:
-        """Daily covariance [S, S] of the year before the first session; what risk starts with."""
-        rows = slice(max(0, self.first - COVARIANCE_BARS - 1), self.first)
+        """Daily covariance [S, S] of the bars before the first session; what risk starts with."""
+        rows = slice(max(0, self.first - self.covariance_bars - 1), self.first)
         return sample_covariance(self.panel.close[rows])
 
 

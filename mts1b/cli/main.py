@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import typer
 
@@ -22,6 +23,8 @@ COMMAND_MODULES: Sequence[str] = (
     "events",
     "quickstart",
     "bench",
+    "config",
+    "platform",
 )
 """Modules of this package, in the order `mts --help` lists them. Each has `register(app)`."""
 
@@ -31,8 +34,15 @@ def build_app(modules: Sequence[str] = COMMAND_MODULES) -> typer.Typer:
     app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
     @app.callback()
-    def options(debug: bool = typer.Option(False, "--debug", help="Show tracebacks.")) -> None:
+    def options(
+        debug: bool = typer.Option(False, "--debug", help="Show tracebacks."),
+        settings: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="A setting; may be repeated."),
+        config: Path | None = typer.Option(None, "--config", help="The settings file."),
+    ) -> None:
         """MTS1B: sweep a strategy, validate it, trade it on paper and live, from one definition."""
+        from mts1b.config import set_command_line
+
+        set_command_line(settings, config)
 
     for name in modules:
         importlib.import_module(f"mts1b.cli.{name}").register(app)
