@@ -1,4 +1,4 @@
-"""Publishing on a local bus: how long until the server has an event, and until it has it on disk, beside bare nats-py."""
+"""Publishing on a local bus: how long until the server has an event, and until it is stored, beside bare nats-py."""
 
 from __future__ import annotations
 
