@@ -21,6 +21,7 @@ COMMAND_MODULES: Sequence[str] = (
     "paper",
     "alerts",
     "audit",
+    "events",
     "quickstart",
     "bench",
     "config",

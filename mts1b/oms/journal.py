@@ -131,7 +131,7 @@ class Journal:
             with suppress(StackError), translated("journal"):  # a lost one is back in the pool already
                 if self._failure is not None:
                     connection.terminate()  # nobody knows what state it is in
-                await self._pool.release(connection)  # type: ignore[arg-type]
+                await self._pool.release(connection)
 
     async def _one(self, statement: str, value: str) -> Order | None:
         with translated("journal"):
