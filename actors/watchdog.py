@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 
 from mts1b.brokers.paper.client import PaperHttp
 from mts1b.brokers.paper.endpoint import Endpoint
+from mts1b.config import Settings
 from mts1b.config_sections import Watchdog
 from mts1b.deploy.endpoints import PARTS, Endpoints
 from mts1b.deploy.health import ask
@@ -20,6 +21,8 @@ from mts1b.foundation.alerts import Finding
 from mts1b.foundation.clock import NS_PER_DAY, Clock
 from mts1b.foundation.errors import StackError
 from mts1b.platform import db, eventbus
+from mts1b.platform.http import close_clients, configure
+from mts1b.platform.secrets import Secrets
 from mts1b.watchdog import terms
 from mts1b.watchdog.book import Alert, Change
 from mts1b.watchdog.checks import (
@@ -38,11 +41,14 @@ from mts1b.watchdog.hearing import Hearing
 from mts1b.watchdog.pools import exposed_pools
 from mts1b.watchdog.postgres import fund_returns
 from mts1b.watchdog.series import PNL_ALERT, SeriesBook
-from mts1b.watchdog.sinks import BusSink, LogSink, Post, WebhookSink
+from mts1b.watchdog.sinks import BusSink, LogSink, WebhookSink
 from mts1b.watchdog.store import AlertStore
 from mts1b.watchdog.watch import Check, Watch
+from mts1b.watchdog.webhook import webhook_post
 
-POOL_CONNECTIONS = 2
+CHECK_CONNECTIONS = 2
+"""Of the checks. Alerts are kept over a connection of their own, which no slow check holds."""
+
 STORE_RETRY_S = 1.0
 FORGET_S = 3_600.0
 DELIVERY_PERIOD_S = 1.0
@@ -56,9 +62,13 @@ class WatchdogPlan:
     """What to watch, and how: it travels to the actor. `targets`: where processes tell of their metrics pages."""
 
     stack: Endpoints
-    section: Watchdog
+    settings: Settings
     targets: str | None = None
     venues: Mapping[str, Endpoint] = field(default_factory=dict)
+
+    @property
+    def section(self) -> Watchdog:
+        return self.settings.watchdog
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +101,14 @@ class WatchdogWorker:
         plan: WatchdogPlan,
         clock: Clock,
         give_up: Callable[[BaseException], None] | None = None,
-        post: Post | None = None,
     ) -> None:
         self._plan, self._clock, self._give_up = plan, clock, give_up
         self._venues: dict[str, PaperHttp] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._pool = Once(partial(db.open_pool, "watchdog", plan.stack.postgres_dsn, POOL_CONNECTIONS))
+        self._pool = Once(partial(db.open_pool, "watchdog", plan.stack.postgres_dsn, CHECK_CONNECTIONS))
         self._bus = Once(partial(eventbus.open_bus, "watchdog", plan.stack.nats_url))
-        self._store = AlertStore(self._pool)
-        sinks: list[Sink] = [LogSink(), BusSink(self._bus), self._store]
-        if post is not None:
-            sinks.append(WebhookSink(post))
-        self._delivery = Delivery(sinks, clock)
+        self._store = AlertStore(Once(partial(db.open_pool, "watchdog-alerts", plan.stack.postgres_dsn, 1)))
+        self._delivery = Delivery(self._sinks(), clock)
         series = SeriesBook(terms.drift_terms(plan.section.drift))
         self._hearing = Hearing(series, terms.flow_terms(plan.section.vpin), self._store, self._told, clock)
         self._watch = Watch(self._checks(), terms.alert_terms(plan.section), self._changed, clock)
@@ -112,6 +118,7 @@ class WatchdogWorker:
         """Begin to watch. Does nothing when it has already. Needs no server to be up."""
         if self._tasks:
             return
+        configure(self._plan.settings)
         for name, endpoint in self._plan.venues.items():
             await self.watch_venue(name, endpoint)
         self._delivery.start()
@@ -162,8 +169,16 @@ class WatchdogWorker:
         await self._delivery.close()
         for name in tuple(self._venues):
             await self.forget_venue(name)
+        await close_clients()
         await eventbus.close_buses()
         await db.close_pools()
+
+    def _sinks(self) -> list[Sink]:
+        sinks: list[Sink] = [LogSink(), BusSink(self._bus), self._store]
+        if self._plan.section.webhook_url is not None:
+            secrets = Secrets(self._plan.settings.secrets, self._clock)
+            sinks.append(WebhookSink(webhook_post(self._plan.section.webhook_url, secrets)))
+        return sinks
 
     def _checks(self) -> list[Check]:
         section, stack = self._plan.section, self._plan.stack

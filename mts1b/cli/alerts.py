@@ -81,7 +81,7 @@ def _table(found: list[Alert], everything: bool) -> Table:
     table.add_column("what", overflow="fold")
     for alert in found:
         severity = Text(alert.severity.value, STYLES[alert.severity.value])
-        row = [severity, alert.alert, Text(alert.subject), iso(alert.raised_ns)[:19]]
+        row: list[str | Text] = [severity, alert.alert, Text(alert.subject), iso(alert.raised_ns)[:19]]
         if everything:
             row.append("stands" if alert.cleared_ns is None else iso(alert.cleared_ns)[:19])
         table.add_row(*row, Text(alert.summary))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,13 +17,15 @@ from mts1b.watchdog.book import Change
 
 ALERT = "watchdog_delivery"
 
+LOG = logging.getLogger("mts1b.watchdog")
+
 LATE_S = 5.0
 """An alert that a sink has not taken so long after it was due is late, and that is an alert of its own."""
 
 ATTEMPT_S = 4.0
 """How long one attempt may take."""
 
-RETRY_S, RETRY_S_MAX = 0.25, 5.0
+RETRY_S, RETRY_S_MAX = 0.25, 1.0
 
 
 class Sink(Protocol):
@@ -87,6 +90,9 @@ class _Outlet:
                 self._problem = error.problem
             except TimeoutError:
                 self._problem = f"took more than {ATTEMPT_S:g} s"
+            except Exception as error:  # a defect of the sink must neither end it nor be silent
+                LOG.exception("the sink %s failed", self._sink.name)
+                self._problem = f"{type(error).__name__}: {error}"
             else:
                 self._sent += 1
                 self._problem = ""

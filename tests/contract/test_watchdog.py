@@ -25,6 +25,7 @@ from mts1b.brokers.paper.process import ExchangeProcess
 from mts1b.cli.main import build_app
 from mts1b.config import load_settings
 from mts1b.deploy import stack as deployed
+from mts1b.deploy.observation import targets_dir
 from mts1b.foundation.alerts import Ease, Finding, Severity
 from mts1b.foundation.clock import NS_PER_DAY, NS_PER_S
 from mts1b.foundation.ids import digest
@@ -32,6 +33,7 @@ from mts1b.marketdata.published import BarsClosed
 from mts1b.platform import db, eventbus
 from mts1b.platform.alerts import BusAlerts
 from mts1b.platform.eventbus import Event, EventBus
+from mts1b.platform.telemetry.exposition import expose, shown
 from mts1b.watchdog.published import FeaturesExpected, FeaturesObserved, ReturnsExpected
 from tests.conftest import RunningStack
 from tests.contract import stack_probe
@@ -42,9 +44,10 @@ SERVERS = ("postgres", "nats", "valkey")
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+def own(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[RunningStack]:
     """A stack of this module's own, whose servers are ended at will."""
-    settings = load_settings(data_dir=tmp_path_factory.mktemp("watched"))
+    section = {**QUICK, "webhook_url": receiver.url}
+    settings = load_settings(data_dir=tmp_path_factory.mktemp("watched"), watchdog=section)
     try:
         yield RunningStack(settings, deployed.up(settings, CLOCK, parts=SERVERS))
     finally:
@@ -59,24 +62,14 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture(scope="module")
-def watching(own: RunningStack, receiver: Receiver) -> Iterator[Watching]:
-    found = Watching(plan_of(own), post=posting(receiver))
+def watching(own: RunningStack) -> Iterator[Watching]:
+    found = Watching(plan_of(own))
     yield found
     found.close()
 
 
 def plan_of(own: RunningStack) -> WatchdogPlan:
-    return WatchdogPlan(own.endpoints, QUICK, str(own.settings.run_dir / "prometheus" / "services"))
-
-
-def posting(receiver: Receiver) -> Callable[[dict[str, Any]], Awaitable[None]]:
-    from urllib.request import Request, urlopen
-
-    async def post(body: dict[str, Any]) -> None:
-        request = Request(receiver.url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-        await asyncio.to_thread(lambda: urlopen(request, timeout=2).close())
-
-    return post
+    return WatchdogPlan(own.endpoints, own.settings, str(targets_dir(own.settings)))
 
 
 @contextlib.contextmanager
@@ -208,6 +201,28 @@ def test_a_transaction_that_lasts_and_a_lock_that_is_waited_for(own: RunningStac
     on_connections(own, fault, 2)
     watching.change("cleared", "db_lock_wait", "primary")
     watching.change("cleared", "db_long_transaction", "primary")
+
+
+def test_a_pool_that_is_exhausted(own: RunningStack, watching: Watching, receiver: Receiver) -> None:
+    """`postgres_pool_waiting` rises, on the page that this process shows to Prometheus, and the watchdog reads it."""
+
+    async def fault() -> None:
+        pool = await db.open_pool("crowded", own.endpoints.postgres_dsn, 1)
+        async with pool.acquire():
+            waiting = [asyncio.create_task(pool.fetchval("SELECT 1")) for _ in range(3)]
+            raised = await asyncio.to_thread(watching.change, "raised", "db_pool_waiting", "test-7/crowded")
+            assert 'postgres_pool_waiting{pool="crowded"} 3.0' in shown()
+        assert dict(raised.alert.numbers) == {"waiting_count": 3, "active_count": 1, "idle_count": 0}
+        assert await asyncio.gather(*waiting) == [1, 1, 1]
+        watching.delivered(raised, receiver.posted)
+        await asyncio.to_thread(watching.change, "cleared", "db_pool_waiting", "test-7/crowded")
+        await db.close_pools()
+
+    page = expose(targets_dir(own.settings), "7", {"service": "test"})
+    try:
+        asyncio.run(fault())
+    finally:
+        page.close()
 
 
 def test_a_table_that_fills_with_dead_rows_and_is_vacuumed(own: RunningStack, watching: Watching) -> None:

@@ -180,6 +180,19 @@ def test_every_sink_gets_every_change_in_order_though_one_is_away_for_a_while() 
     assert [sink.sent for sink in delivery.statistics()] == [3, 3]
 
 
+def test_a_defect_of_a_sink_ends_neither_it_nor_the_others() -> None:
+    class Defective(Kept):
+        async def send(self, change: Change) -> None:
+            if not self.changes:
+                self.changes.append(change)
+                raise ZeroDivisionError("a defect")
+            await super().send(change)
+
+    sinks = [Defective("webhook"), Kept("log")]
+    delivered(sinks, [change()])
+    assert [len(sink.changes) for sink in sinks] == [2, 1]
+
+
 def test_a_sink_that_is_late_is_an_alert_and_holds_up_nobody() -> None:
     clock, away, there = SimulatedClock(), Kept("webhook", refuses=10**9), Kept("log")
 
