@@ -44,6 +44,7 @@ CLIENT_HOMES: dict[str, tuple[str, ...]] = {
     "nats": ("mts1b.platform.eventbus", "mts1b.bench.eventbus_peer"),
     "redis": ("mts1b.platform.cache",),
     "duckdb": ("mts1b.datalake",),
+    "deltalake": ("mts1b.datalake.log",),
     "plotly": ("mts1b.report",),
     "aiohttp": ("mts1b.brokers.paper",),
     "httpx": ("mts1b.platform.http", "mts1b.brokers.paper", "mts1b.deploy"),
