@@ -18,7 +18,7 @@ import asyncpg
 from mts1b.foundation.errors import InputError, StackError
 from mts1b.foundation.limits import CONNECT_TIMEOUT_S, DB_POOL_SIZE_DEFAULT
 from mts1b.platform.db.errors import REFUSED, UNREACHABLE, PoolTimeout, server_of, translated, translation_of
-from mts1b.platform.db.slots import Slots
+from mts1b.platform.slots import Slots
 from mts1b.platform.telemetry import span
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Pool:
         _, inner = held
         try:
             pid = _pid_of(connection)
-            with translated(f"db.{self.name}"):
+            with suppress(StackError), translated(f"db.{self.name}"):  # what was done with it is done
                 await inner.release(connection)  # type: ignore[arg-type]
             if pid is not None:
                 self._released_s[pid] = self._now_s()
@@ -186,7 +186,7 @@ class Pool:
             if released_s is None or self._now_s() - released_s < IDLE_CHECK_S:
                 return connection
             try:
-                await connection.execute("", timeout=CHECK_TIMEOUT_S)
+                await connection.execute("SELECT 1", timeout=CHECK_TIMEOUT_S)
                 return connection
             except UNREACHABLE + REFUSED:
                 connection.terminate()  # which puts it back
@@ -232,12 +232,8 @@ class Acquired:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._connection is not None
-        if error is None:
-            await self._pool.release(self._connection)
-            return
-        with suppress(StackError):  # the error under way says more than that of giving a broken connection back
-            await self._pool.release(self._connection)
-        better = translation_of(f"db.{self._pool.name}", error)
+        await self._pool.release(self._connection)
+        better = None if error is None else translation_of(f"db.{self._pool.name}", error)
         if better is not None:
             raise better from error
 

@@ -51,6 +51,7 @@ class EventBus:
         self._client, self._server = client, server
         self._stream: JetStreamContext = client.jetstream(timeout=CONNECT_TIMEOUT_S)
         self._homes: set[str] = set()
+        self._housed: set[str] = set()
         self._making = asyncio.Lock()
         self._subscriptions: weakref.WeakSet[Subscription[Any]] = weakref.WeakSet()
 
@@ -168,13 +169,16 @@ class EventBus:
 
     async def _ensure_home(self, subject: str) -> None:
         """The platform's own streams are there before the first event of this process needs them."""
+        if subject in self._housed:
+            return
         home = home_of(subject)
-        if home is None or home[1] in self._homes:
+        if home is None:
             return
         async with self._making:  # in turn: what is published first is stored first
             if home[1] not in self._homes:
                 await self.ensure_stream(home[0], [home[1]])
                 self._homes.add(home[1])
+        self._housed.add(subject)
 
     async def _wait_for_home(self, subject: str) -> None:
         """Nobody stores the subject: the server has just come back or its streams are gone; else it is an error."""
@@ -182,6 +186,7 @@ class EventBus:
         if home is None:
             raise StackError("nats", self._server, f"{subject}: stored in no stream", "call ensure_stream() for it")
         self._homes.discard(home[1])
+        self._housed.clear()
         await asyncio.sleep(PAUSE_S)
         await self._ensure_home(subject)
 
