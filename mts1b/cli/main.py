@@ -20,6 +20,7 @@ COMMAND_MODULES: Sequence[str] = (
     "strategy",
     "paper",
     "alerts",
+    "watchdog",
     "audit",
     "events",
     "quickstart",

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeAlias
+
+Numbers: TypeAlias = tuple[tuple[str, float], ...]
+"""Measurements by name, the unit last in the name. Never money."""
 
 
 class Severity(StrEnum):
@@ -40,7 +43,7 @@ class Finding:
     subject: str
     state: Severity | Ease
     summary: str = ""
-    numbers: tuple[tuple[str, float], ...] = ()
+    numbers: Numbers = ()
     lasts_s: float = 0.0
 
     @property

@@ -10,14 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from mts1b.foundation.alerts import Ease, Finding, Severity
+from mts1b.foundation.alerts import Ease, Finding, Numbers, Severity
 from mts1b.foundation.clock import NS_PER_S
 from mts1b.foundation.ids import digest
 
 Key = tuple[str, str]
 """Alert and subject."""
-
-Numbers = tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -333,7 +333,9 @@ def test_what_a_service_says_of_itself(own: RunningStack, watching: Watching) ->
 
 
 def listed(own: RunningStack, *options: str) -> list[dict[str, Any]]:
-    done = CliRunner().invoke(build_app(), ["alerts", "--json", "--data-dir", str(own.settings.data_dir), *options])
+    done = CliRunner().invoke(
+        build_app(("alerts",)), ["alerts", "--json", "--data-dir", str(own.settings.data_dir), *options]
+    )
     assert done.exit_code == 0, done.output
     return json.loads(done.stdout)
 
