@@ -33,6 +33,7 @@ from mts1b.watchdog.checks import (
     DependencyCheck,
     DriftCheck,
     FlowCheck,
+    FundCheck,
     PoolCheck,
 )
 from mts1b.watchdog.database import PoolFigures
@@ -200,6 +201,7 @@ class WatchdogWorker:
         if stack.postgres_dsn:
             times = section.database.period_s, section.database.timeout_s
             checks.append(DatabaseCheck(self._pool, terms.database_levels(section.database), *times))
+            checks.append(FundCheck(self._pool, self._clock, *times))
         pools = partial(PoolCheck, self._pools, terms.database_levels(section.database))
         checks.append(pools(POOLS_PERIOD_S, section.database.timeout_s))
         return checks

@@ -28,13 +28,14 @@ from ray.actor import ActorHandle
 
 from actors.broker import BrokerWorker
 from actors.desk import Desk, DeskPlan
-from actors.feed import Feed
+from actors.feed import Closed, Feed
 from actors.observed import gates_recorded, observed, step_recorded
 from actors.oms import OmsWorker
 from actors.portfolio import Mandate
 from actors.remote import Remote, RemoteBroker, RemoteRisk
 from actors.risk import RiskWorker
 from actors.strategy import StrategyWorker
+from actors.telling import FeedTelling, StrategyTelling
 from actors.watchdog import WatchdogPlan, WatchdogWorker
 from mts1b.brokers.paper.client import PaperBroker, PaperMarket
 from mts1b.brokers.paper.endpoint import Endpoint
@@ -50,6 +51,8 @@ from mts1b.foundation.limits import STOP_TIMEOUT_S
 from mts1b.oms.journal import Journal
 from mts1b.oms.service import Oms
 from mts1b.platform import db, eventbus
+from mts1b.platform.alerts import BusAlerts
+from mts1b.platform.later import PublishLater
 from mts1b.platform.telemetry import Recorder
 from mts1b.platform.telemetry.service import NOTHING, Observation
 from mts1b.riskengine.limits import RiskLimits
@@ -105,21 +108,47 @@ def colleague(role: str, fund_id: FundId) -> ActorHandle:
     return ray.get_actor(actor_name(role, fund_id), namespace=NAMESPACE)
 
 
-class FeedActor(Feed):
-    """Replays a panel into the paper exchange."""
+def telling(nats_url: str) -> PublishLater:
+    """What leaves this process for the bus in the background, over one connection."""
+    return PublishLater(partial(eventbus.open_bus, "telling", nats_url))
 
-    def __init__(self, panel: Shared, venue: Endpoint) -> None:
-        super().__init__(panel.get(), PaperMarket(venue))
+
+class FeedActor(Feed):
+    """Replays a panel into the paper exchange, and tells its bars."""
+
+    def __init__(self, panel: Shared, venue: Endpoint, fund_id: FundId, nats_url: str) -> None:
+        bars = panel.get()
+        super().__init__(bars, PaperMarket(venue))
+        self._later = telling(nats_url)
+        self._telling = FeedTelling(self._later, fund_id, bars)
+
+    async def close_session(self, index: int) -> Closed:
+        closed = await super().close_session(index)
+        self._telling.closed(closed)
+        return closed
+
+    async def close(self) -> None:
+        await super().close()
+        await self._later.close()
+        await eventbus.close_buses()
 
 
 class StrategyActor(StrategyWorker):
-    """Hands its orders to the OMS actor."""
+    """Hands its orders to the OMS actor, and tells the watchdog what it saw."""
 
-    def __init__(self, strategy: Strategy, values: Values, panel: Shared, mandate: Mandate, in_flight: int) -> None:
+    def __init__(
+        self, strategy: Strategy, values: Values, panel: Shared, mandate: Mandate, in_flight: int, nats_url: str
+    ) -> None:
         entry = cast(OmsWorker, Remote(colleague("oms", mandate.fund_id), "oms"))
-        super().__init__(
-            strategy, values, panel.get(), mandate, entry, SystemClock(), Recorder(step_recorded), in_flight
-        )
+        self._later = telling(nats_url)
+        listener = StrategyTelling(self._later, mandate)
+        timing = SystemClock(), Recorder(step_recorded)
+        super().__init__(strategy, values, panel.get(), mandate, entry, *timing, in_flight, listener)
+
+    async def close(self) -> None:
+        """Let what was told reach the bus."""
+        await self._later.close()
+        await eventbus.close_buses()
 
 
 class BrokerActor(BrokerWorker):
@@ -145,10 +174,14 @@ class OmsActor(OmsWorker):
             gate.restore_it = oms.restore_risk
             return oms
 
-        super().__init__(build, venue, gate, Recorder(step_recorded), _end_process)
+        self._later = telling(nats_url)
+        alerts = BusAlerts(self._later, SystemClock())
+        super().__init__(build, venue, gate, Recorder(step_recorded), _end_process, alerts)
 
     async def close(self) -> None:
         await super().close()
+        await self._later.close()
+        await eventbus.close_buses()
         if self._bus is not None:
             await self._bus.close()
         await db.close_pools()
@@ -257,11 +290,11 @@ async def ray_desk(
     try:
         handles["broker"] = start("broker", BrokerActor, venue)
         handles["risk"] = start("risk", RiskActor, *limits)
-        handles["feed"] = start("feed", FeedActor, panel, venue)
+        handles["feed"] = start("feed", FeedActor, panel, venue, plan.fund_id, stack.nats_url)
         sizes = database.model_dump(exclude={"dsn"})
         book = (stack.postgres_dsn, stack.nats_url, plan.fund_id, plan.opening_cash)
         handles["oms"] = start("oms", OmsActor, *book, sizes)
-        trader = (plan.strategy, plan.values, panel, plan.mandate, plan.in_flight)
+        trader = (plan.strategy, plan.values, panel, plan.mandate, plan.in_flight, stack.nats_url)
         handles["strategy"] = start("strategy", StrategyActor, *trader)
         async with _watched(plan.fund_id, venue):
             yield _desk(handles)
@@ -294,7 +327,7 @@ def _desk(handles: dict[str, ActorHandle]) -> Desk:
 
 async def _end(handles: dict[str, ActorHandle]) -> None:
     """Close what holds connections, the OMS before its broker; then end every actor, closed or not."""
-    for role in ("oms", "feed", "broker"):
+    for role in ("strategy", "oms", "feed", "broker"):
         if role in handles:
             await _quietly(Remote(handles[role], role).close())
     await asyncio.gather(*(_quietly(Remote(handle, role).flush_telemetry()) for role, handle in handles.items()))

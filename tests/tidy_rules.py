@@ -38,6 +38,7 @@ PURE_ROOMS = (
     "mts1b.watchdog.drift",
     "mts1b.watchdog.features",
     "mts1b.watchdog.flow",
+    "mts1b.watchdog.funds",
     "mts1b.watchdog.grade",
     "mts1b.watchdog.series",
     "mts1b.watchdog.vpin",

@@ -74,9 +74,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """All that stands or may soon. Immutable."""
+    """All that stands or may soon. Immutable. `raised` counts the alerts it has raised: their ids are made with it."""
 
     entries: Mapping[Key, Entry] = field(default_factory=dict)
+    raised: int = 0
 
     @property
     def standing(self) -> tuple[Alert, ...]:
@@ -96,7 +97,7 @@ class Book:
             if known.alert is None:
                 ends_ns = now_ns + int(alert.lasts_s * NS_PER_S) if alert.lasts_s else None
                 found[alert.key] = replace(known, alert=alert, ends_ns=ends_ns)
-        return Book(found)
+        return Book(found, self.raised)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +112,14 @@ def decide(book: Book, finding: Finding, now_ns: int, terms: Terms) -> Decided:
     before = book.entries.get(key, Entry())
     severity = finding.severity
     if severity is not None:
-        after, changes = _bad(before, finding, severity, now_ns, terms)
+        alert_id = digest("alert", *key, now_ns, book.raised)
+        after, changes = _bad(before, finding, severity, alert_id, now_ns, terms)
     elif finding.state is Ease.WELL:
         after, changes = _well(before, now_ns, terms)
     else:
         after, changes = replace(before, bad_ns=None, well_ns=None), ()
-    return Decided(_with(book, key, after), changes)
+    fresh = before.alert is None and after.alert is not None
+    return Decided(replace(_with(book, key, after), raised=book.raised + fresh), changes)
 
 
 def expire(book: Book, now_ns: int) -> Decided:
@@ -130,7 +133,7 @@ def expire(book: Book, now_ns: int) -> Decided:
 
 
 def _bad(
-    before: Entry, finding: Finding, severity: Severity, now_ns: int, terms: Terms
+    before: Entry, finding: Finding, severity: Severity, alert_id: str, now_ns: int, terms: Terms
 ) -> tuple[Entry, tuple[Change, ...]]:
     bad_ns = now_ns if before.bad_ns is None else before.bad_ns
     ends_ns = now_ns + int(finding.lasts_s * NS_PER_S) if finding.lasts_s else None
@@ -139,7 +142,7 @@ def _bad(
         if now_ns - bad_ns < terms.raise_after_s * NS_PER_S:
             return after, ()
         raised = Alert(
-            alert_id=digest("alert", finding.alert, finding.subject, now_ns),
+            alert_id=alert_id,
             alert=finding.alert,
             subject=finding.subject,
             severity=severity,
@@ -171,4 +174,4 @@ def _cleared(alert: Alert, now_ns: int) -> Change:
 def _with(book: Book, key: Key, entry: Entry) -> Book:
     """An entry that says nothing is left out, so that the book does not grow with what was once looked at."""
     entries = {known: held for known, held in book.entries.items() if known != key}
-    return Book(entries if entry == Entry() else entries | {key: entry})
+    return replace(book, entries=entries if entry == Entry() else entries | {key: entry})

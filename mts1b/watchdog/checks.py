@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mts1b.foundation.alerts import Finding
-from mts1b.foundation.clock import NS_PER_MS, Clock
+from mts1b.foundation.clock import NS_PER_DAY, NS_PER_MS, Clock
 from mts1b.foundation.errors import MtsError
 from mts1b.platform.db import Pool
 from mts1b.platform.eventbus import EventBus
-from mts1b.watchdog import consumers, database, dependencies, flow, series
+from mts1b.watchdog import consumers, database, dependencies, flow, funds, series
 from mts1b.watchdog.consumers import ConsumerLevels, consumer_findings, deliveries
 from mts1b.watchdog.database import DatabaseLevels, PoolFigures, pool_findings, server_findings
 from mts1b.watchdog.delivery import ALERT as DELIVERY_ALERT
@@ -19,7 +19,7 @@ from mts1b.watchdog.delivery import Delivery
 from mts1b.watchdog.dependencies import Answer, dependency_findings
 from mts1b.watchdog.flow import Flow
 from mts1b.watchdog.grade import Levels
-from mts1b.watchdog.postgres import server_figures
+from mts1b.watchdog.postgres import fund_modes, server_figures
 from mts1b.watchdog.series import SeriesBook, judged
 
 Ask = Callable[[], Awaitable[object]]
@@ -92,6 +92,23 @@ class DatabaseCheck:
 
     async def findings(self) -> list[Finding]:
         return server_findings(self.server, await server_figures(await self.connect()), self.levels)
+
+
+@dataclass(frozen=True)
+class FundCheck:
+    """Every fund that traded in the last `days`."""
+
+    connect: Callable[[], Awaitable[Pool]]
+    clock: Clock
+    period_s: float
+    timeout_s: float
+    days: float = 7.0
+    name: str = "funds"
+    alerts: frozenset[str] = frozenset({funds.ALERT})
+
+    async def findings(self) -> list[Finding]:
+        since_ns = self.clock.now_ns() - int(self.days * NS_PER_DAY)
+        return funds.fund_findings(await fund_modes(await self.connect(), since_ns))
 
 
 @dataclass(frozen=True)

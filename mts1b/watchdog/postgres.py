@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from mts1b.platform.db import Pool, translated
+from mts1b.riskengine.verdict import Mode
 from mts1b.watchdog.database import LockWait, ServerFigures, TableFigures, Transaction
 from mts1b.watchdog.drift import Floats
+from mts1b.watchdog.funds import FundMode
 
 TRANSACTIONS = """SELECT pid, coalesce(application_name, '') AS application, coalesce(state, '') AS state,
         extract(epoch FROM clock_timestamp() - xact_start)::float8 AS age_s
@@ -30,6 +32,19 @@ CONNECTIONS = """SELECT (SELECT sum(numbackends) FROM pg_stat_database)::int AS 
 NAV = """SELECT nav::float8 FROM (SELECT nav, "timestamp" FROM nav_marks WHERE fund_id = $1
     ORDER BY "timestamp" DESC LIMIT $2) AS newest ORDER BY newest."timestamp"
 """
+
+
+FUNDS = """SELECT fund_id, to_jsonb(funds) ->> 'mode' AS latched, to_jsonb(funds) ->> 'manual_mode' AS told
+    FROM funds WHERE updated_at > $1 ORDER BY updated_at DESC LIMIT 1000"""
+
+
+async def fund_modes(pool: Pool, since_ns: int) -> list[FundMode]:
+    """How much each fund may do that something happened to since then; none before there are funds."""
+    with translated("watchdog"):
+        if await pool.fetchval("SELECT to_regclass('funds')") is None:
+            return []
+        rows = await pool.fetch(FUNDS, since_ns)
+    return [FundMode(row[0], Mode(row[1] or Mode.ACTIVE), Mode(row[2] or Mode.ACTIVE)) for row in rows]
 
 
 async def fund_returns(pool: Pool, fund_id: str, count: int) -> Floats:

@@ -10,6 +10,7 @@ import signal
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from mts1b.marketdata.published import BarsClosed
 from mts1b.platform import db, eventbus
 from mts1b.platform.alerts import BusAlerts
 from mts1b.platform.eventbus import Event, EventBus
+from mts1b.platform.later import PublishLater
 from mts1b.platform.telemetry.exposition import expose, shown
 from mts1b.watchdog.published import FeaturesExpected, FeaturesObserved, ReturnsExpected
 from tests.conftest import RunningStack
@@ -279,6 +281,21 @@ def test_returns_that_leave_the_backtests_and_come_back(own: RunningStack, watch
     watching.change("cleared", "drift_pnl", "drifting")
 
 
+def test_a_fund_that_is_halted_and_rearmed(own: RunningStack, watching: Watching, receiver: Receiver) -> None:
+    async def say(query: str) -> None:
+        pool = await db.open_pool("funds", own.endpoints.postgres_dsn, 1)
+        await db.migrate(pool)
+        await pool.execute(query, CLOCK.now_ns())
+        await db.close_pools()
+
+    opening = "INSERT INTO funds (fund_id, opening_cash, cash, updated_at, mode) VALUES ('halting', 1, 1, $1, 'halted')"
+    asyncio.run(say(opening))
+    raised = watching.change("raised", "risk_mode", "halting")
+    assert raised.alert.severity is Severity.CRITICAL
+    asyncio.run(say("UPDATE funds SET mode = 'active', updated_at = $1 WHERE fund_id = 'halting'"))
+    watching.delivered(watching.change("cleared", "risk_mode", "halting"), receiver.posted)
+
+
 def tape(day: int, drift: float, rng: np.random.Generator, bars: int = 130) -> list[BarsClosed]:
     """A day of three-minute bars of one name."""
     closes = 100 + np.cumsum(rng.normal(drift, 1, bars)) * 0.05
@@ -316,16 +333,16 @@ def test_what_a_service_says_of_itself(own: RunningStack, watching: Watching) ->
     recovered = Finding("oms_recovered", "fund-7", Severity.WARNING, "3 orders were in doubt", lasts_s=0.5)
 
     async def work() -> None:
-        bus = await eventbus.connect(own.endpoints.nats_url)
-        alerts = BusAlerts(bus, CLOCK)
+        later = PublishLater(partial(eventbus.open_bus, "told", own.endpoints.nats_url))
+        alerts = BusAlerts(later, CLOCK)
         for finding in (halted, recovered):
             alerts.tell(finding)
         raised = await asyncio.to_thread(watching.change, "raised", "risk_halted", "fund-7")
         assert raised.alert.numbers == halted.numbers
         alerts.tell(replace(halted, state=Ease.WELL))
         await asyncio.to_thread(watching.change, "cleared", "risk_halted", "fund-7")
-        await alerts.close()
-        await bus.close()
+        await later.close()
+        await eventbus.close_buses()
 
     asyncio.run(work())
     watching.change("raised", "oms_recovered", "fund-7")

@@ -88,14 +88,14 @@ def test_what_does_not_last_clears_by_itself() -> None:
     book = decide(book, event, 9 * NS_PER_S, Terms()).book  # it happens again
     assert expire(book, 18 * NS_PER_S).changes == ()
     decided = expire(book, 19 * NS_PER_S)
-    assert [change.kind for change in decided.changes] == [ChangeKind.CLEARED] and decided.book == Book()
+    assert [change.kind for change in decided.changes] == [ChangeKind.CLEARED] and decided.book.entries == {}
 
 
 def test_an_entry_that_says_nothing_is_not_kept() -> None:
     book = decide(Book(), Finding("a", "s", WELL), 0, Terms()).book
-    assert book == Book()
+    assert book.entries == {}
     book = decide(book, Finding("a", "s", BAD, lasts_s=1), 0, Terms(raise_after_s=5)).book
-    assert expire(book, NS_PER_S).book == Book()
+    assert expire(book, NS_PER_S).book.entries == {}
 
 
 def test_alerts_of_an_earlier_watchdog_are_cleared_not_raised_again() -> None:
@@ -108,6 +108,14 @@ def test_alerts_of_an_earlier_watchdog_are_cleared_not_raised_again() -> None:
     event = Alert("id", "a", "s", BAD, "it happened", (), 5, lasts_s=1)
     assert [change.kind for change in expire(Book().with_standing([event], 6), 6 + NS_PER_S).changes] == ["cleared"]
     assert mine.with_standing([before], 8).standing == mine.standing
+
+
+def test_two_alerts_of_one_moment_are_two() -> None:
+    book, ids = Book(), set()
+    for state in (BAD, WELL, BAD, WELL):
+        decided = decide(book, Finding("a", "s", state), 5, Terms())
+        book, ids = decided.book, ids | {change.alert.alert_id for change in decided.changes}
+    assert len(ids) == 2
 
 
 def test_the_worst_alert_is_shown_first() -> None:

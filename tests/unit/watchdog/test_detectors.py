@@ -8,6 +8,7 @@ import pytest
 
 from mts1b.foundation.alerts import Ease, Finding, Severity
 from mts1b.platform.eventbus import ConsumerLag
+from mts1b.riskengine.verdict import Mode
 from mts1b.watchdog import consumers, database, dependencies
 from mts1b.watchdog.database import (
     DatabaseLevels,
@@ -20,6 +21,7 @@ from mts1b.watchdog.database import (
     server_findings,
 )
 from mts1b.watchdog.dependencies import Answer, dependency_findings
+from mts1b.watchdog.funds import FundMode, fund_findings
 from mts1b.watchdog.grade import Levels
 
 BAD, WORSE, WELL, HOLDS = Severity.WARNING, Severity.CRITICAL, Ease.WELL, Ease.HOLDS
@@ -72,6 +74,21 @@ def test_a_dependency_is_up_slow_or_down() -> None:
 def test_a_pool(waiting: int, wanted: Severity | Ease) -> None:
     (found,) = pool_findings([PoolFigures("oms", "primary", 20, 0, waiting)], DatabaseLevels())
     assert (found.subject, found.state) == ("oms/primary", wanted)
+
+
+@pytest.mark.parametrize(
+    ("latched", "told", "wanted"),
+    [
+        (Mode.ACTIVE, Mode.ACTIVE, WELL),
+        (Mode.REDUCING, Mode.ACTIVE, BAD),
+        (Mode.HALTED, Mode.REDUCING, WORSE),
+        (Mode.ACTIVE, Mode.HALTED, WORSE),
+    ],
+)
+def test_a_fund_that_is_held_back(latched: Mode, told: Mode, wanted: Severity | Ease) -> None:
+    (found,) = fund_findings([FundMode("f", latched, told)])
+    assert (found.alert, found.subject, found.state) == ("risk_mode", "f", wanted)
+    assert ("by a person" in found.summary) == (told.severity > latched.severity)
 
 
 CALM = ServerFigures(connections=3, connections_max=100)
