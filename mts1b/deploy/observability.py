@@ -101,7 +101,8 @@ def write_observability(settings: Settings, root: Path | None = None) -> list[Pa
     """Write them, below the run directory if nothing else is said; returns what was written."""
     written = files(settings, root or settings.run_dir)
     for path, text in written.items():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in reversed(path.parents):
+            folder.mkdir(mode=0o700, exist_ok=True)  # `parents=True` would leave those between open to read
         write_private(path, text)
     return list(written)
 
