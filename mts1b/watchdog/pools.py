@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from mts1b.foundation.errors import StackError
+from mts1b.platform.telemetry.targets import live_targets
 from mts1b.watchdog.database import PoolFigures
 
 PAGE_TIMEOUT_S = 1.0
@@ -28,7 +29,6 @@ def pools_on(page: str, process: str) -> list[PoolFigures]:
 
 async def exposed_pools(targets: Path) -> list[PoolFigures]:
     """The pools of every process that has a file in `targets`. StackError: a process that lives does not show its."""
-    from mts1b.platform.telemetry.exposition import live_targets  # prometheus_client: only where it is wanted
 
     def read() -> list[PoolFigures]:
         found: list[PoolFigures] = []
