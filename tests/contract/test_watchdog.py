@@ -368,19 +368,16 @@ def test_alerts_are_listed_and_outlive_the_watchdog(own: RunningStack, watching:
 
     (row,) = watching.wait_for("fund-8 is not listed", stored, 5)
     assert (row["alert_id"], row["severity"], row["cleared"]) == (raised.alert_id, "warning", None)
-    later = Watching(plan_of(own))
-    try:
-        again = later.wait_for(
-            "it does not stand again",
-            lambda: next((a for a in later.run(later.worker.alerts()) if a.subject == "fund-8"), None),
-            10,
-        )
-        assert again.alert_id == raised.alert_id
-        later.run(later.worker.tell(replace(missed, state=Ease.WELL)))
-        later.change("cleared", "risk_halted", "fund-8")
-        later.wait_for("it is still listed", lambda: None if stored() else True, 5)
-    finally:
-        later.close()
+    watching.restart(plan_of(own))
+    again = watching.wait_for(
+        "it does not stand again",
+        lambda: next((a for a in watching.run(watching.worker.alerts()) if a.subject == "fund-8"), None),
+        10,
+    )
+    assert again.alert_id == raised.alert_id
+    watching.run(watching.worker.tell(replace(missed, state=Ease.WELL)))
+    watching.change("cleared", "risk_halted", "fund-8")
+    watching.wait_for("it is still listed", lambda: None if stored() else True, 5)
     history = {(row["alert"], row["subject"]): row for row in listed(own, "--all", "--limit", "1000")}
     for known in (
         ("dependency", "nats"),

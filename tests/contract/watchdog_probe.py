@@ -139,6 +139,11 @@ class Watching:
         for place in (at_the_webhook, on_the_bus, in_the_log):
             self.wait_for(f"{event} is not {place.__name__}", place, WITHIN_S)
 
+    def restart(self, plan: WatchdogPlan) -> None:
+        """The watchdog ends, and another begins where it ended."""
+        self.run(self.worker.close())
+        self.worker = self.run(self._begin(plan))
+
     def close(self) -> None:
         self.run(self._end())
         assert self.failures == []
