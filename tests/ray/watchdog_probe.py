@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from actors.watchdog import WatchdogStatistics
@@ -21,11 +23,15 @@ def statistics() -> WatchdogStatistics | None:
     """What the actor says; None while it is away."""
     from actors.wiring import running_watchdog
 
-    found = running_watchdog()
-    try:
-        return None if found is None else asyncio.run(found.statistics())
-    except StackError:
-        return None
+    async def ask() -> WatchdogStatistics | None:
+        found = running_watchdog()
+        try:
+            return None if found is None else await found.statistics()
+        except StackError:
+            return None
+
+    with ThreadPoolExecutor(1) as apart:  # a session asks from within its own event loop
+        return apart.submit(lambda: asyncio.run(ask())).result()
 
 
 def wait_for(wanted: Callable[[WatchdogStatistics], bool], timeout_s: float = 60.0) -> WatchdogStatistics:
@@ -35,7 +41,7 @@ def wait_for(wanted: Callable[[WatchdogStatistics], bool], timeout_s: float = 60
         if now is not None and wanted(now):
             return now
         assert CLOCK.monotonic_ns() < deadline_ns, now
-        asyncio.run(asyncio.sleep(0.2))
+        threading.Event().wait(0.2)
 
 
 def pid(stack: RunningStack) -> int:
