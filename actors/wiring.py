@@ -122,15 +122,14 @@ class OmsActor(OmsWorker):
     """Journals in Postgres, publishes on NATS, speaks to the risk and broker actors."""
 
     def __init__(self, postgres_dsn: str, nats_url: str, fund_id: FundId, cash: Decimal, sizes: dict[str, Any]) -> None:
-        self._bus: eventbus.EventBus | None = None
         venue, gate = RemoteBroker(colleague("broker", fund_id)), RemoteRisk(colleague("risk", fund_id))
 
         async def build(recorder: Recorder) -> Oms:
             pool = await db.open_pool("primary", postgres_dsn, **sizes)
             await db.migrate(pool)
-            self._bus = await eventbus.connect(nats_url)
+            bus = await eventbus.open_bus("primary", nats_url)
             journal = Journal(pool, fund_id)
-            oms = Oms(fund_id, journal, gate, venue, FillsBus(self._bus), SystemClock(), cash, recorder)
+            oms = Oms(fund_id, journal, gate, venue, FillsBus(bus), SystemClock(), cash, recorder)
             gate.restore_it = oms.restore_risk
             return oms
 
@@ -138,8 +137,7 @@ class OmsActor(OmsWorker):
 
     async def close(self) -> None:
         await super().close()
-        if self._bus is not None:
-            await self._bus.close()
+        await eventbus.close_buses()
         await db.close_pools()
 
 
