@@ -11,12 +11,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mts1b.foundation.clock import Clock
 from mts1b.foundation.errors import StackError
-from mts1b.platform.cache import Scripts
 from mts1b.platform.ratelimit.windows import SHORT_US, Window
+
+if TYPE_CHECKING:
+    from mts1b.platform.cache import Scripts
 
 ASK = """
 -- KEYS: log, state. ARGV: client's name for its next calls, how many, the mark it knows, 1 when the server keeps
