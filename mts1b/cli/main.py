@@ -31,6 +31,9 @@ COMMAND_MODULES: Sequence[str] = (
 )
 """Modules of this package, in the order `mts --help` lists them. Each has `register(app)`."""
 
+MODULE_OF = {"up": "stack", "down": "stack", "status": "stack", "env": "stack", "walk-forward": "sweep"}
+"""Commands that are not called like their module."""
+
 
 def build_app(modules: Sequence[str] = COMMAND_MODULES) -> typer.Typer:
     """The whole command tree."""
@@ -84,7 +87,19 @@ def run(modules: Sequence[str] = COMMAND_MODULES) -> None:
     debug = "--debug" in sys.argv[1:]
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, handlers=[FirstLine()])
     sys.excepthook = without_secrets
-    sys.exit(guarded(build_app(modules), debug))
+    sys.exit(guarded(build_app(needed(sys.argv[1:], modules)), debug))
+
+
+def needed(words: Sequence[str], modules: Sequence[str]) -> Sequence[str]:
+    """The module of the command that is asked for, all of them when that cannot be told: loading them takes 3 s."""
+    left = iter(words)
+    for word in left:
+        if word in ("--set", "--config"):
+            next(left, None)
+        elif not word.startswith("-"):
+            module = MODULE_OF.get(word, word.removeprefix("mts1b-").replace("-", "_"))
+            return (module,) if module in modules else modules
+    return modules
 
 
 def without_secrets(raised: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
