@@ -51,7 +51,7 @@ asyncio.run(opened())
     ],
 )
 def test_primitives_stay_lean(primitive: str, work: str, most_mb: int) -> None:
-    """The source's figures: logging about 5 MB, the HTTP client about 10 MB, above the settings; no terminal's needs."""
+    """The source's figures: logging about 5 MB, the HTTP client about 10 MB, above the settings; no terminal in it."""
     script = GROWTH.format(work=work)
     out = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True).stdout
     grown_kb, heavy = out.split(maxsplit=1)

@@ -139,6 +139,11 @@ class RateLimiter:
         recorded(f"ratelimit.{self.name}", max(0, waited_ns))
         return permit
 
+    async def open(self) -> None:
+        """Meet Redis now, so that the first call need not wait for that. StackError as `acquire`."""
+        if self.windows:
+            await (await self._log()).open()
+
     async def __aenter__(self) -> Permit:
         return await self.acquire()
 
