@@ -106,11 +106,8 @@ async def permit_costs(session: Session, settings: Settings) -> tuple[dict[str, 
     server = await cache.connect(redis_url(settings))
     times = session.size(PERMITS, 50)
     took: dict[str, list[float]] = {"permit": [], "redis": [], "unlimited": []}
-    asked: dict[str, Callable[[], Awaitable[object]]] = {
-        "permit": limited.acquire,
-        "redis": server.ping,
-        "unlimited": unlimited.acquire,
-    }
+    asked: dict[str, Callable[[], Awaitable[object]]]
+    asked = {"permit": limited.acquire, "redis": server.ping, "unlimited": unlimited.acquire}
     try:
         for _ in range(times):
             for name, ask in asked.items():  # in turn, so that what else the machine does meets all alike
