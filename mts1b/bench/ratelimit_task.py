@@ -21,7 +21,7 @@ TASKS = 8
 async def call(url: str, name: str, tier: Tier, file: str) -> None:
     """Call until the end; a limit that is used up for longer ends it too."""
     limiter, clock = RateLimiter(name, tier, load_settings(cache={"url": url})), SystemClock()
-    await limiter.open()
+    await limiter.connect()
     print("ready", flush=True)
     begin_ns, end_ns = (int(word) for word in sys.stdin.readline().split())
 

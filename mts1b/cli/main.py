@@ -24,6 +24,7 @@ COMMAND_MODULES: Sequence[str] = (
     "strategy",
     "paper",
     "audit",
+    "events",
     "quickstart",
     "bench",
     "config",

@@ -34,7 +34,7 @@ class DeadLetter:
 
 
 def plain(reason: str) -> str:
-    """A reason as one line, fit for a header, without secrets."""
+    """A reason as one line, fit for a header and to be shown."""
     return " ".join(scrub(reason).split())[:REASON_CHARACTERS_MAX] or "no reason given"
 
 

@@ -139,10 +139,10 @@ class RateLimiter:
         recorded(f"ratelimit.{self.name}", max(0, waited_ns))
         return permit
 
-    async def open(self) -> None:
+    async def connect(self) -> None:
         """Meet Redis now, so that the first call need not wait for that. StackError as `acquire`."""
         if self.windows:
-            await (await self._log()).open()
+            await (await self._log()).connect()
 
     async def __aenter__(self) -> Permit:
         return await self.acquire()

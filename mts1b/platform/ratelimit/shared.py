@@ -128,7 +128,7 @@ class SharedLog:
 
         StackError when the server does not answer.
         """
-        await self.open()
+        await self.connect()
         asked_ns = self._clock.monotonic_ns()
         granted, wait_us, _, _ = await self._asked(permits, {}, unused)
         while granted == -1:  # the server was started again, or its log is gone
@@ -139,7 +139,7 @@ class SharedLog:
             return Answer(asked_ns, max(1, wait_us))
         return Answer(asked_ns, 0, tuple(f"{self._client}:{self._calls}.{one}" for one in range(1, permits + 1)))
 
-    async def open(self) -> None:
+    async def connect(self) -> None:
         """Meet the server, if that has not been done. StackError when it does not answer or is no base for limits."""
         if self._volatile is None:
             await self._meet({})
