@@ -42,9 +42,9 @@ def seconds_since(began_ns: int) -> float:
 
 
 def test_four_processes_share_a_limit_through_a_death_and_a_restart(valkey: ValkeyServer, tmp_path: Path) -> None:
-    """30 a second: never passed in any sliding second, and used; a killed process frees its share; the server killed and
-    started again is waited for, and nothing is forgotten. That 95 % are used `mts bench ratelimit` shows: here a busy
-    machine may wake the processes late."""
+    """30 a second: never passed in any sliding second, and used; a killed process frees its share; the server, killed
+    and started again, is waited for, and nothing is forgotten. That 95 % are used `mts bench ratelimit` shows: here a
+    busy machine may wake the processes late."""
     callers = Callers(valkey.url, "shared", Tier(per_second=LIMIT), tmp_path, 7.0, SystemClock())
     try:
         killed_ns, restarted_ns = callers.begin_ns + 2 * NS, callers.begin_ns + 9 * NS // 2
