@@ -1,4 +1,4 @@
-"""`mts1b-deploy`: the stack's commands under the name that the performance notes use."""
+"""`mts1b-deploy`: the stack's commands under the name that the performance notes use, and what there is to look at."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ from mts1b.cli import main
 
 def run() -> None:
     """Console entry point."""
-    main.run(("stack",))
+    main.run(("stack", "opening"))
