@@ -47,7 +47,7 @@ from mts1b.oms.journal import Journal
 from mts1b.oms.service import Oms
 from mts1b.platform import db, eventbus
 from mts1b.platform.telemetry import Recorder
-from mts1b.riskengine.limits import RiskLimits
+from mts1b.riskengine.master import Reference
 from mts1b.riskengine.service import RiskService
 from mts1b.strategy.definition import Strategy, Values
 from mts1b.strategy.panel import Panel
@@ -155,9 +155,10 @@ class RiskActor(RiskWorker):
     """The plan's risk engine in an actor of its own."""
 
     def __init__(
-        self, limits: RiskLimits, fund_id: FundId, symbols: Sequence[Symbol], covariance: NDArray[np.float64]
+        self, reference: Reference, fund_id: FundId, symbols: Sequence[Symbol], covariance: NDArray[np.float64]
     ) -> None:
-        service = RiskService(fund_id, limits, SystemClock())
+        service = RiskService(fund_id, reference.limits, SystemClock())
+        service.refer(reference)
         service.set_covariance(symbols, covariance)
         super().__init__(service)
 
@@ -172,7 +173,7 @@ async def ray_desk(
     """
     start = partial(_start, plan.fund_id, detached)
     panel = Shared.put(plan.panel)
-    limits = (plan.limits, plan.fund_id, plan.symbols, plan.covariance())
+    limits = (plan.reference, plan.fund_id, plan.symbols, plan.covariance())
     handles: dict[str, ActorHandle] = {}
     try:
         handles["broker"] = start("broker", BrokerActor, venue)

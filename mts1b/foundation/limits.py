@@ -92,6 +92,12 @@ BROKER_TIMEOUT_S = 5.0
 LEASE_S = 15.0
 """How long a writer may write without renewing."""
 
+RATE_MESSAGES_MAX = 10_000
+"""Messages of a fund whose times risk remembers: no limit on messages a second can be higher."""
+
+REPEATS_MAX = 10_000
+"""Trades of one strategy, name and side whose times risk remembers."""
+
 VETO_TIMEOUT_S = 5.0
 """How long gate 7 may think, as the source says."""
 

@@ -24,6 +24,7 @@ from mts1b.foundation.ids import (
 from mts1b.foundation.order import Order, OrderStatus, OrderType, Side, TimeInForce
 from mts1b.foundation.position import Position
 from mts1b.oms.ports import OutboxMessage
+from mts1b.riskengine.activity import RecentOrder
 
 FILLS_CREATED = "mts.v1.oms.fills.created"
 
@@ -116,6 +117,12 @@ def position_from(record: Mapping[str, Any]) -> Position:
         record["realised_pnl"],
         record["fees"],
     )
+
+
+def recent_order(record: Mapping[str, Any]) -> RecentOrder:
+    """An order of the last day as risk counts it, from the columns of `sql.RECENT`."""
+    repeat = (StrategyId(record["strategy_id"]), Symbol(record["symbol"]), Side(record["side"]))
+    return RecentOrder(repeat, record["created_at"], record["traded_at"])
 
 
 def fill_message(event: OrderFilled) -> OutboxMessage:

@@ -18,14 +18,20 @@ from mts1b.audit.chain import GENESIS, Head
 from mts1b.foundation.clock import NS_PER_DAY
 from mts1b.foundation.errors import InvariantBroken, LeaseLost, MtsError, StackError
 from mts1b.foundation.ids import ClientOrderId, FundId, IdempotencyKey, OrderId, Symbol
-from mts1b.foundation.limits import CHAIN_ATTEMPTS_MAX, DEDUP_KEYS_IN_MEMORY_MAX, JOURNAL_BATCH_MAX, QUEUE_DEPTH_MAX
+from mts1b.foundation.limits import (
+    CHAIN_ATTEMPTS_MAX,
+    DEDUP_KEYS_IN_MEMORY_MAX,
+    JOURNAL_BATCH_MAX,
+    QUEUE_DEPTH_MAX,
+    RATE_MESSAGES_MAX,
+)
 from mts1b.foundation.order import Order, OrderStatus
 from mts1b.oms import sql
-from mts1b.oms.encode import order_from, position_from
+from mts1b.oms.encode import order_from, position_from, recent_order
 from mts1b.oms.journal_rows import Batch, batch_of
 from mts1b.oms.ports import DuplicateOrder, Entry, JournalState, OutboxMessage
 from mts1b.platform.db import Conflict, Connection, Pool, transaction, translated
-from mts1b.riskengine.verdict import Mode
+from mts1b.riskengine.verdict import Mode, Standing
 
 Waiting = tuple[Entry, "asyncio.Future[None]"]
 
@@ -74,15 +80,18 @@ class Journal:
             positions = await connection.fetch(sql.POSITIONS, self._fund_id)
             keys = await connection.fetch(sql.KEYS, self._fund_id, keys_after_ns, DEDUP_KEYS_IN_MEMORY_MAX)
             marks = await connection.fetch(sql.MARKS, self._fund_id)
+            recent = await connection.fetch(sql.RECENT, self._fund_id, keys_after_ns, RATE_MESSAGES_MAX)
             nav = await connection.fetchrow(sql.NAV, self._fund_id, NS_PER_DAY)
         return JournalState(
             cash=fund["cash"],
             report_sequence=fund["report_sequence"],
-            mode=Mode(fund["mode"]),
+            standing=Standing(Mode(fund["mode"]), Mode(fund["manual_mode"]), frozenset(fund["throttled"])),
             open_orders=tuple(order_from(dict(record)) for record in orders),
             positions=tuple(position_from(dict(record)) for record in positions),
             keys=tuple((IdempotencyKey(key), OrderId(order), at) for key, order, at in keys),
-            marks=tuple((Symbol(symbol), price) for symbol, price in marks),
+            marks=tuple((Symbol(mark["symbol"]), mark["price"]) for mark in marks),
+            quoted=tuple((Symbol(mark["symbol"]), mark["timestamp"], mark["received_at"]) for mark in marks),
+            recent=tuple(recent_order(dict(record)) for record in recent),
             **({} if nav is None else dict(nav)),
         )
 

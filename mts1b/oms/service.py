@@ -16,6 +16,7 @@ from mts1b.foundation.ids import FundId, IdempotencyKey, OrderId, Symbol
 from mts1b.foundation.limits import DEDUP_WINDOW_S
 from mts1b.foundation.order import Order, OrderStatus
 from mts1b.oms.book import Book
+from mts1b.oms.control import Control
 from mts1b.oms.dispatch import STEP_BROKER, Dispatch, message_of
 from mts1b.oms.machine import Step
 from mts1b.oms.messages import Admission, QueryVenue
@@ -24,7 +25,7 @@ from mts1b.oms.ports import BusPort, DuplicateOrder, Entry, JournalPort, Journal
 from mts1b.oms.recovery import RecoveryReport, risk_snapshot
 from mts1b.oms.steps import STEP_JOURNAL, Steps
 from mts1b.riskengine.gates.idempotency import DUPLICATE_KEY
-from mts1b.riskengine.verdict import Decision, Mode, Refused
+from mts1b.riskengine.verdict import Decision, Mode, Refused, Standing
 
 STEP_RECEIVE = "oms_receive"
 STEP_RISK = "risk_check"
@@ -69,7 +70,7 @@ class Oms:
         self._dispatch = Dispatch(self._steps, broker, clock, self._recorder)
         self._journal, self._risk, self._clock = journal, risk, clock
         self._opening_cash = opening_cash
-        self._mode, self._marked_ns = Mode.ACTIVE, 0
+        self._control = Control(fund_id, self._steps.append, risk, clock)
         self._marks: dict[Symbol, Decimal] = {}
         self._admitting: dict[IdempotencyKey, asyncio.Task[Order]] = {}
 
@@ -85,7 +86,8 @@ class Oms:
         await self._journal.open()
         state = await self._load()
         self._steps.load(state, self._opening_cash)
-        self._marks, self._marked_ns, self._mode = dict(state.marks), state.marked_ns, state.mode
+        self._marks = dict(state.marks)
+        self._control.load(state)
         self._admitting.clear()  # what was under way ends with StackError; its caller asks again
         if state.cash is None:
             cash = self._opening_cash
@@ -164,32 +166,37 @@ class Oms:
         self._marks.update(prices)
         marked = self.book.marked(self._marks, ts_ns)
         await self._steps.append(Entry(self.fund_id, self._clock.now_ns(), nav=marked, marks=tuple(prices.items())))
-        self._marked_ns = ts_ns
+        self._control.marked_ns = ts_ns
         return marked
 
-    async def halt(self) -> Mode:
-        """Stop the fund, at once and beyond every restart: only cancels pass until `rearm`."""
+    async def halt(self, mode: Mode = Mode.HALTED, by: str = "", why: str = "") -> Standing:
+        """A person's word, at once and beyond every restart, until `resume` or `rearm`. HALTED is the kill switch: only
+        cancels pass, and every open order is asked back. REDUCING lets through what brings positions nearer to zero."""
         self._steps.require_ready()
-        await self.note_mode(await self._risk.halt())
-        return self._mode
+        standing = await self._steps.held(self._control.halt(mode, by, why))
+        if standing.manual is Mode.HALTED:
+            await self.cancel_all(why or "halted")
+        return standing
 
-    async def rearm(self) -> Mode:
-        """A person's word that the fund may trade again: drawdown counts from NAV now, also after a restart."""
+    async def resume(self, by: str = "", why: str = "") -> Standing:
+        """Take back a person's `halt`. What the drawdown has latched stays: `rearm` opens that."""
         self._steps.require_ready()
-        nav = self.nav()
-        if nav is None:
-            raise StackError("nav", self.fund_id, "is unknown: a name that is held has no price", "mark the fund first")
-        now_ns = self._clock.now_ns()
-        await self._steps.append(Entry(self.fund_id, now_ns, mode=Mode.ACTIVE, rearmed=(nav, self._marked_ns)))
-        self._mode = Mode.ACTIVE
-        await self.note_mode(await self._steps.held(self._risk.rearm()))
-        return self._mode
+        return await self._steps.held(self._control.resume(by, why))
 
-    async def note_mode(self, mode: Mode) -> None:
-        """Journal risk's mode when it has changed."""
-        if mode is not self._mode:
-            self._mode = mode
-            await self._steps.append(Entry(self.fund_id, self._clock.now_ns(), mode=mode))
+    async def rearm(self, by: str = "", why: str = "") -> Standing:
+        """A person's word that the fund may trade again, whatever held it: drawdown counts from NAV now."""
+        self._steps.require_ready()
+        return await self._steps.held(self._control.rearm(self.nav(), by, why))
+
+    async def note_standing(self, standing: Standing) -> None:
+        """Journal how risk stands when that has changed."""
+        await self._control.note(standing)
+
+    async def cancel_all(self, reason: str) -> list[Order]:
+        """Ask every open order back, those under way to the venue as well; returns them as they stand then."""
+        self._steps.require_accepting()
+        asked = [self.cancel(CancelOrder(order.order_id, reason)) for order in self.open_orders()]
+        return list(await asyncio.gather(*asked))
 
     async def reconcile(self) -> int:
         """Ask the venue about every order that it may hold; returns how many stay without an answer."""
@@ -244,6 +251,11 @@ class Oms:
         """How many orders were sent without an answer so far."""
         return sum(order.status in (OrderStatus.IN_DOUBT, OrderStatus.SUBMITTING) for order in self.open_orders())
 
+    @property
+    def standing(self) -> Standing:
+        """What holds the fund back."""
+        return self._control.standing
+
     def unsettled(self) -> list[Order]:
         """Orders that were sent, or asked back, without an answer so far, and that nobody is busy with."""
         waiting = [order for order in self.open_orders() if order.status in UNANSWERED]
@@ -292,7 +304,7 @@ class Oms:
     async def _restore_risk(self, state: JournalState) -> None:
         """History from the journal, orders and book from memory, which is ahead of it by what is in flight."""
         self._steps.snapshot_taken()
-        await self._risk.restore(risk_snapshot(state, self.book, self.open_orders(), self._marks))
+        await self._risk.restore(risk_snapshot(state, self.book, self.open_orders(), self._marks, self.standing))
 
     def _admitted(self, key: IdempotencyKey, ended: asyncio.Task[Order]) -> None:
         if self._admitting.get(key) is ended:
@@ -316,8 +328,10 @@ class Oms:
         looked_ns = self._clock.monotonic_ns()
         decision = await self._steps.held(self._risk.check(command))
         decided_ns = self._clock.monotonic_ns()
-        if decision.mode.severity > self._mode.severity:
-            await self.note_mode(decision.mode)
+        await self._steps.held(self._control.decided(decision.standing))
+        if decision.accepted and self.standing.mode.severity > decision.mode.severity:
+            self._risk.release(command.idempotency_key)  # the fund was held back meanwhile: it counts for this one too
+            decision = await self._steps.held(self._risk.check(command))
         if isinstance(decision.verdict, Refused) and decision.verdict.reason == DUPLICATE_KEY:
             existing = await self._journal.order_by_key(command.idempotency_key)
             if existing is not None:  # older than the keys in memory
