@@ -31,6 +31,8 @@ class DeskPlan:
     """One strategy trading one fund, from row `first` of the panel on. `opening_cash` opens the fund.
 
     `in_flight`: orders handed over at a time. With more than one the rebalance ends sooner and each order takes longer.
+    `content_window_s`: how long an order bars the same one under another key; 0 in a replay, whose sessions follow one
+    another at once.
     `covariance_bars`: history that gate 4's covariance is estimated from; 252 is a year.
     """
 
@@ -43,6 +45,7 @@ class DeskPlan:
     opening_cash: Decimal
     in_flight: int = 1
     covariance_bars: int = 252
+    content_window_s: float = 0.0
 
     def __post_init__(self) -> None:
         if not 2 <= self.first < len(self.panel.ts_ns):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from mts1b.foundation.commands import CancelOrder, SubmitOrder
 from mts1b.foundation.events import OrderEvent
 from mts1b.foundation.ids import IdempotencyKey
+from mts1b.foundation.order import Order
 from mts1b.riskengine.service import RiskService
 from mts1b.riskengine.state import RiskSnapshot
 from mts1b.riskengine.verdict import Decision, Mode
@@ -20,6 +21,9 @@ class LocalRisk:
 
     async def check(self, command: SubmitOrder | CancelOrder) -> Decision:
         return self.service.check(command)
+
+    async def check_replace(self, order: Order) -> Decision:
+        return self.service.check_replace(order)
 
     def tell(self, events: Sequence[OrderEvent]) -> None:
         self.service.on_events(events)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -14,11 +15,13 @@ from mts1b.foundation.clock import NS_PER_DAY, Clock
 from mts1b.foundation.commands import CancelOrder, SubmitOrder
 from mts1b.foundation.events import NavMarked, OrderEvent
 from mts1b.foundation.ids import FundId, IdempotencyKey, Symbol
+from mts1b.foundation.order import Order
 from mts1b.riskengine.chain import Chain
 from mts1b.riskengine.context import Gate, GateContext
 from mts1b.riskengine.covariance import Covariance
 from mts1b.riskengine.gates import drawdown
 from mts1b.riskengine.limits import RiskLimits
+from mts1b.riskengine.replacing import as_new, extra, only_shrinks
 from mts1b.riskengine.state import Borrow, RiskSnapshot, RiskState
 from mts1b.riskengine.verdict import ACCEPTED, Decision, Mode, Refused
 
@@ -55,6 +58,25 @@ class RiskService:
             self._refusals[f"{decision.verdict.gate}:{decision.verdict.reason}"] += 1
         else:
             self.state.reserve(command, now_ns)
+        return decision
+
+    def check_replace(self, order: Order) -> Decision:
+        """Decide about the terms in `order.wanted`. What an accepted replacement adds counts as working from now on,
+        until `release` of its `replace_key`.
+
+        Terms that add nothing pass, as cancels do.
+        """
+        if only_shrinks(order):
+            return Decision(ACCEPTED, (), self.state.mode)
+        now_ns = self._clock.now_ns()
+        command = as_new(order)
+        with self.state.without(order.order_id):
+            decision = self._chain.evaluate(command, GateContext(self.limits, self.state, now_ns))
+        self._counts["checked_replaces"] += 1
+        if isinstance(decision.verdict, Refused):
+            self._refusals[f"{decision.verdict.gate}:{decision.verdict.reason}"] += 1
+        elif extra(order):
+            self.state.reserve(replace(command, quantity=extra(order)), now_ns)
         return decision
 
     def release(self, key: IdempotencyKey) -> None:

@@ -6,7 +6,8 @@ step because a day's keys alone may be a million.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TypeVar, assert_never
@@ -22,12 +23,17 @@ from mts1b.foundation.events import (
     OrderEvent,
     OrderExpired,
     OrderFilled,
+    OrderHeld,
     OrderInDoubt,
+    OrderNotReplaced,
     OrderReceived,
     OrderRejected,
+    OrderReleased,
+    OrderReplaced,
     OrderRevived,
     OrderSubmitting,
     OrderWorking,
+    ReplaceRequested,
 )
 from mts1b.foundation.fill import Fill
 from mts1b.foundation.ids import FundId, IdempotencyKey, OrderId, Symbol
@@ -74,6 +80,11 @@ class Working:
     symbol: Symbol
     side: Side
     quantity: Decimal
+
+
+def working(order: Order) -> Working:
+    """An order's open part at worst."""
+    return Working(order.symbol, order.side, order.exposed_quantity)
 
 
 class RiskState:
@@ -124,7 +135,8 @@ class RiskState:
         for symbol, quantity in snapshot.positions:
             self._set(symbol, replace(self.name(symbol), held=quantity))
         for order in snapshot.open_orders:
-            self._work(self.working, order.order_id, Working(order.symbol, order.side, order.open_quantity))
+            if order.exposed_quantity:
+                self._work(self.working, order.order_id, working(order))
         self._reload_covariance()
 
     def reserve(self, command: SubmitOrder, now_ns: int) -> None:
@@ -136,6 +148,16 @@ class RiskState:
         """Take back a reservation that never became an order."""
         self.keys.pop(key, None)
         self._work(self.reserved, key, None)
+
+    @contextmanager
+    def without(self, order_id: OrderId) -> Iterator[None]:
+        """The fund as if this order were not there, for as long as another in its place is judged."""
+        part = self.working.get(order_id)
+        self._work(self.working, order_id, None)
+        try:
+            yield
+        finally:
+            self._work(self.working, order_id, part)
 
     def forget_keys(self, now_ns: int, window_s: int) -> None:
         """Drop keys older than the window, and the oldest beyond what memory may hold; they are in order of time."""
@@ -153,8 +175,12 @@ class RiskState:
                 self.keys.setdefault(order.idempotency_key, ts_ns)
                 self._work(self.reserved, order.idempotency_key, None)
                 self._work(self.working, order.order_id, Working(order.symbol, order.side, order.quantity))
-            case OrderRevived(order=order):
-                self._work(self.working, order.order_id, Working(order.symbol, order.side, order.open_quantity))
+            case OrderHeld(order=order, ts_ns=ts_ns):
+                self.keys.setdefault(order.idempotency_key, ts_ns)
+                self._work(self.reserved, order.idempotency_key, None)
+            case OrderRevived() | OrderReleased() | ReplaceRequested() | OrderReplaced() | OrderNotReplaced():
+                now = working(event.order) if event.order.exposed_quantity else None
+                self._work(self.working, event.order.order_id, now)
             case OrderFilled(fill=fill):
                 self._fill(fill)
             case OrderDenied() | OrderCancelled() | OrderRejected() | OrderExpired():
