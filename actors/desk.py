@@ -34,6 +34,8 @@ class DeskPlan:
 
     `in_flight`: orders handed over at a time. With more than one the rebalance ends sooner and each order takes longer.
     `master`: what is known of the names; empty, everything is assumed from the panel (`actors.assumed`).
+    `content_window_s`: how long an order bars the same one under another key; 0 in a replay, whose sessions follow one
+    another at once.
     `covariance_bars`: history that gate 4's covariance is estimated from; 252 is a year.
     """
 
@@ -47,6 +49,7 @@ class DeskPlan:
     in_flight: int = 1
     covariance_bars: int = 252
     master: MasterData = field(default_factory=MasterData)
+    content_window_s: float = 0.0
 
     def __post_init__(self) -> None:
         if not 2 <= self.first < len(self.panel.ts_ns):

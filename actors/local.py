@@ -47,7 +47,17 @@ def local_desk(
     service.set_covariance(plan.symbols, plan.covariance())
 
     async def build(recorder: Recorder) -> Oms:
-        return Oms(plan.fund_id, journal, LocalRisk(service), broker, bus, clock, plan.opening_cash, recorder)
+        return Oms(
+            plan.fund_id,
+            journal,
+            LocalRisk(service),
+            broker,
+            bus,
+            clock,
+            plan.opening_cash,
+            recorder,
+            plan.content_window_s,
+        )
 
     risk = cast(RiskDesk, Local(service))
     oms = OmsWorker(build, broker, risk, Recorder())

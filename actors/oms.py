@@ -206,8 +206,7 @@ class OmsWorker:
         async def settle() -> None:
             while True:
                 await asyncio.sleep(SETTLE_S)
-                if oms.unsettled():
-                    await oms.settle()
+                await oms.settle()
 
         tasks = [asyncio.create_task(task()) for task in (listen, book, watch, settle)]
         try:

@@ -76,6 +76,9 @@ class RemoteBroker:
     async def submit(self, order: Order) -> VenueAck | VenueReject:
         return await self._ask(self._handle.submit.remote(order))
 
+    async def replace(self, order: Order) -> VenueAck | VenueReject:
+        return await self._ask(self._handle.replace.remote(order))
+
     async def cancel(self, client_order_id: ClientOrderId) -> VenueAck | VenueReject:
         return await self._ask(self._handle.cancel.remote(client_order_id))
 
@@ -121,6 +124,9 @@ class RemoteRisk:
 
     async def check(self, command: SubmitOrder | CancelOrder) -> Decision:
         return await self._restored(lambda: self._handle.check.remote(command, self._take()))
+
+    async def check_replace(self, order: Order) -> Decision:
+        return await self._restored(lambda: self._handle.check_replace.remote(order, self._take()))
 
     async def mark(self, prices: Mapping[Symbol, Decimal], ts_ns: int) -> NavMarked:
         """Value the fund at these prices, after everything it was told."""

@@ -10,6 +10,7 @@ from mts1b.foundation.commands import CancelOrder, SubmitOrder
 from mts1b.foundation.errors import StackError
 from mts1b.foundation.events import FundEvent, NavMarked, OrderEvent
 from mts1b.foundation.ids import IdempotencyKey, Symbol
+from mts1b.foundation.order import Order
 from mts1b.riskengine.master import Reference
 from mts1b.riskengine.service import RiskService
 from mts1b.riskengine.snapshot import RiskSnapshot
@@ -28,6 +29,12 @@ class RiskWorker:
         self.tell(told)
         self._require_restored()
         return self._service.check(command)
+
+    def check_replace(self, order: Order, told: Sequence[OrderEvent | FundEvent] = ()) -> Decision:
+        """Decide about other terms, after following what is `told` with the question."""
+        self.tell(told)
+        self._require_restored()
+        return self._service.check_replace(order)
 
     def tell(self, events: Sequence[OrderEvent | FundEvent]) -> None:
         """Follow journalled events; what a worker that is not restored is told, the journal's view will hold.

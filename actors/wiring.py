@@ -111,7 +111,13 @@ class OmsActor(OmsWorker):
     """Journals in Postgres, publishes on NATS, speaks to the risk and broker actors."""
 
     def __init__(
-        self, postgres_dsn: str, nats_url: str, fund_id: FundId, cash: Decimal, sizes: tuple[int, int]
+        self,
+        postgres_dsn: str,
+        nats_url: str,
+        fund_id: FundId,
+        cash: Decimal,
+        content_window_s: float,
+        sizes: tuple[int, int],
     ) -> None:
         self._bus: eventbus.EventBus | None = None
         venue, gate = RemoteBroker(colleague("broker", fund_id)), RemoteRisk(colleague("risk", fund_id))
@@ -122,7 +128,8 @@ class OmsActor(OmsWorker):
             self._bus = await eventbus.connect(nats_url)
             await self._bus.ensure_stream(STREAM, SUBJECTS)
             journal = Journal(pool, fund_id)
-            oms = Oms(fund_id, journal, gate, venue, FillsBus(self._bus), SystemClock(), cash, recorder)
+            bus = FillsBus(self._bus)
+            oms = Oms(fund_id, journal, gate, venue, bus, SystemClock(), cash, recorder, content_window_s)
             gate.restore_it = oms.restore_risk
             return oms
 
@@ -180,7 +187,7 @@ async def ray_desk(
         handles["risk"] = start("risk", RiskActor, *limits)
         handles["feed"] = start("feed", FeedActor, panel, venue)
         sizes = (database.pool_size, database.max_overflow)
-        book = (stack.postgres_dsn, stack.nats_url, plan.fund_id, plan.opening_cash)
+        book = (stack.postgres_dsn, stack.nats_url, plan.fund_id, plan.opening_cash, plan.content_window_s)
         handles["oms"] = start("oms", OmsActor, *book, sizes)
         trader = (plan.strategy, plan.values, panel, plan.mandate, plan.in_flight)
         handles["strategy"] = start("strategy", StrategyActor, *trader)

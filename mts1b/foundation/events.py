@@ -39,6 +39,22 @@ class OrderAccepted:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderHeld:
+    """Every gate accepted a leg, which rests here until its entry has filled."""
+
+    order: Order
+    ts_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReleased:
+    """A leg that was held is wanted at the venue, for the quantity it has now."""
+
+    order: Order
+    ts_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class OrderSubmitting:
     """The order is about to be sent. Journalled before it is."""
 
@@ -67,6 +83,32 @@ class OrderFilled:
 @dataclass(frozen=True, slots=True)
 class CancelRequested:
     order_id: OrderId
+    reason: str
+    ts_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceRequested:
+    """Other terms are wanted: those in `order.wanted`. Until the venue has answered either may hold."""
+
+    order: Order
+    reason: str
+    ts_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReplaced:
+    """The order has other terms than before."""
+
+    order: Order
+    ts_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderNotReplaced:
+    """The venue refused other terms: those from before hold."""
+
+    order: Order
     reason: str
     ts_ns: int
 
@@ -117,10 +159,15 @@ OrderEvent = (
     OrderReceived
     | OrderDenied
     | OrderAccepted
+    | OrderHeld
+    | OrderReleased
     | OrderSubmitting
     | OrderWorking
     | OrderFilled
     | CancelRequested
+    | ReplaceRequested
+    | OrderReplaced
+    | OrderNotReplaced
     | OrderCancelled
     | OrderRejected
     | OrderExpired

@@ -94,6 +94,7 @@ def _project(entry: Entry, batch: Batch) -> None:
         columns = order_row(entry.order)
         if entry.is_new:
             columns["dedup_until"] = entry.order.created_ns + DEDUP_WINDOW_S * NS_PER_S
+            columns["content"], columns["content_until"] = entry.content or (None, None)
             batch.new_orders[entry.order.order_id] = columns
         elif entry.order.order_id in batch.new_orders:
             batch.new_orders[entry.order.order_id] |= columns

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from mts1b.foundation.commands import CancelOrder, SubmitOrder
 from mts1b.foundation.events import FundEvent, OrderEvent
 from mts1b.foundation.ids import IdempotencyKey
+from mts1b.foundation.order import Order
 from mts1b.riskengine.master import Reference
 from mts1b.riskengine.service import RiskService
 from mts1b.riskengine.snapshot import RiskSnapshot
@@ -21,6 +22,9 @@ class LocalRisk:
 
     async def check(self, command: SubmitOrder | CancelOrder) -> Decision:
         return self.service.check(command)
+
+    async def check_replace(self, order: Order) -> Decision:
+        return self.service.check_replace(order)
 
     def tell(self, events: Sequence[OrderEvent | FundEvent]) -> None:
         self.service.on_events(events)

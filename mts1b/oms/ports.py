@@ -26,6 +26,11 @@ class RiskPort(Protocol):
         """Decide; an accepted order counts as working at once."""
         ...
 
+    async def check_replace(self, order: Order) -> Decision:
+        """Decide about the terms in `order.wanted`; what they add counts as working at once, until `release` of
+        `mts1b.riskengine.replacing.replace_key`."""
+        ...
+
     def tell(self, events: Sequence[OrderEvent | FundEvent]) -> None:
         """Pass on journalled events."""
         ...
@@ -80,6 +85,10 @@ class DuplicateOrder(DataError):
     """The journal holds an order of this key already, from another writer: read that one."""
 
 
+class DuplicateContent(DuplicateOrder):
+    """The journal holds an order with another key and the same content, taken within its window."""
+
+
 @dataclass(frozen=True, slots=True)
 class OutboxMessage:
     """One message for the bus, in the journal until the bus has it."""
@@ -103,10 +112,10 @@ class Entry:
     """One step to make durable whole or not at all: events, what they change, what they say to the world.
 
     `order` is the order afterwards, `is_new` when the step made it. `position`, `cash` and `report_sequence` are the
-    new values where they changed. `marks` are the prices `nav` was
-    valued at, those that are new. `opening_cash` opens the fund. `standing`: what holds it back from now on, said
-    `by` whom and `why`. `rearmed`: NAV that drawdown counts from again, and the time of the last mark before.
-    `notes` go on record in the audit chain and nowhere else.
+    new values where they changed. `marks` are the prices `nav` was valued at, those that are new. `opening_cash` opens
+    the fund. `standing`: what holds it back from now on, said `by` whom and `why`. `rearmed`: NAV that drawdown counts
+    from again, and the time of the last mark before. `notes` go on record in the audit chain and nowhere else.
+    `content`: what a new order bars from being taken again under another key, and until when (UTC nanoseconds).
     """
 
     fund_id: FundId
@@ -126,6 +135,7 @@ class Entry:
     by: str = ""
     why: str = ""
     notes: tuple[Note, ...] = ()
+    content: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +143,14 @@ class JournalState:
     """What a start needs: the fund (`cash` None: never opened), its open orders, its recent keys, its NAV history.
 
     `marks`: the last price of each name, as of `marked_ns` or before; `quoted`: when the market made it and when it
-    came. `recent`: the orders of the last day that risk let through.
+    came. `recent`: the orders of the last day that risk let through. `grouped`: orders that have ended, of groups that
+    still have an open one.
     """
 
     cash: Decimal | None = None
     report_sequence: int = 0
     open_orders: tuple[Order, ...] = ()
+    grouped: tuple[Order, ...] = ()
     positions: tuple[Position, ...] = ()
     keys: tuple[tuple[IdempotencyKey, OrderId, int], ...] = ()
     marks: tuple[tuple[Symbol, Decimal], ...] = ()
@@ -155,18 +167,26 @@ class JournalPort(Protocol):
     """Where the OMS writes before it acts."""
 
     async def open(self) -> None:
-        """Become the fund's one writer. LeaseLost when another is."""
+        """Become the fund's one writer, under an epoch of its own. LeaseLost while another's lease has not run out.
+
+        What was sent under an earlier epoch left before its lease ran out: nothing more will come of it.
+        """
+        ...
+
+    def lease_left_ns(self) -> int:
+        """How long no other writer can take over, on this process's monotonic clock; renewed while open. 0: unknown."""
         ...
 
     async def load(self, keys_after_ns: int) -> JournalState:
         """Read the fund; of its keys, those of orders created after `keys_after_ns`."""
         ...
 
-    def append(self, entry: Entry) -> Awaitable[None]:
-        """Queue a step behind those before it; resolves once it is durable.
+    def append(self, *entries: Entry) -> Awaitable[None]:
+        """Queue steps behind those before them; resolves once all of these are durable, which they become together.
 
-        DuplicateOrder: refused, and nothing else is affected. Any other error: this and all later steps are lost to
-        memory, what is durable is not known, and the journal takes no more until it is opened again.
+        DuplicateOrder: refused, and nothing else is affected. Any other error: these and all later steps are lost to
+        memory, what is durable is not known, and the journal takes no more until it is opened again. LeaseLost: another
+        writer has taken over.
         """
         ...
 

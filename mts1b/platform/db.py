@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from mts1b.foundation.errors import DataError, InputError, StackError
+from mts1b.foundation.errors import DataError, InputError, LeaseLost, StackError
 from mts1b.foundation.limits import CONNECT_TIMEOUT_S, DB_POOL_SIZE_DEFAULT
 
 if TYPE_CHECKING:
@@ -57,6 +57,9 @@ _REFUSED = (
     asyncpg.TooManyConnectionsError,
 )
 
+LEASE_LOST = "MTS01"
+"""What our own functions in the database raise when a writer's epoch is over."""
+
 _pools: dict[str, tuple[asyncio.AbstractEventLoop, Pool]] = {}
 """By name, with the event loop that the pool belongs to: it cannot be used from another."""
 
@@ -79,7 +82,7 @@ class PoolGauge:
 
 @contextmanager
 def translated(what: str = "db") -> Iterator[None]:
-    """Turn asyncpg's exceptions into this project's: Conflict, Contention or StackError."""
+    """Turn asyncpg's exceptions into this project's: Conflict, Contention, LeaseLost or StackError."""
     try:
         yield
     except (asyncpg.UniqueViolationError, asyncpg.ExclusionViolationError) as error:
@@ -88,6 +91,10 @@ def translated(what: str = "db") -> Iterator[None]:
         raise Contention(what, error.sqlstate, str(error), "repeat the transaction") from error
     except (*_UNREACHABLE, *_REFUSED) as error:
         raise StackError(what, type(error).__name__, str(error) or "no answer", "see `mts status`") from error
+    except asyncpg.PostgresError as error:
+        if error.sqlstate == LEASE_LOST:
+            raise LeaseLost(what, error.sqlstate, str(error), "stop: write and send nothing more") from error
+        raise
 
 
 def server_of(dsn: str) -> str:

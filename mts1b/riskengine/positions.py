@@ -21,13 +21,14 @@ K = TypeVar("K", IdempotencyKey, OrderId)
 
 @dataclass(frozen=True, slots=True)
 class Working:
-    """The open part of an order, in unsigned shares. `limit_price` None: it takes any price; `sized_price` is what it
-    was sized with. `has_traded`: some of it was filled."""
+    """The open part of an order, in unsigned shares. `limit_price` None: it takes any price; `stop_price`: it is not in
+    the market before that; `sized_price`: what a share was expected to cost. `has_traded`: some of it was filled."""
 
     symbol: Symbol
     side: Side
     quantity: Decimal
     limit_price: Decimal | None
+    stop_price: Decimal | None
     sized_price: Decimal
     strategy_id: StrategyId
     has_traded: bool = False

@@ -15,6 +15,7 @@ from mts1b.foundation.clock import NS_PER_DAY, Clock
 from mts1b.foundation.commands import CancelOrder, SubmitOrder
 from mts1b.foundation.events import FundEvent, NavMarked, OrderEvent
 from mts1b.foundation.ids import FundId, IdempotencyKey, Symbol
+from mts1b.foundation.order import Order
 from mts1b.riskengine.activity import Repeat, repeat_name
 from mts1b.riskengine.chain import Chain
 from mts1b.riskengine.context import GateContext
@@ -22,6 +23,7 @@ from mts1b.riskengine.covariance import Covariance
 from mts1b.riskengine.gates import drawdown
 from mts1b.riskengine.limits import RiskLimits
 from mts1b.riskengine.master import Borrow, MasterData, Reference
+from mts1b.riskengine.replacing import as_new, extra, only_shrinks
 from mts1b.riskengine.snapshot import RiskSnapshot
 from mts1b.riskengine.state import RiskState
 from mts1b.riskengine.verdict import ACCEPTED, Decision, Mode, Refused, Standing, stricter
@@ -62,6 +64,28 @@ class RiskService:
             self._refusals[f"{verdict.gate}:{verdict.reason}"] += 1
         else:
             self.state.reserve(command, now_ns)
+        return Decision(verdict, spent_ns, self.state.standing, self.limits_version)
+
+    def check_replace(self, order: Order) -> Decision:
+        """Decide about the terms in `order.wanted`. What an accepted replacement adds counts as working from now on,
+        until `release` of its `replace_key`.
+
+        Terms that add nothing pass, as cancels do.
+        """
+        now_ns = self._clock.now_ns()
+        if only_shrinks(order):
+            self.state.activity.messaged(now_ns)
+            return Decision(ACCEPTED, (), self.state.standing, self.limits_version)
+        command = as_new(order)
+        with self.state.without(order.order_id):
+            verdict, spent_ns = self._chain.evaluate(command, GateContext(self.limits, self.state, now_ns))
+        self._counts["checked_replaces"] += 1
+        if isinstance(verdict, Refused):
+            self._refusals[f"{verdict.gate}:{verdict.reason}"] += 1
+        elif extra(order):
+            self.state.reserve(replace(command, quantity=extra(order)), now_ns)
+        else:
+            self.state.activity.messaged(now_ns)
         return Decision(verdict, spent_ns, self.state.standing, self.limits_version)
 
     def release(self, key: IdempotencyKey) -> None:

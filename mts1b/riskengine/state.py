@@ -6,7 +6,8 @@ step because a day's keys alone may be a million.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
 from typing import assert_never
@@ -24,17 +25,22 @@ from mts1b.foundation.events import (
     OrderEvent,
     OrderExpired,
     OrderFilled,
+    OrderHeld,
     OrderInDoubt,
+    OrderNotReplaced,
     OrderReceived,
     OrderRejected,
+    OrderReleased,
+    OrderReplaced,
     OrderRevived,
     OrderSubmitting,
     OrderWorking,
+    ReplaceRequested,
     SharesSplit,
 )
 from mts1b.foundation.ids import FundId, IdempotencyKey, OrderId, Symbol
 from mts1b.foundation.limits import DEDUP_KEYS_IN_MEMORY_MAX
-from mts1b.foundation.order import Order
+from mts1b.foundation.order import Order, Side
 from mts1b.riskengine.activity import Activity, Repeat
 from mts1b.riskengine.covariance import Covariance
 from mts1b.riskengine.exposure import Name, Totals
@@ -114,7 +120,8 @@ class RiskState:
         for split in snapshot.splits:
             self.book.remember_split(split)
         for order in snapshot.open_orders:
-            self.book.work(self.working, order.order_id, working(order))
+            if order.exposed_quantity:
+                self.book.work(self.working, order.order_id, working(order))
         self.activity.restore(snapshot.recent)
         self.book.set_covariance(covariance)
 
@@ -128,6 +135,16 @@ class RiskState:
         """Take back a reservation that never became an order."""
         self.keys.pop(key, None)
         self.book.work(self.reserved, key, None)
+
+    @contextmanager
+    def without(self, order_id: OrderId) -> Iterator[None]:
+        """The fund as if this order were not there, for as long as another in its place is judged."""
+        part = self.working.get(order_id)
+        self.book.work(self.working, order_id, None)
+        try:
+            yield
+        finally:
+            self.book.work(self.working, order_id, part)
 
     def forget_keys(self, now_ns: int, window_s: int) -> None:
         """Drop keys older than the window, and the oldest beyond what memory may hold; they are in order of time."""
@@ -145,8 +162,12 @@ class RiskState:
                 self.keys.setdefault(order.idempotency_key, ts_ns)
                 self.book.work(self.reserved, order.idempotency_key, None)
                 self.book.work(self.working, order.order_id, working(order))
-            case OrderRevived(order=order):
-                self.book.work(self.working, order.order_id, working(order))
+            case OrderHeld(order=order, ts_ns=ts_ns):
+                self.keys.setdefault(order.idempotency_key, ts_ns)
+                self.book.work(self.reserved, order.idempotency_key, None)
+            case OrderRevived() | OrderReleased() | ReplaceRequested() | OrderReplaced() | OrderNotReplaced():
+                now = working(event.order) if event.order.exposed_quantity else None
+                self.book.work(self.working, event.order.order_id, now)
             case OrderFilled():
                 return self._filled(event)
             case OrderDenied() | OrderCancelled() | OrderRejected() | OrderExpired():
@@ -198,25 +219,26 @@ class RiskState:
 
 
 def working(order: Order) -> Working:
-    """The open part of an order."""
-    return Working(
-        order.symbol,
-        order.side,
-        order.open_quantity,
-        order.limit_price,
-        order.reference_price,
-        order.strategy_id,
-        has_traded=order.filled_quantity > 0,
-    )
+    """The open part of an order at worst: of two sets of terms that may hold, more shares and the worse limit."""
+    wanted, limit, stop = order.wanted, order.limit_price, order.stop_price
+    if wanted is not None and limit is not None and wanted.limit_price is not None:
+        limit = max(limit, wanted.limit_price) if order.side is Side.BUY else min(limit, wanted.limit_price)
+    if wanted is not None and stop is not None and wanted.stop_price is not None:
+        stop = max(stop, wanted.stop_price)
+    sized = order.reference_price if stop is None else max(order.reference_price, stop)
+    traded = order.filled_quantity > 0
+    return Working(order.symbol, order.side, order.exposed_quantity, limit, stop, sized, order.strategy_id, traded)
 
 
 def wanted(command: SubmitOrder) -> Working:
     """A command as the open order it would be."""
+    stop, sized = command.stop_price, command.reference_price
     return Working(
         command.symbol,
         command.side,
         command.quantity,
         command.limit_price,
-        command.reference_price,
+        stop,
+        sized if stop is None else max(sized, stop),
         command.strategy_id,
     )

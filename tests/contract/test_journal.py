@@ -373,7 +373,7 @@ def test_a_lost_connection_stops_the_journal_until_it_is_opened_again(stack: Run
         await journal.open()
         await journal.append(opening())
         await pool.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'mts writer%'"
         )
         with pytest.raises(StackError):
             await journal.append(received(make_order(1)))

@@ -17,7 +17,7 @@ from mts1b.riskengine.verdict import ACCEPTED, Accepted, Verdict, refused, unset
 
 GATE = 3
 
-QUEUED = frozenset({TimeInForce.OPG, TimeInForce.GTC})
+QUEUED = frozenset({TimeInForce.OPG, TimeInForce.GTC, TimeInForce.GTD})
 """Orders that wait at the venue for its hours, or outlive them. All others are refused outside of them."""
 
 
@@ -98,7 +98,7 @@ def repeats(command: SubmitOrder, context: GateContext) -> Verdict:
 
 def price(command: SubmitOrder, context: GateContext) -> Verdict:
     """Refuse `mark_missing`, `quote_stale` or `price_collar`. The collar holds for the price the order was sized with
-    and for its limit."""
+    and for its limit; that of a stop order, which is far off on purpose, is held against its stop price."""
     book, limits = context.state.book, context.limits
     quoted = book.quoted.get(command.symbol)
     if quoted is None:
@@ -107,9 +107,10 @@ def price(command: SubmitOrder, context: GateContext) -> Verdict:
     age_ns = max(context.now_ns - quoted.received_ns, book.market_ns - quoted.ts_ns)
     if age_ns > age_s_max * NS_PER_S:
         return refused(GATE, "quote_stale", symbol=command.symbol, age_ns=age_ns, quote_age_s_max=age_s_max)
-    for asked in (command.reference_price, command.limit_price):
-        if asked is not None and abs(asked - quoted.price) > collar * quoted.price:
-            return refused(GATE, "price_collar", price=asked, mark=quoted.price, price_collar=collar)
+    from_there = quoted.price if command.stop_price is None else command.stop_price
+    for asked, centre in ((command.reference_price, quoted.price), (command.limit_price, from_there)):
+        if asked is not None and abs(asked - centre) > collar * centre:
+            return refused(GATE, "price_collar", price=asked, mark=centre, price_collar=collar)
     return ACCEPTED
 
 
@@ -128,14 +129,13 @@ def notional(command: SubmitOrder, context: GateContext) -> Verdict:
 def synthetic_price(command: SubmitOrder, mark: Decimal, market_margin: Decimal) -> Decimal:
     """What a unit of the order may come to: the dearest of its prices and the mark, and for an order that takes any
     price the margin more."""
-    if command.limit_price is not None:
-        return max(mark, command.reference_price, command.limit_price)
-    return max(mark, command.reference_price) * (1 + market_margin)
+    dearest = max(mark, command.reference_price, command.limit_price or mark, command.stop_price or mark)
+    return dearest if command.limit_price is not None else dearest * (1 + market_margin)
 
 
 def self_match(command: SubmitOrder, context: GateContext) -> Verdict:
-    """Refuse `self_match`: it could trade with an order of the same fund."""
-    if context.limits.self_match_allowed:
+    """Refuse `self_match`: it could trade with an order of the same fund. Stop orders are not in the market yet."""
+    if context.limits.self_match_allowed or command.stop_price is not None:
         return ACCEPTED
     for resting in context.state.book.at_work(command.symbol):
         if crosses(command, resting):
@@ -147,7 +147,7 @@ def self_match(command: SubmitOrder, context: GateContext) -> Verdict:
 
 def crosses(command: SubmitOrder, resting: Working) -> bool:
     """Whether the two could trade with each other."""
-    if resting.side is command.side:
+    if resting.side is command.side or resting.stop_price is not None:
         return False
     if command.limit_price is None or resting.limit_price is None:
         return True

@@ -42,7 +42,7 @@ class Office(Desk):
         self.risk = RiskService(FUND, limits(**self.changes), self.clock, MASTER)
         self.risk.set_covariance(SYMBOLS, np.eye(len(SYMBOLS)) * 1e-4)
         port = LocalRisk(self.risk)
-        self.oms = Oms(FUND, self.journal, port, self.venue, self.bus, self.clock, OPENING_CASH)
+        self.oms = Oms(FUND, self.journal, port, self.venue, self.bus, self.clock, OPENING_CASH, content_window_s=0.0)
 
         async def build(_: Recorder) -> Oms:
             return self.oms

@@ -41,6 +41,9 @@ class Faults:
     async def submit(self, order: Order) -> VenueAck | VenueReject:
         return await self._through("submit", lambda: self.venue.submit(order))
 
+    async def replace(self, order: Order) -> VenueAck | VenueReject:
+        return await self._through("replace", lambda: self.venue.replace(order))
+
     async def cancel(self, client_order_id: ClientOrderId) -> VenueAck | VenueReject:
         return await self._through("cancel", lambda: self.venue.cancel(client_order_id))
 
@@ -75,7 +78,8 @@ class Ticking(SimulatedClock):
 class Desk:
     """What outlives an OMS (clock, store, venue, bus) and the OMS of the moment."""
 
-    def __init__(self, **changes: Any) -> None:
+    def __init__(self, content_window_s: float = 0.0, **changes: Any) -> None:
+        self.content_window_s = content_window_s
         self.clock = Ticking(10**18)
         self.store, self.bus = MemoryStore(), MemoryBus()
         self.exchange = MemoryVenue(self.clock)
@@ -89,8 +93,10 @@ class Desk:
         self.journal = journal or MemoryJournal(self.store, fund)
         self.risk = RiskService(fund, limits(**self.changes), self.clock, MASTER)
         self.risk.set_covariance(SYMBOLS, np.eye(len(SYMBOLS)) * 1e-4)
-        port = LocalRisk(self.risk)
-        self.oms = Oms(fund, self.journal, port, self.venue, self.bus, self.clock, OPENING_CASH)
+        port, window_s = LocalRisk(self.risk), self.content_window_s
+        self.oms = Oms(
+            fund, self.journal, port, self.venue, self.bus, self.clock, OPENING_CASH, content_window_s=window_s
+        )
         await self.oms.recover()
         await self.mark()
         return self.oms

@@ -17,7 +17,7 @@ from mts1b.foundation.events import OrderFilled
 from mts1b.foundation.fill import Fill
 from mts1b.foundation.ids import FillId, FundId, IdempotencyKey, StrategyId, Symbol, VenueOrderId
 from mts1b.foundation.order import TERMINAL, Order, OrderStatus, Side
-from mts1b.oms.machine import LEGAL, SENT, Step, step
+from mts1b.oms.machine import step
 from mts1b.oms.messages import (
     Acknowledged,
     Admission,
@@ -34,6 +34,7 @@ from mts1b.oms.messages import (
     SendOrder,
     UnknownAtVenue,
 )
+from mts1b.oms.transitions import LEGAL, SENT, Step
 from mts1b.riskengine.verdict import ACCEPTED, Refused
 
 S = OrderStatus
@@ -65,6 +66,7 @@ def fill(name: str = "F1", quantity: int = 100, price: str = "10", **changes: An
 
 ACK = Acknowledged(VenueOrderId("V1"))
 FULL, PART = Executed(fill()), Executed(fill("P1", 40))
+UNKNOWN = UnknownAtVenue(10**12)
 CANCEL = CancelOrder(admitted().order_id, "no longer wanted")
 
 
@@ -84,11 +86,11 @@ START: dict[str, tuple[Message, ...]] = {
     "cancelling_unsent": (CANCEL,),
     "filled": (ACK, FULL),
     "cancelled": (ACK, Cancelled("done")),
-    "cancelled_unacked": (CANCEL, UnknownAtVenue()),
+    "cancelled_unacked": (CANCEL, UNKNOWN),
     "cancelled_early": (CANCEL, Cancelled("done")),
     "rejected": (Rejected("no"),),
     "expired": (ACK, Expired("auction over")),
-    "vanished": (ACK, UnknownAtVenue()),
+    "vanished": (ACK, UNKNOWN),
 }
 
 CASES: list[tuple[str, Message, OrderStatus | type[Exception], list[str], list[type[Effect]]]] = [
@@ -98,12 +100,12 @@ CASES: list[tuple[str, Message, OrderStatus | type[Exception], list[str], list[t
     ("submitting", Rejected("no"), S.REJECTED, ["OrderRejected"], []),
     ("submitting", Expired(""), S.EXPIRED, ["OrderExpired"], []),
     ("submitting", NoAnswer("late"), S.IN_DOUBT, ["OrderInDoubt"], [QueryVenue]),
-    ("submitting", UnknownAtVenue(), S.SUBMITTING, ["OrderSubmitting"], [SendOrder]),
+    ("submitting", UNKNOWN, S.SUBMITTING, ["OrderSubmitting"], [SendOrder]),
     ("submitting", CANCEL, S.PENDING_CANCEL, ["CancelRequested"], [SendCancel]),
     ("working", ACK, S.WORKING, [], []),
     ("working", FULL, S.FILLED, ["OrderFilled"], []),
     ("working", NoAnswer("late"), S.WORKING, [], [QueryVenue]),
-    ("working", UnknownAtVenue(), S.IN_DOUBT, ["OrderInDoubt"], []),
+    ("working", UNKNOWN, S.IN_DOUBT, ["OrderInDoubt"], []),
     ("working", CANCEL, S.PENDING_CANCEL, ["CancelRequested"], [SendCancel]),
     ("working", CancelRefused("late"), S.WORKING, [], []),
     ("part", PART, S.PARTIALLY_FILLED, [], []),
@@ -114,7 +116,7 @@ CASES: list[tuple[str, Message, OrderStatus | type[Exception], list[str], list[t
     ("part", Expired(""), S.EXPIRED, ["OrderExpired"], []),
     ("doubt", ACK, S.WORKING, ["OrderWorking"], []),
     ("doubt", FULL, S.FILLED, ["OrderFilled"], []),
-    ("doubt", UnknownAtVenue(), S.SUBMITTING, ["OrderSubmitting"], [SendOrder]),
+    ("doubt", UNKNOWN, S.SUBMITTING, ["OrderSubmitting"], [SendOrder]),
     ("doubt", Rejected("no"), S.REJECTED, ["OrderRejected"], []),
     ("doubt", NoAnswer("again"), S.IN_DOUBT, [], [QueryVenue]),
     ("doubt", CANCEL, S.PENDING_CANCEL, ["CancelRequested"], [SendCancel]),
@@ -124,9 +126,9 @@ CASES: list[tuple[str, Message, OrderStatus | type[Exception], list[str], list[t
     ("cancelling", NoAnswer("late"), S.PENDING_CANCEL, [], [QueryVenue]),
     ("cancelling", FULL, S.FILLED, ["OrderFilled"], []),
     ("cancelling", PART, S.PENDING_CANCEL, ["OrderFilled"], []),
-    ("cancelling", UnknownAtVenue(), S.PENDING_CANCEL, [], []),
+    ("cancelling", UNKNOWN, S.PENDING_CANCEL, [], []),
     ("cancelling_unsent", ACK, S.PENDING_CANCEL, ["OrderWorking"], []),
-    ("cancelling_unsent", UnknownAtVenue(), S.CANCELLED, ["OrderCancelled"], []),
+    ("cancelling_unsent", UNKNOWN, S.CANCELLED, ["OrderCancelled"], []),
     ("filled", ACK, S.FILLED, [], []),
     ("filled", FULL, S.FILLED, [], []),
     ("filled", Executed(fill("P2", 1)), InvariantBroken, [], []),
@@ -134,7 +136,7 @@ CASES: list[tuple[str, Message, OrderStatus | type[Exception], list[str], list[t
     ("filled", CANCEL, S.FILLED, [], []),
     ("filled", Expired(""), S.FILLED, [], []),
     ("filled", NoAnswer("late"), S.FILLED, [], []),
-    ("filled", UnknownAtVenue(), S.FILLED, [], []),
+    ("filled", UNKNOWN, S.FILLED, [], []),
     ("cancelled", PART, S.CANCELLED, ["OrderFilled"], []),
     ("cancelled", FULL, S.FILLED, ["OrderFilled"], []),
     ("cancelled", ACK, S.CANCELLED, [], []),
@@ -144,7 +146,7 @@ CASES: list[tuple[str, Message, OrderStatus | type[Exception], list[str], list[t
     ("expired", Rejected("late"), S.EXPIRED, [], []),
     ("rejected", FULL, InvariantBroken, [], []),
     ("rejected", ACK, S.REJECTED, [], []),
-    ("vanished", UnknownAtVenue(), S.IN_DOUBT, [], []),
+    ("vanished", UNKNOWN, S.IN_DOUBT, [], []),
     ("vanished", ACK, S.WORKING, ["OrderWorking"], []),
     ("vanished", FULL, S.FILLED, ["OrderFilled"], []),
     ("submitting", Executed(fill(symbol=Symbol("MSFT"))), InvariantBroken, [], []),
@@ -213,7 +215,7 @@ def test_ends_go_nowhere_but_to_late_fills() -> None:
 
 MESSAGES = st.one_of(
     st.just(ACK),
-    st.sampled_from([Cancelled("c"), Expired("e"), CancelRefused("r"), NoAnswer("n"), UnknownAtVenue(), CANCEL]),
+    st.sampled_from([Cancelled("c"), Expired("e"), CancelRefused("r"), NoAnswer("n"), UNKNOWN, CANCEL]),
     st.just(Rejected("no")),
     st.builds(
         lambda name, quantity, cents: Executed(fill(f"F{name}", quantity, str(Decimal(cents) / 100))),
