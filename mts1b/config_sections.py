@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from mts1b.foundation.limits import DB_POOL_SIZE_DEFAULT, ORDERS_IN_FLIGHT_MAX
+from mts1b.foundation.limits import CONTENT_WINDOW_S, DB_POOL_SIZE_DEFAULT, DEDUP_WINDOW_S, ORDERS_IN_FLIGHT_MAX
 
 
 class Section(BaseModel):
