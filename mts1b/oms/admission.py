@@ -11,7 +11,7 @@ from mts1b.foundation.commands import SubmitGroup, SubmitOrder
 from mts1b.foundation.errors import InputError, StackError
 from mts1b.foundation.ids import IdempotencyKey, digest
 from mts1b.foundation.limits import DEDUP_WINDOW_S
-from mts1b.foundation.order import Membership, Order
+from mts1b.foundation.order import Membership, Order, Side
 from mts1b.oms import groups
 from mts1b.oms.contents import DUPLICATE_CONTENT, Contents, content_of
 from mts1b.oms.control import Control
@@ -43,7 +43,7 @@ STEPS = (
 `oms_journal` every commit, `oms_submit` the whole of `submit`."""
 
 FORM_GATES_MAX = 3
-"""A leg is judged by these gates when it comes in. The later ones would refuse what protects a position."""
+"""Some legs are judged by these gates alone: the later ones would refuse what protects a position."""
 
 Made = tuple[Order, ...]
 
@@ -249,18 +249,21 @@ class Admissions:
         return tuple(self._steps.latest(order) for order in made)
 
     async def _judged_group(self, command: SubmitGroup) -> Refused | None:
-        """The first refusal of any of its orders; all that were accepted before it are released then."""
-        accepted: list[SubmitOrder] = []
+        """The first refusal of any of its orders; all that were accepted before it are released then.
+
+        What only protects, or fills in place of a leg judged before it, is judged by its form alone.
+        """
+        accepted: dict[Side, SubmitOrder] = {}
         for order in _orders(command):
-            is_held = _is_held(command, order)
+            by_form = _is_held(command, order) or order.side in accepted
             verdict = (await self._judged(order)).verdict
             if not isinstance(verdict, Refused):
-                if is_held:
-                    self._risk.release(order.idempotency_key)  # it counts once it is released to the venue
+                if by_form:
+                    self._risk.release(order.idempotency_key)  # its events will say when it counts
                 else:
-                    accepted.append(order)
-            elif not is_held or verdict.gate <= FORM_GATES_MAX:
-                self._release_all(accepted)
+                    accepted[order.side] = order
+            elif not by_form or verdict.gate <= FORM_GATES_MAX:
+                self._release_all(accepted.values())
                 return verdict
         return None
 

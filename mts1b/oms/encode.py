@@ -9,7 +9,6 @@ from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from typing import Any, get_args
 
-from mts1b.audit.chain import canonical
 from mts1b.foundation.events import (
     OrderEvent,
     OrderFilled,
@@ -44,10 +43,9 @@ from mts1b.foundation.order import (
 )
 from mts1b.foundation.position import Position
 from mts1b.oms.ports import OutboxMessage
+from mts1b.oms.published import FillCreated
+from mts1b.platform.events import encode
 from mts1b.riskengine.activity import RecentOrder
-
-FILLS_CREATED = "mts.v1.oms.fills.created"
-
 
 EVENT_KINDS: dict[type, str] = {
     kind: re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower() for kind in get_args(OrderEvent)
@@ -183,4 +181,5 @@ def recent_order(record: Mapping[str, Any]) -> RecentOrder:
 
 def fill_message(event: OrderFilled) -> OutboxMessage:
     """What the bus is told of a fill; the fill's id makes a repeat harmless."""
-    return OutboxMessage(FILLS_CREATED, event.fill.fill_id, canonical(row(event.fill)))
+    encoded = encode(FillCreated.of(event.fill))
+    return OutboxMessage(encoded.subject, encoded.message_id, encoded.payload.decode())

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from mts1b.foundation.commands import CancelOrder, ReplaceOrder, SubmitGroup, SubmitOrder
-from mts1b.foundation.order import Membership, Order, OrderStatus, Role, TimeInForce
+from mts1b.foundation.order import Membership, Order, OrderStatus, Role, Side, TimeInForce
 from mts1b.oms.messages import Message, Release
 from mts1b.oms.replacing import REPLACEABLE
 
@@ -34,6 +34,8 @@ def problem(command: SubmitGroup) -> str:
     if not least <= len(legs) <= LEGS_MAX:
         return f"has {len(legs)} legs, {least} to {LEGS_MAX} make a group"
     first = legs[0] if entry is None else entry
+    if not all(isinstance(leg.side, Side) and isinstance(leg.idempotency_key, str) for leg in (first, *legs)):
+        return "has an order without a side or a key"
     if any((leg.fund_id, leg.strategy_id, leg.symbol) != _whose(first) for leg in legs):
         return "has orders of more than one fund, strategy or symbol"
     if any(leg.quantity != first.quantity for leg in legs):

@@ -234,7 +234,8 @@ class Journal:
                     raise DuplicateContent("content", error.value, "an order like it was taken just now") from None
                 if error.value != SEQUENCE_TAKEN:
                     raise
-                await self._read_head()
+                async with self._busy:  # the lease may be renewed at this moment
+                    await self._read_head()
                 continue
             self._head = batch.head
             return

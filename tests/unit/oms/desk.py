@@ -147,5 +147,6 @@ class Desk:
         }
         working: dict[Symbol, Decimal] = {}
         for order in self.oms.open_orders():
-            working[order.symbol] = working.get(order.symbol, Decimal(0)) + order.open_quantity
+            if order.exposed_quantity:
+                working[order.symbol] = working.get(order.symbol, Decimal(0)) + order.exposed_quantity
         assert working == {s: n.buys + n.sells for s, n in state.names.items() if n.buys + n.sells}
