@@ -12,7 +12,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from mts1b.foundation.limits import CONTENT_WINDOW_S, DB_POOL_SIZE_DEFAULT, DEDUP_WINDOW_S, ORDERS_IN_FLIGHT_MAX
+from mts1b.foundation.limits import (
+    CACHE_CONNECTIONS_DEFAULT,
+    CONTENT_WINDOW_S,
+    DB_POOL_SIZE_DEFAULT,
+    DEDUP_WINDOW_S,
+    ORDERS_IN_FLIGHT_MAX,
+)
 
 
 class Section(BaseModel):
@@ -20,11 +26,14 @@ class Section(BaseModel):
 
 
 class Database(Section):
-    """One Postgres. `dsn` unset: the embedded server. Sizes in connections."""
+    """One Postgres. `dsn` unset: the embedded server. `pool_size` connections stay once needed; `max_overflow`
+    more close when idle. Callers wait for one until `acquire_timeout_s`, statements end at `statement_timeout_s`."""
 
     dsn: SecretStr | None = None
     pool_size: int = Field(default=DB_POOL_SIZE_DEFAULT, ge=1)
     max_overflow: int = Field(default=0, ge=0)
+    acquire_timeout_s: float = Field(default=10.0, gt=0)
+    statement_timeout_s: float = Field(default=60.0, gt=0)
 
 
 class Databases(Section):
@@ -38,9 +47,11 @@ class EventBus(Section):
 
 
 class Cache(Section):
-    """Redis or Valkey. `url` unset: the embedded server."""
+    """Redis or Valkey. `url` unset: the embedded server. A call waits for its turn, and for the answer, `timeout_s`."""
 
     url: SecretStr | None = None
+    max_connections: int = Field(default=CACHE_CONNECTIONS_DEFAULT, ge=1)
+    timeout_s: float = Field(default=10.0, gt=0)
 
 
 class RayCluster(Section):
