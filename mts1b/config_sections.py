@@ -120,7 +120,8 @@ class Logging(Section):
 class Telemetry(Section):
     """Spans and metrics. `slow_ms`: from here on an operation is told of as it ends. Durations by the minute are kept
     for `retention_hours` and in at most `retention_bytes_max`. `exposition`: services show metrics to Prometheus.
-    Exporters are OpenTelemetry's, by their names (`otlp`, `console`). The URLs: a Prometheus and a Grafana of yours.
+    Exporters are OpenTelemetry's, by their names (`otlp`, `console`). `ray_service_discovery`: the file in which a Ray
+    of yours lists its nodes for Prometheus. The URLs: a Prometheus and a Grafana of yours.
     """
 
     slow_ms: float = Field(default=50.0, gt=0)
@@ -129,6 +130,7 @@ class Telemetry(Section):
     exposition: bool = True
     traces_exporter: str | None = None
     metrics_exporter: str | None = None
+    ray_service_discovery: Path | None = None
     prometheus_url: str | None = None
     grafana_url: str | None = None
 

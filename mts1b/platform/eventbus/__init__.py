@@ -16,6 +16,7 @@ import asyncio
 
 from mts1b.foundation.errors import StackError
 from mts1b.foundation.limits import CONNECT_TIMEOUT_S
+from mts1b.platform.eventbus import lean  # noqa: F401 - before any other part imports the client
 from mts1b.platform.eventbus.bus import EventBus, Published, connect
 from mts1b.platform.eventbus.client import ping, server_of
 from mts1b.platform.eventbus.consume import Subscription
