@@ -91,7 +91,9 @@ def test_an_event_comes_back_as_its_model(on_bus: Callable[[Work], None]) -> Non
     on_bus(work)
 
 
-def test_what_fails_comes_again_and_ends_in_the_dead_letters(on_bus: Callable[[Work], None]) -> None:
+def test_what_fails_comes_again_and_ends_in_the_dead_letters(
+    on_bus: Callable[[Work], None], caplog: pytest.LogCaptureFixture
+) -> None:
     async def work(bus: EventBus) -> None:
         durable, attempts = fresh(), []
         sub = await bus.subscribe(NoteWritten, durable, since="now", attempts_max=3, backoff_s=(0.05, 0.1))
@@ -119,6 +121,9 @@ def test_what_fails_comes_again_and_ends_in_the_dead_letters(on_bus: Callable[[W
         assert sub.statistics().acknowledged == 3 and sub.statistics().retried == 2
 
     on_bus(work)
+    told = [(record.levelname, record.getMessage()) for record in caplog.records if record.name == "mts1b.eventbus"]
+    assert [level for level, _ in told] == ["WARNING", "WARNING", "ERROR"]
+    assert "attempt 2" in told[1][1] and "gave up" in told[2][1] and "cannot read" in told[2][1]
 
 
 def test_a_payload_that_does_not_fit_its_model_is_buried_at_once(on_bus: Callable[[Work], None]) -> None:
