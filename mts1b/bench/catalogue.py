@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from mts1b.bench.eventbus import eventbus
 from mts1b.bench.first_use import compile_times
+from mts1b.bench.footprint import memory
 from mts1b.bench.kernel import kernel
 from mts1b.bench.ladder import ladder, ladder_million
 from mts1b.bench.live_step import signal
@@ -29,6 +30,7 @@ BENCHMARKS: Mapping[str, Callable[[Session], BenchResult]] = {
     "walkforward": walkforward,
     "signal": signal,
     "compile": compile_times,
+    "memory": memory,
     "eventbus": eventbus,
 }
 
