@@ -3,8 +3,8 @@
 Each primitive is measured in a fresh process, above what it stands on: an interpreter with asyncio, ssl and json and
 the foundation, for clients also the settings, which every service has read first. Services are measured where they
 live: the actors in Ray's workers, after a start and after a paper session; a sweep's workers before their first chunk
-and at their highest; a worker that holds nothing is the base, measured in the same run. Resident memory (RSS) counts pages that processes share in each of them; USS is what nobody
-else has.
+and at their highest; a worker that holds nothing is the base, measured in the same run. Resident memory (RSS) counts
+pages that processes share in each of them; USS is what nobody else has.
 """
 
 from __future__ import annotations

@@ -1,0 +1,56 @@
+"""Memory of primitives and services, at a quick size: each is measured, and within the source's figure."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from mts1b.bench.footprint import LIBRARIES, PRIMITIVES, memory, note_task
+from mts1b.bench.footprint_services import Findings
+from mts1b.bench.session import Session
+from mts1b.config import Settings
+from mts1b.foundation.clock import SystemClock
+from tests.conftest import RunningStack
+
+SERVICES = ("marketdata", "oms", "riskengine", "research")
+
+
+@pytest.fixture
+def settings(ray_stack: RunningStack) -> Iterator[Settings]:
+    """The stack of the tests; this process is left connected or not as it was found."""
+    before = dict(os.environ)
+    connected = "ray" in sys.modules and sys.modules["ray"].is_initialized()
+    yield ray_stack.settings
+    if not connected:
+        sys.modules["ray"].shutdown()
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def test_everything_is_within_the_sources_figures(settings: Settings) -> None:
+    found = memory(Session(SystemClock(), quick=True), settings)
+    figures = found.figures
+    over = {name.removesuffix("_within"): figures for name, kept in found.versus.items() if not kept}
+    assert not over
+    for name in PRIMITIVES:
+        assert 0 < figures[f"{name}_uss_mb"] <= figures[f"{name}_rss_mb"] + 1
+    for name in (*SERVICES, *LIBRARIES):
+        for state in ("idle", "active"):
+            assert 0 < figures[f"{name}_{state}_uss_mb"] <= figures[f"{name}_{state}_rss_mb"] + 1
+    assert figures["oms_active_above_base_mb"] == figures["oms_active_rss_mb"] - figures["ray_base_rss_mb"]
+    assert figures["within"] == figures["judged"] == len(PRIMITIVES) + 2 * len((*SERVICES, *LIBRARIES)) + 1
+
+
+def test_what_exceeds_its_figure_is_said_to() -> None:
+    found, base = Findings(), {"rss_mb": 20.0, "uss_mb": 10.0}
+    held = {"base": base, "idle": base, "active": {"rss_mb": 25.6, "uss_mb": 15.0}}
+    note_task("redis", held, found)
+    note_task("nats", held | {"active": {"rss_mb": 25.4, "uss_mb": 15.0}}, found)
+    assert found.figures["redis_rss_mb"] == pytest.approx(5.6) and found.figures["redis_uss_mb"] == 5.0
+    assert found.within == {"redis": False, "nats": True}
+    found.note_worker("small", {"rss_mb": 150.0, "uss_mb": 70.0}, {"rss_mb": 140.0, "uss_mb": 60.0}, 80.0)
+    found.note_worker("large", {"rss_mb": 210.0, "uss_mb": 70.0}, {"rss_mb": 140.0, "uss_mb": 60.0}, 200.0)
+    assert found.within["small"] and not found.within["large"], "the base is judged apart where it alone is too large"
