@@ -8,8 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mts1b.bench.footprint import LIBRARIES, PRIMITIVES, memory, note_task
-from mts1b.bench.footprint_services import Findings
+from mts1b.bench.footprint import LIBRARIES, PRIMITIVES, memory
 from mts1b.bench.session import Session
 from mts1b.config import Settings
 from mts1b.foundation.clock import SystemClock
@@ -42,15 +41,3 @@ def test_everything_is_within_the_sources_figures(settings: Settings) -> None:
             assert 0 < figures[f"{name}_{state}_uss_mb"] <= figures[f"{name}_{state}_rss_mb"] + 1
     assert figures["oms_active_above_base_mb"] == figures["oms_active_rss_mb"] - figures["ray_base_rss_mb"]
     assert figures["within"] == figures["judged"] == len(PRIMITIVES) + 2 * len((*SERVICES, *LIBRARIES)) + 1
-
-
-def test_what_exceeds_its_figure_is_said_to() -> None:
-    found, base = Findings(), {"rss_mb": 20.0, "uss_mb": 10.0}
-    held = {"base": base, "idle": base, "active": {"rss_mb": 25.6, "uss_mb": 15.0}}
-    note_task("redis", held, found)
-    note_task("nats", held | {"active": {"rss_mb": 25.4, "uss_mb": 15.0}}, found)
-    assert found.figures["redis_rss_mb"] == pytest.approx(5.6) and found.figures["redis_uss_mb"] == 5.0
-    assert found.within == {"redis": False, "nats": True}
-    found.note_worker("small", {"rss_mb": 150.0, "uss_mb": 70.0}, {"rss_mb": 140.0, "uss_mb": 60.0}, 80.0)
-    found.note_worker("large", {"rss_mb": 210.0, "uss_mb": 70.0}, {"rss_mb": 140.0, "uss_mb": 60.0}, 200.0)
-    assert found.within["small"] and not found.within["large"], "the base is judged apart where it alone is too large"
