@@ -39,6 +39,10 @@ def _service(name: str) -> tuple[Figure | None, ...]:
     return tuple(Figure("memory", f"{name}_{state}_{size}") for state in ("idle", "active") for size in sizes)
 
 
+def _step(name: str, source_ms: float) -> tuple[Figure | None, ...]:
+    return (Figure("hotpath", f"{name}_p99_ms", source_ms),)
+
+
 MINUTE_S = (18 * 60.0, 38.0, 14.0)
 
 LATENCY = SourceTable(
@@ -59,7 +63,20 @@ LATENCY = SourceTable(
         ("Total", "≤ 100 ms p99", ""),
     ),
     ("ours, p99",),
-    ((Figure("signal", "p99_ms", 10.0),), *((None,),) * 11),
+    (
+        (Figure("signal", "p99_ms", 10.0),),
+        _step("portfolio_sizing", 5.0),
+        _step("oms_receive", 5.0),
+        _step("risk_gate_1", 1.0),
+        _step("risk_gate_2", 1.0),
+        _step("risk_gate_3", 2.0),
+        _step("risk_gate_4", 5.0),
+        _step("risk_gate_5", 2.0),
+        _step("risk_gate_6", 2.0),
+        _step("risk_gate_7", 5_000.0),
+        _step("broker_submit", 20.0),
+        _step("order_total", 100.0),
+    ),
 )
 
 WALL_TIME = SourceTable(
