@@ -11,6 +11,7 @@ from mts1b.bench.footprint import memory
 from mts1b.bench.kernel import kernel
 from mts1b.bench.ladder import ladder, ladder_million
 from mts1b.bench.live_step import signal
+from mts1b.bench.ratelimit import ratelimit
 from mts1b.bench.result import BenchResult
 from mts1b.bench.session import Session
 from mts1b.bench.single import single, single_minute
@@ -31,6 +32,7 @@ BENCHMARKS: Mapping[str, Callable[[Session], BenchResult]] = {
     "signal": signal,
     "compile": compile_times,
     "memory": memory,
+    "ratelimit": ratelimit,
     "eventbus": eventbus,
 }
 
