@@ -24,7 +24,7 @@ from mts1b.bench.footprint_services import Allowed, Findings, services
 from mts1b.bench.footprint_task import TASKS, Held
 from mts1b.bench.result import BenchResult
 from mts1b.bench.session import Session
-from mts1b.config import Settings, load_settings
+from mts1b.config import Settings, child_environment, load_settings
 from mts1b.deploy import stack
 from mts1b.deploy.endpoints import Endpoints
 
@@ -116,8 +116,9 @@ def _provider() -> Iterator[str]:
 def _measured(name: str, where: Mapping[str, str]) -> dict[str, Held]:
     """One task in a process of its own; twice, since the first of all may compile what it imports."""
     command = [sys.executable, "-P", "-m", "mts1b.bench.footprint_task", name]
+    kept = child_environment(PYTHONDONTWRITEBYTECODE="")  # compiling takes megabytes that a service never sees again
     for _ in range(2):
-        done = subprocess.run(command, input=json.dumps(where), capture_output=True, text=True, check=False)
+        done = subprocess.run(command, input=json.dumps(where), capture_output=True, text=True, check=False, env=kept)
         if done.returncode:
             raise RuntimeError(f"{name}: {done.stderr[-2000:]}")
     found: dict[str, Held] = json.loads(done.stdout)
