@@ -107,12 +107,16 @@ def as_stored(values: pl.Series, column: Column) -> pa.Array:
     return pa.Array.from_buffers(pa.decimal64(18, column.scale), len(units), [mask, pa.py_buffer(units)])
 
 
-def as_read(values: pa.ChunkedArray, column: Column) -> pl.Series:
-    """A column of a file as readers get it."""
+def as_read(values: pa.ChunkedArray, column: Column, order: NDArray[np.int64] | None = None) -> pl.Series:
+    """A column of files as readers get it, in another order if one is given."""
     if column.read == pl.Float64() and column.stored != pl.Float64():
-        found = pl.Series(column.name, floats(values, np.empty(len(values)), column.scale))
+        numbers = floats(values, np.empty(len(values)), column.scale)
+        found = pl.Series(column.name, numbers if order is None else numbers[order])
         return found.fill_nan(None) if values.null_count else found
-    return pl.Series(column.name, values).cast(column.read)
+    found = pl.Series(column.name, values)
+    if found.dtype != column.read:
+        found = found.cast(column.read)
+    return found if order is None else found[order]
 
 
 def nothing(column: Column, rows: int) -> pl.Series:

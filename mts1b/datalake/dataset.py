@@ -277,11 +277,10 @@ class Dataset:
 
     def _spread(self, stored: Stored, question: Question, symbols: Sequence[str] | None) -> Arrays:
         definition = self.definition
-        frames, numbers = stored.table.reader.answers(stored.snapshot.files, question)
+        blocks = stored.table.reader.blocks(stored.snapshot.files, question)
         if question.names is not None:
-            self._refuse_unknown(stored, question.names, numbers)
-        time = str(definition.time)
-        return spread(frames, numbers, symbols, question.columns, definition.cluster, time)
+            self._refuse_unknown(stored, question.names, [name for block in blocks for name in block.names])
+        return spread(blocks, symbols, question.columns, definition)
 
     def _taken(self, stored: Stored, take: Callable[[Stored], Result]) -> Result:
         """What `take` gives of the newest version, again when that version's files went away meanwhile."""

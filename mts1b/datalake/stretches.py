@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from mts1b.datalake.columns import floats
 from mts1b.datalake.parts import Layout
-from mts1b.datalake.reading import reading
+from mts1b.datalake.footers import reading
 from mts1b.datalake.schema import VWAP
 from mts1b.datalake.snapshot import Span, StoredFile
 
