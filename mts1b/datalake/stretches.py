@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mts1b.datalake.columns import floats
-from mts1b.datalake.parts import Layout
 from mts1b.datalake.footers import reading
+from mts1b.datalake.parts import Layout
 from mts1b.datalake.schema import VWAP
 from mts1b.datalake.snapshot import Span, StoredFile
 
