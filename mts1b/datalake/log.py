@@ -30,6 +30,10 @@ LOG = "_delta_log"
 OLD_MANIFEST = "manifest.json"
 """What lists the files of a lake that was made before tables had a log."""
 
+CHECKPOINT_EVERY, KEPT = 20, "interval 3650 days"
+"""Commits between two summaries of the log: opening a table reads one and what came after, some 0.3 ms a commit. Entries
+of the log are kept for ten years; what an old one names may be gone (`Log.forget`)."""
+
 NS_PER_MS = 1_000_000
 NS_PER_US = 1_000
 
@@ -177,7 +181,7 @@ class Log:
                 self.shape.schema(),
                 partition_by=list(self.shape.partitions),
                 name=self.shape.table,
-                configuration={"delta.logRetentionDuration": "interval 3650 days"},
+                configuration={"delta.checkpointInterval": str(CHECKPOINT_EVERY), "delta.logRetentionDuration": KEPT},
                 storage_options=dict(self.place.options) or None,
                 commit_properties=CommitProperties(custom_metadata={"note": "created"}, max_commit_retries=0),
             )

@@ -137,22 +137,22 @@ def _together(files: Sequence[StoredFile]) -> Iterator[list[StoredFile]]:
 
 def _stretch(files: Sequence[_File], numbers: Mapping[str, int]) -> Stretch:
     """The times of the chosen names, and batches that cover every one of them."""
-    found = [(file, run, names) for file in files for run, names in file.runs() if any(file.chosen(names))]
+    found = [(file, run, names, file.numbers_of(names)) for file in files for run, names in file.runs()]
+    found = [one for one in found if max(one[3]) >= 0]
     times = np.zeros(0, dtype=np.int64)
     for file in files:
-        own = file.times([(run, names) for other, run, names in found if other is file])
+        own = file.times([(run, names) for other, run, names, _ in found if other is file])
         times = own if not len(times) else np.union1d(times, own)
-    in_one = [[number for number in file.numbers_of(names) if number >= 0] for file, _, names in found]
+    in_one = [[number for number in numbers_of if number >= 0] for _, _, _, numbers_of in found]
     several = len({number for batch in in_one for number in batch}) < sum(map(len, in_one))
     batches = []
     for members in [list(range(len(found)))] if several else [[n] for n in range(len(found))]:
-        which = list(dict.fromkeys(number for n in members for number in in_one[n]))
-        places = {number: place for place, number in enumerate(which)}
+        places = {number: place for place, number in enumerate(dict.fromkeys(x for n in members for x in in_one[n]))}
         pieces = tuple(
-            Piece(file, run, names, np.array([places.get(number, -1) for number in file.numbers_of(names)]))
-            for file, run, names in (found[n] for n in members)
+            Piece(file, run, names, np.array([places.get(number, -1) for number in numbers_of]))
+            for file, run, names, numbers_of in (found[n] for n in members)
         )
-        batches.append(Batch(np.array(which, dtype=np.int64), pieces, times))
+        batches.append(Batch(np.array(list(places), dtype=np.int64), pieces, times))
     absent = np.array(sorted(set(range(len(numbers))).difference(*in_one)), dtype=np.int64)
     if len(absent):
         batches.append(Batch(absent, (), times))
