@@ -16,13 +16,11 @@ from mts1b.datalake.parts import Layout
 from mts1b.datalake.schema import first_line
 from mts1b.datalake.snapshot import Span, StoredFile
 from mts1b.datalake.storage import Place
-from mts1b.foundation.clock import to_ns
 from mts1b.foundation.errors import DataError
 
 FOOTERS_MAX = 4_096
 """Footers a reader keeps: those of 30 years of minutes with room to spare, some 100 kB each at most."""
 
-NS_PER_US = 1_000
 Numbers = NDArray[np.int64]
 
 
@@ -81,7 +79,7 @@ class Footer:
         found = self.metadata.row_group(group).column(self.columns[time]).statistics
         if found is None or not found.has_min_max:
             return True
-        first, last = to_ns(found.min) // NS_PER_US, to_ns(found.max) // NS_PER_US
+        first, last = found.min_raw, found.max_raw
         return (span[1] is None or first <= span[1]) and (span[0] is None or last >= span[0])
 
     def _cut(self, names: Numbers, starts: Numbers, rows: Numbers, groups: Sequence[int]) -> tuple[Numbers, ...]:

@@ -31,8 +31,8 @@ OLD_MANIFEST = "manifest.json"
 """What lists the files of a lake that was made before tables had a log."""
 
 CHECKPOINT_EVERY, KEPT = 20, "interval 3650 days"
-"""Commits between two summaries of the log: opening a table reads one and what came after, some 0.3 ms a commit. Entries
-of the log are kept for ten years; what an old one names may be gone (`Log.forget`)."""
+"""Commits between two summaries of the log: opening a table reads one and what came after, some 0.3 ms a commit.
+Entries of the log are kept for ten years; what an old one names may be gone (`Log.forget`)."""
 
 NS_PER_MS = 1_000_000
 NS_PER_US = 1_000
@@ -226,8 +226,8 @@ class Log:
             sync(self.place.directory / LOG)
 
     def _taken(self, table: DeltaTable) -> Snapshot:
-        rows = pa.table(table.get_add_actions(flatten=True)).to_pylist()
-        files = sorted((self._file(row) for row in rows), key=lambda file: file.order)
+        actions = pl.DataFrame(table.get_add_actions(flatten=True))  # Arrow's own rows would import pandas
+        files = sorted((self._file(row) for row in actions.iter_rows(named=True)), key=lambda file: file.order)
         return Snapshot(self.shape.table, table.version(), tuple(files))
 
     def _file(self, row: dict[str, Any]) -> StoredFile:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from mts1b.datalake.buffers import words
 from mts1b.datalake.columns import as_read, nothing
 from mts1b.datalake.definitions import Definition
 from mts1b.datalake.footers import Footer, Footers, Runs, reading
@@ -231,7 +232,7 @@ def within(file: StoredFile, span: Span) -> bool:
 
 
 def _stamps(column: pa.ChunkedArray) -> Numbers:
-    return np.asarray(column.combine_chunks().view(pa.int64()))
+    return np.asarray(words(column))
 
 
 def _inside_mask(stamps: Numbers, span: Span) -> NDArray[np.bool_]:

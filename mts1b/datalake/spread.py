@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
+from mts1b.datalake.buffers import words
 from mts1b.datalake.columns import floats
 from mts1b.datalake.definitions import Definition
 from mts1b.datalake.reading import Block
@@ -55,7 +55,7 @@ def spread(
 
 def _times(block: Block, time: str) -> tuple[Numbers, Numbers | None]:
     """The times of a block, and the place of each row among them; None: each name has a row at each of them."""
-    stamps = np.asarray(block.table.column(time).combine_chunks().view(pa.int64()))
+    stamps = np.asarray(words(block.table.column(time)))
     longest = int(block.rows.max())
     full = block.rows == longest
     start = int((np.cumsum(block.rows) - block.rows)[int(full.argmax())])

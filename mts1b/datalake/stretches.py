@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from mts1b.datalake.buffers import words
 from mts1b.datalake.columns import floats
 from mts1b.datalake.footers import reading
 from mts1b.datalake.parts import Layout
@@ -188,7 +189,7 @@ class _File:
     def put(self, piece: Piece, loaded: Mapping[str, Floats], times: Numbers, scratch: Scratch) -> None:
         """Put the bars of a piece where they belong in the tables of a batch. Of a revised bar the latest stays."""
         table = self._read(piece.groups, ("ts", *loaded))
-        stamps = table.column("ts").combine_chunks().view(pa.int64()).to_numpy()
+        stamps = np.asarray(words(table.column("ts")))
         name_of = np.repeat(piece.places, np.array(self._layout.rows[piece.names]))
         inside = (name_of >= 0) & (stamps >= self._low) & (stamps <= self._high)
         at = (name_of[inside], np.searchsorted(times, stamps[inside]))
@@ -235,7 +236,7 @@ class _File:
         return self._own_times
 
     def _stamps(self, run: range) -> Numbers:
-        return np.asarray(self._read(run, ("ts",)).column("ts").combine_chunks().view(pa.int64()).to_numpy())
+        return np.asarray(words(self._read(run, ("ts",)).column("ts")))
 
     def _first_stamps(self, rows: int) -> Numbers:
         """The times of the first name, without those of the others of its row group."""
@@ -245,7 +246,7 @@ class _File:
             pq.ParquetFile(place.open(self._stored.path), metadata=self._metadata) as file,
         ):
             batches = file.iter_batches(rows, columns=["ts"], use_threads=False)
-            return np.concatenate([b.column(0).view(pa.int64()).to_numpy() for b in _until(batches, rows)])
+            return np.concatenate([words(b.column(0)) for b in _until(batches, rows)])
 
     @contextmanager
     def _opened(self) -> Iterator[pq.ParquetFile]:

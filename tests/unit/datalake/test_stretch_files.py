@@ -20,8 +20,8 @@ LATE = datetime(2020, 1, 28, tzinfo=UTC)
 @pytest.mark.parametrize("gaps", [0.0, 0.2])
 @pytest.mark.parametrize("rows_per_file", [300, 700, 16_000_000])
 def test_parts_of_several_files_hold_the_panel(tmp_path: Path, monkeypatch, rows_per_file: int, gaps: float) -> None:
-    """A month cut by names, then days added to all of them: files of different names overlap in time, and a name lies in
-    several of one part's files."""
+    """A month cut by names, then days added to all of them: files of different names overlap in time, and a name lies
+    in several of one part's files."""
     monkeypatch.setitem(INTERVALS, "1m", replace(INTERVALS["1m"], rows_per_group=100, rows_per_file=rows_per_file))
     lake = open_lake(tmp_path)
     everything = minutes(gaps=gaps)
