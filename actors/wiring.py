@@ -121,14 +121,12 @@ class BrokerActor(BrokerWorker):
 class OmsActor(OmsWorker):
     """Journals in Postgres, publishes on NATS, speaks to the risk and broker actors."""
 
-    def __init__(
-        self, postgres_dsn: str, nats_url: str, fund_id: FundId, cash: Decimal, sizes: tuple[int, int]
-    ) -> None:
+    def __init__(self, postgres_dsn: str, nats_url: str, fund_id: FundId, cash: Decimal, sizes: dict[str, Any]) -> None:
         self._bus: eventbus.EventBus | None = None
         venue, gate = RemoteBroker(colleague("broker", fund_id)), RemoteRisk(colleague("risk", fund_id))
 
         async def build(recorder: Recorder) -> Oms:
-            pool = await db.open_pool("primary", postgres_dsn, *sizes)
+            pool = await db.open_pool("primary", postgres_dsn, **sizes)
             await db.migrate(pool)
             self._bus = await eventbus.connect(nats_url)
             journal = Journal(pool, fund_id)
@@ -198,7 +196,7 @@ async def ray_desk(
         handles["broker"] = start("broker", BrokerActor, venue)
         handles["risk"] = start("risk", RiskActor, *limits)
         handles["feed"] = start("feed", FeedActor, panel, venue)
-        sizes = (database.pool_size, database.max_overflow)
+        sizes = database.model_dump(exclude={"dsn"})
         book = (stack.postgres_dsn, stack.nats_url, plan.fund_id, plan.opening_cash)
         handles["oms"] = start("oms", OmsActor, *book, sizes)
         trader = (plan.strategy, plan.values, panel, plan.mandate, plan.in_flight)

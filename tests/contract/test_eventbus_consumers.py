@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Iterator
 from uuid import uuid4
 
 import pytest
-from opentelemetry import trace
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from mts1b.cli.main import build_app, guarded
 from mts1b.foundation.errors import InputError, StackError
 from mts1b.platform import eventbus
-from mts1b.platform.eventbus import EventBus, Message, publish_typed
+from mts1b.platform.eventbus import EventBus, Message, consume, publish_typed
+from mts1b.platform.telemetry import received, traceparent
 from tests.conftest import RunningStack
 from tests.contract.bus_probe import SUBJECT, NoteErased, NoteWritten, until, write_notes
 
@@ -75,9 +76,9 @@ def test_an_event_comes_back_as_its_model(on_bus: Callable[[Work], None]) -> Non
     async def work(bus: EventBus) -> None:
         sub = await bus.subscribe(NoteWritten, fresh(), since="now")
         written = NoteWritten(note_id=fresh("n"), text="a\nb ü")
-        assert await publish_typed(written) is not None
-        assert await publish_typed(written, confirm="sent") is None  # the same id again: not stored twice
-        await publish_typed(NoteWritten(note_id=fresh("n"), text="last"), confirm="sent")
+        assert not (await publish_typed(written)).is_duplicate
+        await bus.publish_sent(written)  # the same id again: not stored twice
+        await bus.publish_sent(NoteWritten(note_id=fresh("n"), text="last"))
         message = await next_of(sub)
         assert message.event == written and message.message_id == written.note_id
         assert message.subject == SUBJECT
@@ -166,9 +167,8 @@ def test_the_same_id_on_two_subjects_is_two_events(on_bus: Callable[[Work], None
     async def work(bus: EventBus) -> None:
         name = fresh("same")
         both = (await publish_typed(NoteWritten(note_id=name)), await publish_typed(NoteErased(note_id=name)))
-        assert [item.is_duplicate for item in both if item] == [False, False]
+        assert [item.is_duplicate for item in both] == [False, False]
         again = await publish_typed(NoteErased(note_id=name))
-        assert again is not None and both[1] is not None
         assert again.is_duplicate and again.sequence == both[1].sequence
 
     on_bus(work)
@@ -207,27 +207,83 @@ def test_what_an_instance_holds_goes_to_the_others_when_it_closes(on_bus: Callab
 
 def test_a_trace_goes_on_behind_the_bus(on_bus: Callable[[Work], None]) -> None:
     async def work(bus: EventBus) -> None:
-        given = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "tracestate": "a=b"}
+        trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
         sub = await bus.subscribe(NoteWritten, fresh(), since="now")
         erased = await bus.subscribe(NoteErased, fresh(), since="now")
-        with trace.use_span(trace.get_current_span(TraceContextTextMapPropagator().extract(given))):
+        with received({"traceparent": f"00-{trace_id}-00f067aa0ba902b7-01"}):
             await publish_typed(NoteWritten(note_id=fresh("n")))
 
         async def handle(message: Message[NoteWritten]) -> None:
-            assert (
-                trace.format_trace_id(trace.get_current_span().get_span_context().trace_id)
-                == given["traceparent"][3:35]
-            )
             await publish_typed(NoteErased(note_id=message.event.note_id))
 
         task = asyncio.create_task(sub.consume(handle))
         message = await erased.next_message(10)
         await sub.close()
         await task
-        assert message is not None and message.headers["traceparent"] == given["traceparent"]
-        assert not trace.get_current_span().get_span_context().is_valid
+        assert message is not None and message.headers["traceparent"].split("-")[1] == trace_id
+        assert traceparent() == ""
 
     on_bus(work)
+
+
+def test_a_letter_written_before_a_crash_is_not_written_twice(
+    on_bus: Callable[[Work], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(bus: EventBus) -> None:
+        durable = fresh()
+        sub = await bus.subscribe(NoteWritten, durable, since="now", ack_wait_s=0.5)
+        await write_notes(bus, fresh("n"), 1)
+        with monkeypatch.context() as patched:
+            patched.setattr(consume, "_confirmed", crash)
+            with pytest.raises(KeyboardInterrupt):
+                await (await next_of(sub)).reject("first")
+        await (await next_of(sub)).reject("second")
+        assert [letter.reason for letter in await bus.dead_letters(durable)] == ["first"]
+
+    on_bus(work)
+
+
+async def crash(_raw: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_secret_in_a_reason_is_masked(on_bus: Callable[[Work], None]) -> None:
+    async def work(bus: EventBus) -> None:
+        durable = fresh()
+        sub = await bus.subscribe(NoteWritten, durable, since="now")
+        await write_notes(bus, fresh("n"), 1)
+        await (await next_of(sub)).reject("refused by https://me:hunter22@example.com/x")
+        assert [letter.reason for letter in await bus.dead_letters(durable)] == ["refused by https://***@example.com/x"]
+
+    on_bus(work)
+
+
+def test_dead_letters_and_lags_are_listed(
+    stack: RunningStack,
+    on_bus: Callable[[Work], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    durable = fresh()
+
+    async def work(bus: EventBus) -> None:
+        sub = await bus.subscribe(NoteWritten, durable, since="now")
+        await write_notes(bus, "listed", 2, text="why")
+        await (await next_of(sub)).reject("not today")
+
+    def shown(*words: str) -> str:
+        monkeypatch.setattr("sys.argv", ["mts", "events", *words, "--data-dir", str(stack.settings.data_dir)])
+        app = build_app(["strategy", "events"])
+        assert guarded(lambda: app(standalone_mode=False), debug=False) == 0
+        return capsys.readouterr().out
+
+    on_bus(work)
+    (letter,) = json.loads(shown("dead", "--durable", durable, "--json"))
+    assert (letter["reason"], letter["message_id"], letter["payload"]["text"]) == ("not today", "listed-0", "why")
+    (lag,) = [lag for lag in json.loads(shown("lag", "--json")) if lag["durable"] == durable]
+    assert lag["wait"] + lag["in_flight"] == 1
+    monkeypatch.setenv("COLUMNS", "200")
+    assert "not today" in shown("dead") and durable in shown("lag")
 
 
 @pytest.mark.parametrize(

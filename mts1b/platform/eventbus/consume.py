@@ -18,8 +18,8 @@ from mts1b.platform.eventbus.dead import letter_of, plain
 from mts1b.platform.eventbus.message import Message, message_of
 from mts1b.platform.eventbus.pull import Pull
 from mts1b.platform.eventbus.terms import ConsumerStatistics, Terms
-from mts1b.platform.eventbus.trace import received
 from mts1b.platform.events import Event
+from mts1b.platform.telemetry import received, span
 
 E = TypeVar("E", bound=Event)
 Handler = Callable[[Message[E]], Awaitable[object]]
@@ -200,7 +200,7 @@ class Subscription(Generic[E]):
         """One call of the handler, and what follows from how it ends."""
         limit = asyncio.timeout(timeout_s)
         try:
-            with received(message.headers):
+            with received(message.headers), span("eventbus.handle", subject=message.subject):
                 async with limit:
                     await handle(message)
         except asyncio.CancelledError:
