@@ -86,7 +86,9 @@ class Stored:
 
     @cached_property
     def symbols(self) -> tuple[str, ...]:
-        """Every name that has a row, out of the files' footers."""
+        """Every name that has a row, out of the files' footers; none of a dataset that names do not lay out."""
+        if not self.table.definition.is_laid_out:
+            return ()
         return tuple(sorted(self.table.reader.names(self.snapshot.files)))
 
     @cached_property

@@ -86,7 +86,7 @@ class Log:
         """
         if self._last is not None and not self._has_next(self._last[1].number):
             return self._last[1]
-        table = self._open()
+        table = self.opened()
         if table is None:
             return None
         self._last = table, self._taken(table)
@@ -94,7 +94,7 @@ class Log:
 
     def at(self, when: int | datetime) -> Snapshot:
         """A version by its number, or the one that was the newest at an instant. InputError when there is none."""
-        table = self._open()
+        table = self.opened()
         try:
             if table is None:
                 raise InputError("version", str(when), "nothing is stored here yet", "see `mts data status`")
@@ -106,7 +106,7 @@ class Log:
 
     def versions(self) -> list[Version]:
         """What is kept of the history, oldest first."""
-        table = self._open()
+        table = self.opened()
         history = [] if table is None else table.history()
         return [
             Version(
@@ -145,7 +145,7 @@ class Log:
 
     def forget(self, older_than_s: float) -> list[str]:
         """Delete files that no version younger than that names, and what crashed writers left; return their paths."""
-        table = self._open()
+        table = self.opened()
         if table is None:
             return []
         try:
@@ -161,7 +161,7 @@ class Log:
         if base is None:
             with suppress(DeltaError):  # two may make it at once: one of them does
                 self._create()
-            table = self._open()
+            table = self.opened()
             if table is None:
                 raise unwritable(self.place, OSError("no log was made"))
             if table.version() != 0:
@@ -202,7 +202,8 @@ class Log:
             table.update_incremental()
         return table
 
-    def _open(self) -> DeltaTable | None:
+    def opened(self) -> DeltaTable | None:
+        """The table as `deltalake` has it, None when there is none."""
         if self.place.is_local and not self.place.exists(LOG) and not self.place.exists(OLD_MANIFEST):
             return None
         try:
@@ -252,6 +253,14 @@ class Log:
 
     def _removed(self, file: StoredFile, now_ms: int, changes: bool) -> RemoveAction:
         return RemoveAction(file.path, changes, now_ms, file.bytes, _values(file.partition))
+
+
+def stored_types(place: Place) -> dict[str, pl.DataType] | None:
+    """Columns and types of the table at `place`, None when there is none."""
+    table = Log(place, Shape("", (), None, None, ())).opened()
+    if table is None:
+        return None
+    return dict(pl.DataFrame(pa.schema(table.schema().to_arrow()).empty_table()).schema)
 
 
 def _values(partition: str) -> dict[str, str | None]:
