@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
-import traceback
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -38,20 +36,22 @@ from actors.strategy import StrategyWorker
 from mts1b.brokers.paper.client import PaperBroker, PaperMarket
 from mts1b.brokers.paper.endpoint import Endpoint
 from mts1b.config import Database
+from mts1b.config_sections import Logging
 from mts1b.deploy.endpoints import Endpoints
 from mts1b.deploy.ray_client import NAMESPACE
 from mts1b.foundation.clock import SystemClock
 from mts1b.foundation.commands import CancelOrder, SubmitOrder
 from mts1b.foundation.errors import MtsError
-from mts1b.foundation.events import OrderEvent
+from mts1b.foundation.events import FundEvent, OrderEvent
 from mts1b.foundation.ids import FundId, Symbol
 from mts1b.foundation.limits import STOP_TIMEOUT_S
 from mts1b.oms.journal import Journal
 from mts1b.oms.service import Oms
 from mts1b.platform import db, eventbus
+from mts1b.platform.logging import get_logger
 from mts1b.platform.telemetry import Recorder
 from mts1b.platform.telemetry.service import NOTHING, Observation
-from mts1b.riskengine.limits import RiskLimits
+from mts1b.riskengine.master import Reference
 from mts1b.riskengine.service import RiskService
 from mts1b.riskengine.verdict import Decision
 from mts1b.strategy.definition import Strategy, Values
@@ -121,7 +121,15 @@ class BrokerActor(BrokerWorker):
 class OmsActor(OmsWorker):
     """Journals in Postgres, publishes on NATS, speaks to the risk and broker actors."""
 
-    def __init__(self, postgres_dsn: str, nats_url: str, fund_id: FundId, cash: Decimal, sizes: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        postgres_dsn: str,
+        nats_url: str,
+        fund_id: FundId,
+        cash: Decimal,
+        content_window_s: float,
+        sizes: dict[str, Any],
+    ) -> None:
         self._bus: eventbus.EventBus | None = None
         venue, gate = RemoteBroker(colleague("broker", fund_id)), RemoteRisk(colleague("risk", fund_id))
 
@@ -130,7 +138,8 @@ class OmsActor(OmsWorker):
             await db.migrate(pool)
             self._bus = await eventbus.connect(nats_url)
             journal = Journal(pool, fund_id)
-            oms = Oms(fund_id, journal, gate, venue, FillsBus(self._bus), SystemClock(), cash, recorder)
+            bus = FillsBus(self._bus)
+            oms = Oms(fund_id, journal, gate, venue, bus, SystemClock(), cash, recorder, content_window_s)
             gate.restore_it = oms.restore_risk
             return oms
 
@@ -145,7 +154,7 @@ class OmsActor(OmsWorker):
 
 def _end_process(error: BaseException) -> None:
     """What this process knows is worthless: Ray starts the actor again, and that one begins with the journal."""
-    print("".join(traceback.format_exception(error)), file=sys.stderr, flush=True)
+    get_logger("mts1b.actors").critical("the process ends, to begin again from the journal", exc_info=error)
     os._exit(1)
 
 
@@ -163,13 +172,14 @@ class RiskActor(RiskWorker):
     """The plan's risk engine in an actor of its own."""
 
     def __init__(
-        self, limits: RiskLimits, fund_id: FundId, symbols: Sequence[Symbol], covariance: NDArray[np.float64]
+        self, reference: Reference, fund_id: FundId, symbols: Sequence[Symbol], covariance: NDArray[np.float64]
     ) -> None:
-        service = RiskService(fund_id, limits, SystemClock())
+        service = RiskService(fund_id, reference.limits, SystemClock())
+        service.refer(reference)
         service.set_covariance(symbols, covariance)
         super().__init__(service)
 
-    def check(self, command: SubmitOrder | CancelOrder, told: Sequence[OrderEvent] = ()) -> Decision:
+    def check(self, command: SubmitOrder | CancelOrder, told: Sequence[OrderEvent | FundEvent] = ()) -> Decision:
         decision = super().check(command, told)
         gates_recorded(decision.gate_ns)
         return decision
@@ -183,21 +193,22 @@ async def ray_desk(
     database: Database,
     detached: bool = False,
     observation: Observation = NOTHING,
+    logs: Logging = Logging(),
 ) -> AsyncIterator[Desk]:
     """The five workers as actors on the cluster this process is connected to; gone at the end unless `detached`.
 
     Not detached, they also end with this process.
     """
-    start = partial(_start, plan.fund_id, detached, observation)
+    start = partial(_start, plan.fund_id, detached, observation, logs)
     panel = Shared.put(plan.panel)
-    limits = (plan.limits, plan.fund_id, plan.symbols, plan.covariance())
+    limits = (plan.reference, plan.fund_id, plan.symbols, plan.covariance())
     handles: dict[str, ActorHandle] = {}
     try:
         handles["broker"] = start("broker", BrokerActor, venue)
         handles["risk"] = start("risk", RiskActor, *limits)
         handles["feed"] = start("feed", FeedActor, panel, venue)
         sizes = database.model_dump(exclude={"dsn"})
-        book = (stack.postgres_dsn, stack.nats_url, plan.fund_id, plan.opening_cash)
+        book = (stack.postgres_dsn, stack.nats_url, plan.fund_id, plan.opening_cash, plan.content_window_s)
         handles["oms"] = start("oms", OmsActor, *book, sizes)
         trader = (plan.strategy, plan.values, panel, plan.mandate, plan.in_flight)
         handles["strategy"] = start("strategy", StrategyActor, *trader)
@@ -208,9 +219,9 @@ async def ray_desk(
 
 
 def _start(
-    fund_id: FundId, detached: bool, observation: Observation, role: str, worker: type, *given: Any
+    fund_id: FundId, detached: bool, observation: Observation, logs: Logging, role: str, worker: type, *given: Any
 ) -> ActorHandle:
-    watched = observed(worker, SERVICES[role], WAITS, {"fund": fund_id})
+    watched = observed(worker, SERVICES[role], WAITS, {"fund": fund_id}, logs)
     # Task events would report every order to the dashboard, at a tenth of the price of the call itself.
     actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0, enable_task_events=False)(watched)
     named = actor.options(

@@ -12,7 +12,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from mts1b.foundation.limits import CACHE_CONNECTIONS_DEFAULT, DB_POOL_SIZE_DEFAULT, ORDERS_IN_FLIGHT_MAX
+from mts1b.foundation.limits import (
+    CACHE_CONNECTIONS_DEFAULT,
+    CONTENT_WINDOW_S,
+    DB_POOL_SIZE_DEFAULT,
+    DEDUP_WINDOW_S,
+    ORDERS_IN_FLIGHT_MAX,
+)
 
 
 class Section(BaseModel):
@@ -65,9 +71,11 @@ class MarketData(Section):
 
 
 class Oms(Section):
-    """The order manager. `orders_in_flight`: orders of one strategy handed over at a time, when not said otherwise."""
+    """The order manager. `orders_in_flight`: orders of one strategy handed over at a time, when not said otherwise.
+    `content_window_s`: how long an order bars the same one under another key; 0 bars none."""
 
     orders_in_flight: int = Field(default=1, ge=1, le=ORDERS_IN_FLIGHT_MAX)
+    content_window_s: float = Field(default=CONTENT_WINDOW_S, ge=0.0, le=DEDUP_WINDOW_S)
 
 
 class RiskEngine(Section):
@@ -164,7 +172,10 @@ class Retry(Section):
 
 
 class Http(Section):
-    """Calls to providers, when a provider's own entry says nothing else. `pool_timeout_s`: waiting for a connection."""
+    """Calls to providers, when a provider's own entry says nothing else.
+
+    `pool_timeout_s`: waiting for a free connection. `attempt_timeout_s`: one call from its first byte to its last.
+    """
 
     max_connections: int = Field(default=20, ge=1)
     max_keepalive_connections: int = Field(default=10, ge=0)
@@ -173,6 +184,7 @@ class Http(Section):
     read_timeout_s: float = Field(default=30.0, gt=0)
     write_timeout_s: float = Field(default=30.0, gt=0)
     pool_timeout_s: float = Field(default=120.0, gt=0)
+    attempt_timeout_s: float = Field(default=120.0, gt=0)
     retry: Retry = Retry()
     proxy: SecretStr | None = None
     ca_file: Path | None = None

@@ -13,6 +13,7 @@ from mts1b.cli.main import build_app, guarded
 from mts1b.foundation.errors import InputError, StackError
 from mts1b.platform import eventbus
 from mts1b.platform.eventbus import EventBus, Message, consume, publish_typed
+from mts1b.platform.eventbus.attempts import AttemptNotes, Note
 from mts1b.platform.telemetry import received, traceparent
 from tests.conftest import RunningStack
 from tests.contract.bus_probe import SUBJECT, NoteErased, NoteWritten, until, write_notes
@@ -245,6 +246,128 @@ def test_a_letter_written_before_a_crash_is_not_written_twice(
 
 async def crash(_raw: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_a_stream_made_anew_is_not_taken_for_the_old_one(on_bus: Callable[[Work], None]) -> None:
+    """It counts from 1 again: what was remembered of the old numbers would bury or swallow new messages."""
+
+    async def work(bus: EventBus) -> None:
+        name, durable = fresh("S"), fresh()
+        subject = f"{name}.x"
+
+        async def begin_anew() -> eventbus.Subscription[eventbus.Event]:
+            await bus.ensure_stream(name, [subject])
+            for number in range(3):
+                await bus.publish(subject, b"", message_id=f"{number}")
+            return await bus.subscribe(subject, durable, prefetch=0)
+
+        sub = await begin_anew()
+        for _ in range(3):
+            message = await sub.next_message(10)
+            assert message is not None
+            await (message.ack() if message.sequence < 3 else message.reject("the last"))
+        await bus._stream.delete_stream(name)
+        await (await begin_anew()).close()  # soon enough that the first instance notices nothing
+        seen = []
+        for _ in range(3):
+            message = await sub.next_message(10)
+            assert message is not None
+            seen.append(message.message_id)
+            await message.reject("again")
+        assert seen == ["0", "1", "2"]
+        assert [letter.reason for letter in await bus.dead_letters(durable)] == ["the last", "again", "again", "again"]
+
+    on_bus(work)
+
+
+def test_a_reader_that_is_called_off_before_it_began_made_no_attempt(
+    on_bus: Callable[[Work], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(bus: EventBus) -> None:
+        terms = {"since": "now", "attempts_max": 2, "backoff_s": (0.01,), "ack_wait_s": 60.0}
+        sub = await bus.subscribe(NoteWritten, fresh(), **terms)
+        await write_notes(bus, fresh("n"), 1)
+        await (await next_of(sub)).retry("once")
+        write = AttemptNotes.write
+
+        async def slow(notes: AttemptNotes, place: str, note: Note) -> None:
+            await write(notes, place, note)
+            await asyncio.sleep(0.2)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(AttemptNotes, "write", slow)
+            for _ in range(4):
+                assert await sub.next_message(0.1) is None
+        message = await next_of(sub)
+        assert message.attempts == 2
+        await message.ack()
+
+    on_bus(work)
+
+
+def test_closing_waits_for_the_work_under_way(on_bus: Callable[[Work], None]) -> None:
+    async def work(bus: EventBus) -> None:
+        durable, begun = fresh(), asyncio.Event()
+        sub = await bus.subscribe(NoteWritten, durable, since="now")
+        await write_notes(bus, fresh("n"), 1)
+
+        async def handle(_message: Message[NoteWritten]) -> None:
+            begun.set()
+            await asyncio.sleep(0.2)
+
+        task = asyncio.create_task(sub.consume(handle))
+        await begun.wait()
+        await sub.close()
+        assert sub.statistics().acknowledged == 1
+        await task
+        (lag,) = [lag for lag in await bus.lags() if lag.durable == durable]
+        assert (lag.wait, lag.in_flight) == (0, 0)
+
+    on_bus(work)
+
+
+def test_a_handler_whose_helper_was_cancelled_has_failed(on_bus: Callable[[Work], None]) -> None:
+    """The reader itself was not called off: it goes on."""
+
+    async def work(bus: EventBus) -> None:
+        durable = fresh()
+        sub = await bus.subscribe(NoteWritten, durable, since="now", attempts_max=1)
+        names = await write_notes(bus, fresh("n"), 2)
+
+        async def handle(message: Message[NoteWritten]) -> None:
+            if message.message_id == names[0]:
+                helper = asyncio.ensure_future(asyncio.sleep(60))
+                helper.cancel()
+                await helper
+
+        task = asyncio.create_task(sub.consume(handle))
+        await until(lambda: sub.statistics().acknowledged == 1 and sub.statistics().dead == 1)
+        await sub.close()
+        await task
+        (letter,) = await bus.dead_letters(durable)
+        assert letter.message_id == names[0] and "CancelledError" in letter.reason
+
+    on_bus(work)
+
+
+def test_work_called_off_goes_to_another_instance_at_once(on_bus: Callable[[Work], None]) -> None:
+    async def work(bus: EventBus) -> None:
+        terms = {"durable": fresh(), "since": "now", "ack_wait_s": 60.0, "attempts_max": 1}
+        first, second = [await bus.subscribe(NoteWritten, prefetch=0, **terms) for _ in range(2)]
+        (name,) = await write_notes(bus, fresh("n"), 1)
+        begun = asyncio.Event()
+
+        async def handle(_message: Message[NoteWritten]) -> None:
+            begun.set()
+            await asyncio.sleep(60)
+
+        task = asyncio.create_task(first.consume(handle))
+        await begun.wait()
+        task.cancel()
+        message = await next_of(second)
+        assert (message.message_id, message.attempts) == (name, 1)
+
+    on_bus(work)
 
 
 def test_a_secret_in_a_reason_is_masked(on_bus: Callable[[Work], None]) -> None:
