@@ -15,6 +15,7 @@ from mts1b.bench.ratelimit import ratelimit
 from mts1b.bench.result import BenchResult
 from mts1b.bench.session import Session
 from mts1b.bench.single import single, single_minute
+from mts1b.bench.span_cost import spans
 from mts1b.bench.strategies import ladder_strategies
 from mts1b.bench.versus_vectorbt import ladder_vs_vectorbt
 from mts1b.bench.walkforward import walkforward
@@ -32,6 +33,7 @@ BENCHMARKS: Mapping[str, Callable[[Session], BenchResult]] = {
     "signal": signal,
     "compile": compile_times,
     "memory": memory,
+    "spans": spans,
     "ratelimit": ratelimit,
     "eventbus": eventbus,
 }
