@@ -64,6 +64,11 @@ CASES = [
     ("a negative price", ("data", "ingest", "{own}/negative.csv"), ("row", "close is not a positive price")),
     ("a price that is not a number", ("data", "ingest", "{own}/unknown.csv"), ("row", "close is not a positive price")),
     ("a bar twice", ("data", "ingest", "{own}/twice.csv"), ("two bars at this time",)),
+    (
+        "a setting that nobody has",
+        ("--set", "db.primary.pool_sise=3", "data", "status"),
+        ("db.primary.pool_sise", "did you mean db.primary.pool_size?"),
+    ),
     ("json into nowhere", ("quickstart", "--json", "{file}/x.json"), ("json", "give another file")),
 ]
 
