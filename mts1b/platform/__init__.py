@@ -1,1 +1,1 @@
-"""What every service stands on: secrets, logs, HTTP, limits, database, bus, cache, telemetry; a module for each client."""
+"""What every service stands on: secrets, logs, HTTP, limits, database, bus, cache, telemetry. One client a module."""
