@@ -8,7 +8,9 @@ import polars as pl
 
 from mts1b.datalake.schema import TIMESTAMP, refuse
 
-SPLIT, DIVIDEND = "split", "dividend"
+SPLIT, DIVIDEND, DELISTING = "split", "dividend", "delisting"
+PRICED = (SPLIT, DIVIDEND)
+"""Actions that prices are adjusted for. A delisting only ends a listing: its day is the last one."""
 
 ACTIONS = pl.Schema(
     {
