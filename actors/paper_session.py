@@ -20,6 +20,7 @@ from mts1b.brokers.paper.matching import Rules
 from mts1b.brokers.paper.process import ExchangeProcess
 from mts1b.config import Settings
 from mts1b.deploy.endpoints import endpoints
+from mts1b.deploy.observation import observation
 from mts1b.deploy.ray_client import connect_ray
 from mts1b.foundation.clock import NS_PER_S, Clock
 from mts1b.foundation.errors import InputError, InvariantBroken
@@ -240,7 +241,8 @@ def run_paper(
     async def run() -> PaperResult:
         venue = await ExchangeProcess.start(settings.data_dir / "paper" / plan.fund_id, rules, clock)
         try:
-            async with ray_desk(plan, stack, venue.endpoint, settings.db.primary) as desk:
+            watched = observation(settings, stack)
+            async with ray_desk(plan, stack, venue.endpoint, settings.db.primary, observation=watched) as desk:
                 pool = await db.open_pool("paper", stack.postgres_dsn, pool_size=1)
                 return await trade(desk, plan, extent, lambda: fund_fills(pool, plan.fund_id), clock, progress)
         finally:

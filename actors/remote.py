@@ -10,6 +10,7 @@ from typing import Any
 from ray.actor import ActorHandle
 from ray.exceptions import RayActorError, RayTaskError
 
+from actors.observed import remotely
 from mts1b.brokers.port import VenueAck, VenueOrderState, VenueReject, VenueReport
 from mts1b.foundation.commands import CancelOrder, SubmitOrder
 from mts1b.foundation.errors import MtsError, StackError, VenueError, VenueTimeout
@@ -58,10 +59,10 @@ class Remote:
         async def answer(*given: Any, **named: Any) -> Any:
             for _ in range(self._repeats):
                 try:
-                    return await ask(call.remote(*given, **named), self._name)
+                    return await ask(remotely(call, *given, **named), self._name)
                 except ActorAway:
                     await asyncio.sleep(RECONNECT_S)
-            return await ask(call.remote(*given, **named), self._name)
+            return await ask(remotely(call, *given, **named), self._name)
 
         return answer
 
@@ -73,18 +74,18 @@ class RemoteBroker:
         self._handle = handle
 
     async def submit(self, order: Order) -> VenueAck | VenueReject:
-        return await self._ask(self._handle.submit.remote(order))
+        return await self._ask(remotely(self._handle.submit, order))
 
     async def cancel(self, client_order_id: ClientOrderId) -> VenueAck | VenueReject:
-        return await self._ask(self._handle.cancel.remote(client_order_id))
+        return await self._ask(remotely(self._handle.cancel, client_order_id))
 
     async def query(self, client_order_id: ClientOrderId) -> VenueOrderState | None:
-        return await self._ask(self._handle.query.remote(client_order_id))
+        return await self._ask(remotely(self._handle.query, client_order_id))
 
     async def reports(self, after: int = 0) -> AsyncIterator[VenueReport]:
         while True:
             try:
-                batch = await ask(self._handle.reports_after.remote(after, REPORTS_WAIT_S), "broker")
+                batch = await ask(remotely(self._handle.reports_after, after, REPORTS_WAIT_S), "broker")
             except StackError:
                 await asyncio.sleep(RECONNECT_S)
                 continue
@@ -119,20 +120,20 @@ class RemoteRisk:
         """Gives the actor the journal's view; set once the OMS exists."""
 
     async def check(self, command: SubmitOrder | CancelOrder) -> Decision:
-        return await self._restored(lambda: self._handle.check.remote(command, self._take()))
+        return await self._restored(lambda: remotely(self._handle.check, command, self._take()))
 
     async def mark(self, prices: Mapping[Symbol, Decimal], ts_ns: int) -> NavMarked:
         """Value the fund at these prices, after everything it was told."""
-        return await self._restored(lambda: self._handle.mark.remote(prices, ts_ns, self._take()))
+        return await self._restored(lambda: remotely(self._handle.mark, prices, ts_ns, self._take()))
 
     async def mode(self) -> Mode:
-        return await self._restored(lambda: self._handle.mode.remote())
+        return await self._restored(lambda: remotely(self._handle.mode))
 
     async def halt(self) -> Mode:
-        return await self._restored(lambda: self._handle.halt.remote())
+        return await self._restored(lambda: remotely(self._handle.halt))
 
     async def rearm(self) -> Mode:
-        return await self._restored(lambda: self._handle.rearm.remote(self._take()))
+        return await self._restored(lambda: remotely(self._handle.rearm, self._take()))
 
     def tell(self, events: Sequence[OrderEvent]) -> None:
         self._untold += events
@@ -141,11 +142,11 @@ class RemoteRisk:
 
     def release(self, key: IdempotencyKey) -> None:
         self._flush()
-        self._handle.release.remote(key)
+        remotely(self._handle.release, key)
 
     async def restore(self, snapshot: RiskSnapshot) -> None:
         self._take()  # the journal's view holds them
-        await ask(self._handle.restore.remote(snapshot), "risk")
+        await ask(remotely(self._handle.restore, snapshot), "risk")
 
     def _take(self) -> list[OrderEvent]:
         if self._timer is not None:
@@ -156,7 +157,7 @@ class RemoteRisk:
 
     def _flush(self) -> None:
         if events := self._take():
-            self._handle.tell.remote(events)
+            remotely(self._handle.tell, events)
 
     async def _restored(self, call: Callable[[], Awaitable[Any]]) -> Any:
         """The answer to `call`; when the actor is away or fresh, once more after it was given the journal's view."""

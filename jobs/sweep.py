@@ -28,7 +28,10 @@ from jobs.progress import shown
 from mts1b.backtester import Execution, gpu_available
 from mts1b.backtester.choice import Choice, Machine
 from mts1b.config import Settings, load_settings
+from mts1b.deploy.observation import observation
 from mts1b.foundation.clock import Clock, SystemClock
+from mts1b.platform.telemetry import span
+from mts1b.platform.telemetry.service import NOTHING, Observation, observing
 from mts1b.research.calibration import AUTO, with_chosen_backend
 from mts1b.research.grid import Sample
 from mts1b.research.ladder import ProgressListener, check_spec, run_sweep
@@ -98,7 +101,15 @@ def sweep(
         spec = with_chosen_backend(spec, panel, request.interval, machine_of(local), clock)
         if on_choice is not None and spec.choice is not None:
             on_choice(spec.choice)
-    return run_sweep(spec, panel, runner_for(local, spec.backend), settings.results_root, clock, on_progress)
+    watched = NOTHING if local else workers_observation(settings)
+    runner = runner_for(local, spec.backend, watched)
+    with observing("research", watched), span("sweep", strategy=spec.strategy.name, backend=spec.backend):
+        return run_sweep(spec, panel, runner, settings.results_root, clock, on_progress)
+
+
+def workers_observation(settings: Settings) -> Observation:
+    """How a sweep is observed: told on the bus. Its workers' metrics are Ray's."""
+    return replace(observation(settings), targets=None)
 
 
 def machine_of(local: bool) -> Machine:
@@ -120,7 +131,7 @@ def backend_of(given: str | None, data_dir: Path | None) -> str:
     return given or load_settings(data_dir=data_dir).gpubacktester.backend
 
 
-def runner_for(local: bool, backend: str) -> Runner:
+def runner_for(local: bool, backend: str, observation: Observation = NOTHING) -> Runner:
     """The runner on the connected Ray cluster, or this process; on "gpu" each task has a GPU to itself.
 
     StackError when the cluster has no GPU and one is needed.
@@ -129,7 +140,7 @@ def runner_for(local: bool, backend: str) -> Runner:
         return LocalRunner()
     from jobs.fanout import RayRunner
 
-    return RayRunner(gpus=1 if backend == "gpu" else 0)
+    return RayRunner(gpus=1 if backend == "gpu" else 0, observation=observation)
 
 
 def _connect(settings: Settings) -> None:

@@ -105,7 +105,19 @@ class Logging(Section):
 
 
 class Telemetry(Section):
-    """Spans and metrics."""
+    """Spans and metrics. `slow_ms`: from here on an operation is told of as it ends. Durations by the minute are kept
+    for `retention_hours` and in at most `retention_bytes_max`. `exposition`: services show metrics to Prometheus.
+    Exporters are OpenTelemetry's, by their names (`otlp`, `console`). The URLs: a Prometheus and a Grafana of yours.
+    """
+
+    slow_ms: float = Field(default=50.0, gt=0)
+    retention_hours: float = Field(default=48.0, gt=0)
+    retention_bytes_max: int = Field(default=256 << 20, ge=1 << 20)
+    exposition: bool = True
+    traces_exporter: str | None = None
+    metrics_exporter: str | None = None
+    prometheus_url: str | None = None
+    grafana_url: str | None = None
 
 
 class Vault(Section):
@@ -227,13 +239,15 @@ and change single values of it."""
 class RateLimits(Section):
     """Limits shared through Redis. `fallback`: what happens when it does not answer: `refuse` the call, or `local`:
     each process keeps to `fallback_share` of every limit by itself. `slack_s`: how late a call may begin after its
-    permit. `wait_s_max`: a call whose turn is further off is refused.
+    permit; it must exceed the round trip to Redis. `wait_s_max`: a call whose turn is further off is refused.
+    `allow_volatile`: a day's calls may be counted by a Redis that keeps nothing on disk.
     """
 
     fallback: Literal["refuse", "local"] = "refuse"
     fallback_share: float = Field(default=0.25, gt=0, le=1)
     slack_s: float = Field(default=0.02, ge=0.001, le=0.5)
     wait_s_max: float = Field(default=90.0, ge=0)
+    allow_volatile: bool = False
 
 
 def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,17 +16,20 @@ from mts1b.foundation.clock import from_ns
 
 if TYPE_CHECKING:
     from mts1b.datalake import Lake
-    from mts1b.datalake.manifest import Manifest
+    from mts1b.datalake.dataset import Stored
 
 SAMPLE = "sample"
+SECONDS_PER_DAY = 86_400.0
 
 
 def register(app: typer.Typer) -> None:
     """Add `mts data`."""
-    data = typer.Typer(no_args_is_help=True, help="The data lake: ingest bars, see what is there.")
+    data = typer.Typer(no_args_is_help=True, help="The data lake: ingest, see what is there, keep it in order.")
     data.command("ingest")(ingest)
     data.command("sectors")(sectors)
     data.command("status")(status)
+    data.command("verify")(verify)
+    data.command("compact")(compact)
     app.add_typer(data, name="data")
 
 
@@ -57,22 +59,57 @@ def sectors(
 ) -> None:
     """Put the sectors of names into the lake, for strategies that compare names within them."""
     lake = _lake(data_dir)
-    lake.equities.sectors.ingest(Path(file))
-    _show(lake, [], as_json)
+    _show(lake, [lake.equities.sectors.ingest(Path(file))], as_json)
 
 
 def status(
     data_dir: DataDir = None,
     as_json: AsJson = False,
-    verify: Annotated[bool, typer.Option("--verify", help="Read every bar and check its digest.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Read every row and check its digest.")] = False,
 ) -> None:
     """What the lake holds."""
     lake = _lake(data_dir)
-    held = lake.equities.bars.manifests()
+    held = _all(lake)
     if verify:
-        for dataset in held:
-            lake.equities.bars.verify(dataset.interval)
+        _verify(held, as_json)
     _show(lake, held, as_json)
+
+
+def verify(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Read every row of the lake and compare it with the digest its file was written with."""
+    lake = _lake(data_dir)
+    held = _all(lake)
+    rows = _verify(held, as_json)
+    if as_json:
+        print(json.dumps({"lake": lake.place.root, "rows": rows, "tables": len(held)}))
+    else:
+        Console(highlight=False).print(f"{rows:,} rows in {len(held)} tables are as they were written")
+
+
+def compact(
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+    keep_days: Annotated[float, typer.Option(help="Days whose versions stay readable.")] = 7.0,
+) -> None:
+    """Put small files together, and delete the files of versions that nobody can want any more."""
+    lake = _lake(data_dir)
+    forgotten = 0
+    with Progress(console=Console(stderr=True), transient=True, disable=as_json) as progress:
+        for held in progress.track(_all(lake), description="compacting"):
+            held.table.compact()
+            forgotten += len(held.table.log.forget(keep_days * SECONDS_PER_DAY))
+    if not as_json:
+        Console(highlight=False).print(f"deleted {forgotten:,} files of old versions")
+    _show(lake, _all(lake), as_json)
+
+
+def _all(lake: Lake) -> list[Stored]:
+    return [stored for dataset in lake.datasets() for stored in dataset.all_stored()]
+
+
+def _verify(held: list[Stored], quiet: bool) -> int:
+    with Progress(console=Console(stderr=True), transient=True, disable=quiet) as progress:
+        return sum(one.table.verify() for one in progress.track(held, description="verifying"))
 
 
 def _lake(data_dir: Path | None) -> Lake:
@@ -81,35 +118,35 @@ def _lake(data_dir: Path | None) -> Lake:
     return open_lake(load_settings(data_dir=data_dir).lake_root)
 
 
-def _facts(held: Manifest) -> dict[str, Any]:
-    first, last = (from_ns(ts_ns).date().isoformat() for ts_ns in (held.first_ns, held.last_ns))
+def _facts(held: Stored) -> dict[str, Any]:
+    first, last = (None if ns is None else from_ns(ns).date().isoformat() for ns in (held.first_ns, held.last_ns))
     return {
-        "dataset": "equities.bars",
+        "dataset": held.dataset,
         "interval": held.interval,
         "symbols": len(held.symbols),
         "rows": held.rows,
         "first": first,
         "last": last,
-        "bytes": sum(part.bytes for part in held.parts),
-        "files": len(held.parts),
+        "bytes": held.bytes,
+        "files": len(held.snapshot.files),
         "version": held.version,
+        "number": held.snapshot.number,
         "sources": list(held.sources),
     }
 
 
-def _show(lake: Lake, datasets: list[Manifest], as_json: bool) -> None:
-    facts, sectors = [_facts(held) for held in datasets], lake.equities.sectors.manifest()
+def _show(lake: Lake, tables: list[Stored], as_json: bool) -> None:
+    facts = [_facts(held) for held in tables]
     if as_json:
-        known = None if sectors is None else asdict(sectors)
-        print(json.dumps({"lake": str(lake.root), "datasets": facts, "sectors": known}))
+        print(json.dumps({"lake": lake.place.root, "datasets": facts}))
         return
     console = Console(highlight=False)
-    if sectors is not None:
-        console.print(f"[bold]equities.sectors[/]: {sectors.symbols:,} symbols, version {sectors.version}")
-    elif not facts:
-        console.print(f"{lake.root}: empty; `mts data ingest sample` fills it", soft_wrap=True)
-        return
+    if not facts:
+        console.print(f"{lake.place.root}: empty; `mts data ingest sample` fills it", soft_wrap=True)
     for row in facts:
-        console.print(f"[bold]{row['dataset']}[/] {row['interval']}: {row['symbols']:,} symbols, {row['rows']:,} rows")
-        console.print(f"  {row['first']} to {row['last']}, {row['bytes'] / 1e6:.1f} MB in {row['files']} files")
-        console.print(f"  from {', '.join(row['sources'])}, version {row['version']}", soft_wrap=True)
+        name = f"[bold]{row['dataset']}[/] {row['interval']}".rstrip()
+        console.print(f"{name}: {row['symbols']:,} symbols, {row['rows']:,} rows")
+        span = "" if row["first"] is None else f"{row['first']} to {row['last']}, "
+        console.print(f"  {span}{row['bytes'] / 1e6:.1f} MB in {row['files']} files")
+        told = f"  from {', '.join(row['sources'])}, version {row['version']} (number {row['number']})"
+        console.print(told, soft_wrap=True)

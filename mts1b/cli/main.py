@@ -23,6 +23,7 @@ COMMAND_MODULES: Sequence[str] = (
     "quickstart",
     "bench",
     "config",
+    "platform",
 )
 """Modules of this package, in the order `mts --help` lists them. Each has `register(app)`."""
 

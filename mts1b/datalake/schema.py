@@ -10,16 +10,17 @@ float64, each the nearest to its decimal.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import time
 
-import numpy as np
 import polars as pl
 
+from mts1b.datalake.columns import TIMESTAMP, count, instant, on_scale, price, read_schema, text
+from mts1b.datalake.definitions import MONTH, YEAR, Storage
 from mts1b.foundation.errors import DataError, unknown_name
 from mts1b.foundation.limits import TICK
 
-TICKS_PER_UNIT = round(1 / float(TICK))
+TICK_DECIMALS = len(TICK) - len("0.")
+TICKS_PER_UNIT = 10**TICK_DECIMALS
 PRICE_MAX = 1e9
 """Above this a float64 no longer tells ticks apart with room to spare, and DECIMAL(18, 4) is soon full."""
 VOLUME_MAX = 2**53
@@ -30,26 +31,18 @@ TICKER = r"^[A-Z0-9^][A-Z0-9.^=/-]{0,31}$"
 
 ADJUSTMENT = "total-return: open, high, low and close times adj_close / close, rounded to 1e-4"
 PRICES = ("open", "high", "low", "close")
-TIMESTAMP = pl.Datetime("us", "UTC")
 
-BARS = pl.Schema(
-    {
-        "symbol": pl.String(),
-        "ts": TIMESTAMP,
-        "open": pl.Float64(),
-        "high": pl.Float64(),
-        "low": pl.Float64(),
-        "close": pl.Float64(),
-        "volume": pl.Float64(),
-        "close_raw": pl.Float64(),
-    }
+COLUMNS = (
+    text("symbol"),
+    instant("ts"),
+    *(price(name) for name in PRICES),
+    count("volume", "shares"),
+    price("close_raw", "the close as delivered"),
 )
-"""A bar as it is read. Prices on the tick, adjusted but for `close_raw`, the close as delivered; volume in shares."""
+"""A bar. Prices on the tick, adjusted but for `close_raw`; volume in shares."""
 
-DECIMALS = ("open", "high", "low", "close", "close_raw", "vwap")
-PRICE = pl.Decimal(18, 4)
-STORED = pl.Schema({**BARS, **dict.fromkeys(DECIMALS[:-1], PRICE), "volume": pl.Int64()})
-"""The same bar in a file."""
+BARS = read_schema(COLUMNS)
+"""A bar as it is read."""
 
 VWAP = "vwap"
 """The column of volume-weighted prices, adjusted like the others: there where a delivery had one, null where it had
@@ -61,11 +54,6 @@ def bars_schema(vwap: bool) -> pl.Schema:
     return pl.Schema({**BARS, VWAP: pl.Float64()}) if vwap else BARS
 
 
-def stored_schema(vwap: bool) -> pl.Schema:
-    """`STORED`, with the column of volume-weighted prices when `vwap`."""
-    return pl.Schema({**STORED, VWAP: PRICE}) if vwap else STORED
-
-
 def joined(*frames: pl.DataFrame) -> pl.DataFrame:
     """Bars of several frames, sorted by symbol and time; with a vwap column when any bar has one."""
     bars = pl.concat(frames, how="diagonal")
@@ -73,29 +61,12 @@ def joined(*frames: pl.DataFrame) -> pl.DataFrame:
     return bars.select(bars_schema(has_vwap).names()).sort("symbol", "ts")
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """How bars of one length are stored. `by_month`: one file a month, else a year. `level`: of the compression.
-
-    `rows_per_group`: rows of a row group, of whole names where it holds several.
-    """
-
-    name: str
-    by_month: bool
-    compression: str
-    level: int | None
-    rows_per_group: int
-
-
 INTERVALS = {
-    item.name: item
-    for item in (
-        Interval("daily", by_month=False, compression="snappy", level=None, rows_per_group=2_520),
-        Interval("1h", by_month=True, compression="zstd", level=3, rows_per_group=8_192),
-        Interval("15m", by_month=True, compression="zstd", level=3, rows_per_group=32_768),
-        Interval("5m", by_month=True, compression="zstd", level=3, rows_per_group=131_072),
-        Interval("1m", by_month=True, compression="zstd", level=3, rows_per_group=131_072),
-    )
+    "daily": Storage(YEAR, "snappy", None, 2_520),
+    "1h": Storage(MONTH, "zstd", 3, 8_192),
+    "15m": Storage(MONTH, "zstd", 3, 32_768),
+    "5m": Storage(MONTH, "zstd", 3, 131_072),
+    "1m": Storage(MONTH, "zstd", 3, 131_072),
 }
 """Daily bars: snappy, a file a year. Intraday: zstd level 3, a file a month.
 
@@ -103,9 +74,11 @@ A reader skips the row groups whose names it was not asked for; each page it doe
 beside its bars. So groups are small where files are, and hold a month of some 16 names at one minute.
 """
 
+INTERVAL_US = {"daily": 86_400_000_000, "1h": 3_600_000_000, "15m": 900_000_000, "5m": 300_000_000, "1m": 60_000_000}
 
-def interval_of(name: str) -> Interval:
-    """The interval called `name`. UnknownNameError when there is none."""
+
+def interval_of(name: str) -> Storage:
+    """How bars of the interval called `name` are stored. UnknownNameError when there is none."""
     if name not in INTERVALS:
         raise unknown_name("interval", name, INTERVALS)
     return INTERVALS[name]
@@ -113,8 +86,7 @@ def interval_of(name: str) -> Interval:
 
 def on_tick(prices: pl.Series) -> pl.Series:
     """Each price rounded to the tick, as the float64 nearest to it: it prints with at most four decimals."""
-    # in numpy: polars may turn the division into a product with 1e-4, which misses the nearest float64
-    return pl.Series(prices.name, np.rint(prices.to_numpy() * TICKS_PER_UNIT) / TICKS_PER_UNIT, nan_to_null=True)
+    return on_scale(prices, TICK_DECIMALS)
 
 
 def normalise(frame: pl.DataFrame, source: str, interval: str) -> pl.DataFrame:

@@ -107,5 +107,11 @@ STOP_TIMEOUT_S = 30.0
 SQL_MEMORY_BYTES_MAX = 4 << 30
 """Memory of one DuckDB session."""
 
+SQL_TIMEOUT_S = 300.0
+"""How long one statement of a DuckDB session may run: a scan of a billion rows takes less than a minute."""
+
+SQL_RESULT_BYTES_MAX = 4 << 30
+"""Bytes of one answer in SQL: rows handed over are outside the session's memory."""
+
 assert BROKER_TIMEOUT_S < LEASE_S, "a send must end inside the lease it began under"
 assert CHUNK_COMBINATIONS_MIN < CHUNK_COMBINATIONS_MAX < COMBINATIONS_MAX

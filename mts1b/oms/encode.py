@@ -8,7 +8,6 @@ from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from typing import Any, get_args
 
-from mts1b.audit.chain import canonical
 from mts1b.foundation.events import OrderEvent, OrderFilled, OrderReceived, OrderRevived
 from mts1b.foundation.fill import Fill
 from mts1b.foundation.ids import (
@@ -24,9 +23,8 @@ from mts1b.foundation.ids import (
 from mts1b.foundation.order import Order, OrderStatus, OrderType, Side, TimeInForce
 from mts1b.foundation.position import Position
 from mts1b.oms.ports import OutboxMessage
-
-FILLS_CREATED = "mts.v1.oms.fills.created"
-
+from mts1b.oms.published import FillCreated
+from mts1b.platform.events import encode
 
 EVENT_KINDS: dict[type, str] = {
     kind: re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower() for kind in get_args(OrderEvent)
@@ -120,4 +118,5 @@ def position_from(record: Mapping[str, Any]) -> Position:
 
 def fill_message(event: OrderFilled) -> OutboxMessage:
     """What the bus is told of a fill; the fill's id makes a repeat harmless."""
-    return OutboxMessage(FILLS_CREATED, event.fill.fill_id, canonical(row(event.fill)))
+    encoded = encode(FillCreated.of(event.fill))
+    return OutboxMessage(encoded.subject, encoded.message_id, encoded.payload.decode())

@@ -88,8 +88,9 @@ class Collector:
         self._listeners: dict[Listener, int] = {}
         self._lock = Lock()
         self._recent: dict[str, Histogram] = {}
+        self._recent_failures: Counter[str] = Counter()
         self._earlier: dict[str, Histogram] = {}
-        self._failures: Counter[str] = Counter()
+        self._earlier_failures: Counter[str] = Counter()
 
     def listen(self, listener: Listener, threshold_ns: int = 0) -> None:
         """Hand operations of at least `threshold_ns` to `listener`; again with another threshold to change it."""
@@ -118,27 +119,26 @@ class Collector:
                 histogram = self._begun(name)
             histogram.add(duration_ns)
             if raised is not None and issubclass(raised, Exception):
-                self._failures[name] += 1
+                self._recent_failures[name] += 1
         if duration_ns >= self._floor_ns:
             self._tell(name, duration_ns, ids, attributes, "" if raised is None else raised.__name__)
 
-    def recent(self, clear: bool = False) -> dict[str, Histogram]:
-        """Durations since they were cleared last; with `clear` they are from now on told by `totals` alone."""
+    def recent(self, clear: bool = False) -> Totals:
+        """What ended since this was cleared last; with `clear`, `totals` alone tells of it from now on."""
         with self._lock:
-            found = {name: histogram.copy() for name, histogram in self._recent.items()}
+            found = _copied(self._recent, self._recent_failures)
             if clear:
-                for name, histogram in self._recent.items():
-                    self._earlier.setdefault(name, Histogram()).merge(histogram)
-                self._recent = {}
+                _merge(self._earlier, self._recent)
+                self._earlier_failures += self._recent_failures
+                self._recent, self._recent_failures = {}, Counter()
         return found
 
     def totals(self) -> Totals:
         """Everything since the process began."""
         with self._lock:
-            found = {name: histogram.copy() for name, histogram in self._earlier.items()}
-            for name, histogram in self._recent.items():
-                found.setdefault(name, Histogram()).merge(histogram)
-            return Totals(found, dict(self._failures))
+            found = _copied(self._earlier, self._earlier_failures + self._recent_failures)
+            _merge(found.durations, self._recent)
+            return found
 
     def _begun(self, name: str) -> Histogram:
         known = len(self._earlier) + sum(item not in self._earlier for item in self._recent)
@@ -152,6 +152,15 @@ class Collector:
         for listener, threshold_ns in self._listeners.items():
             if duration_ns >= threshold_ns:
                 listener(operation)
+
+
+def _copied(durations: Mapping[str, Histogram], failures: Mapping[str, int]) -> Totals:
+    return Totals({name: histogram.copy() for name, histogram in durations.items()}, dict(failures))
+
+
+def _merge(into: dict[str, Histogram], durations: Mapping[str, Histogram]) -> None:
+    for name, histogram in durations.items():
+        into.setdefault(name, Histogram()).merge(histogram)
 
 
 COLLECTOR = Collector()

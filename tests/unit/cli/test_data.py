@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from mts1b.cli import data
 from mts1b.cli.main import build_app, guarded
+from mts1b.datalake import open_lake
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
@@ -36,6 +39,24 @@ def test_ingest_then_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cap
     assert "251,800 rows" in capsys.readouterr().out
 
 
+def test_verify_and_compact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    place = ("--data-dir", str(tmp_path))
+    trades = open_lake(tmp_path / "lake").equities.borrow
+    for day in (2, 3):
+        stamp = datetime(2024, 1, day, tzinfo=UTC)
+        trades.upsert(pl.DataFrame({"symbol": ["A"], "ts": [stamp], "rate": [0.1], "known_ts": [stamp]}))
+    assert run(monkeypatch, "data", "compact", "--json", "--keep-days", "0", *place) == 0
+    facts = json.loads(capsys.readouterr().out)["datasets"][0]
+    assert (facts["files"], facts["rows"]) == (1, 2)
+    assert len(list((tmp_path / "lake").rglob("*.parquet"))) == 1
+    assert run(monkeypatch, "data", "verify", *place) == 0
+    assert "2 rows in 1 tables are as they were written" in capsys.readouterr().out
+    file = next((tmp_path / "lake").rglob("*.parquet"))
+    file.write_bytes(file.read_bytes()[:-9])
+    assert run(monkeypatch, "data", "verify", "--json", *place) == 2
+    assert "cannot be read" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -61,8 +82,8 @@ def test_sectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     file.write_text("symbol,sector\nAAPL,Technology\nXOM,Energy\n")
     place = ("--data-dir", str(tmp_path / "data"))
     assert run(monkeypatch, "data", "sectors", str(file), "--json", *place) == 0
-    known = json.loads(capsys.readouterr().out)["sectors"]
-    assert known["symbols"] == 2 and known["sources"] == ["sectors.csv"]
+    known = json.loads(capsys.readouterr().out)["datasets"][0]
+    assert (known["dataset"], known["symbols"], known["sources"]) == ("equities.sectors", 2, ["sectors.csv"])
     assert run(monkeypatch, "data", "status", *place) == 0
     assert "equities.sectors: 2 symbols" in capsys.readouterr().out
     file.write_text("symbol,sector\nAAPL,\n")

@@ -37,9 +37,9 @@ GROUP BY symbol
 def test_sql_and_read_give_the_same_rows(lake: Lake) -> None:
     with lake.duckdb_session() as conn:
         found = conn.execute("SELECT * FROM equities.bars WHERE interval = ? ORDER BY symbol, ts", ["daily"]).pl()
-        one = conn.execute("SELECT ts, close FROM equities.bars WHERE interval = '1m' ORDER BY ts").fetchone()
+        one = conn.execute("SELECT ts, close FROM equities.bars_1m WHERE interval = '1m' ORDER BY ts").fetchone()
         assert conn.execute("SELECT 1 WHERE false").fetchone() is None
-        assert conn.execute("SELECT count(*) FROM equities.bars").fetchall() == [(3003,)]
+        assert conn.execute("SELECT count(*) FROM equities.bars").fetchall() == [(3000,)]
     assert found.drop("interval").equals(lake.equities.bars.read())
     assert one is not None and one[0] == INTRADAY["ts"][0] and one[1] == 270.25
 
@@ -82,10 +82,10 @@ REFUSED = [
 
 @pytest.mark.parametrize("statement", REFUSED)
 def test_a_session_writes_and_opens_nothing_else(lake: Lake, statement: str) -> None:
-    held = lake.equities.bars.manifest()
+    held = lake.equities.bars.stored()
     assert held is not None
     with lake.duckdb_session() as conn, pytest.raises(InputError) as caught:
-        conn.execute(statement.format(file=lake.equities.bars.files(held)[0], folder=lake.root))
+        conn.execute(statement.format(file=held.files()[0], folder=lake.root))
     assert "\n" not in caught.value.problem
     assert lake.equities.bars.verify() == 3000
 
@@ -93,8 +93,8 @@ def test_a_session_writes_and_opens_nothing_else(lake: Lake, statement: str) -> 
 def test_a_damaged_file_is_a_data_error(tmp_path: Path) -> None:
     made = open_lake(tmp_path)
     made.equities.bars.ingest(bars(days=5))
-    held = made.equities.bars.manifest()
+    held = made.equities.bars.stored()
     assert held is not None
-    made.equities.bars.files(held)[0].unlink()
+    Path(held.files()[0]).unlink()
     with pytest.raises(DataError), made.duckdb_session() as conn:
         conn.execute("SELECT * FROM equities.bars")

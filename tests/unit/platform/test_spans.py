@@ -55,12 +55,15 @@ def test_spans_apart_are_traces_apart(seen: list[Operation]) -> None:
 
 def test_an_error_is_named_and_counted_and_goes_on(seen: list[Operation]) -> None:
     before = COLLECTOR.totals().failures.get("failing", 0)
+    COLLECTOR.recent(clear=True)
     with pytest.raises(ZeroDivisionError), span("failing"):
         _ = 1 / 0
     with pytest.raises(asyncio.CancelledError), span("failing"):
         raise asyncio.CancelledError  # was stopped, has not failed
     assert [item.error for item in seen] == ["ZeroDivisionError", "CancelledError"]
-    assert COLLECTOR.totals().failures["failing"] == before + 1
+    assert COLLECTOR.totals().failures["failing"] == before + 1 and COLLECTOR.recent().failures == {"failing": 1}
+    COLLECTOR.recent(clear=True)
+    assert COLLECTOR.totals().failures["failing"] == before + 1 and COLLECTOR.recent().failures == {}
 
 
 def test_headers_carry_the_trace_to_another_process(seen: list[Operation]) -> None:
@@ -137,8 +140,8 @@ def test_totals_hold_every_operation_whatever_was_cleared(ended: list[tuple[str,
         collector.ended(name, duration_ns, (1, 1, 0), {})
         plain.record(name, duration_ns)
         if clear:
-            cleared.merge(collector.recent(clear=True))
-    cleared.merge(collector.recent())
+            cleared.merge(collector.recent(clear=True).durations)
+    cleared.merge(collector.recent().durations)
     assert collector.totals().durations == plain.steps == cleared.steps
 
 
