@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from mts1b.datalake import Lake
+    from mts1b.datalake.intake.quarantine import Quarantine
 
 Ids = Annotated[list[str] | None, typer.Argument(help="Rows by their ids.")]
 Source = Annotated[str | None, typer.Option("--source", help="Rows of this file.")]
@@ -54,7 +55,7 @@ def list_rows(
     as_json: AsJson = False,
 ) -> None:
     """What is in quarantine: how many rows of each file fail which checks, and the first of them."""
-    rows = _lake(data_dir).quarantine.rows(None if state == "all" else state, source, check)
+    rows = _quarantine(_lake(data_dir)).rows(None if state == "all" else state, source, check)
     counts = rows.group_by("source", "checks", maintain_order=True).len("rows")
     if as_json:
         listed = _json_rows(rows.head(limit))
@@ -76,7 +77,7 @@ def list_rows(
 
 def show(ids: Ids = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """A row as it was delivered, why it is held, and what was decided."""
-    quarantine = _lake(data_dir).quarantine
+    quarantine = _quarantine(_lake(data_dir))
     rows = quarantine.rows(state=None)
     rows = rows.filter(rows["id"].is_in(ids or []))
     if not rows.height:
@@ -123,7 +124,7 @@ def drop(
     """Decide that rows are not wanted. They stay in the record."""
     lake = _lake(data_dir)
     rows = _chosen(lake, ids, source, check)
-    lake.quarantine.decide(rows, "dropped", _who(by), SystemClock().now_ns() // US)
+    _quarantine(lake).decide(rows, "dropped", _who(by), SystemClock().now_ns() // US)
     _told("dropped", rows.height, as_json)
 
 
@@ -133,13 +134,19 @@ def _lake(data_dir: Path | None) -> Lake:
     return open_lake(load_settings(data_dir=data_dir).lake_root)
 
 
+def _quarantine(lake: Lake) -> Quarantine:
+    from mts1b.datalake.intake.quarantine import Quarantine
+
+    return Quarantine(lake.intake.quarantine)
+
+
 def _chosen(lake: Lake, ids: list[str] | None, source: str | None, check: str | None) -> pl.DataFrame:
     """The held rows that are named. InputError when none is, so that nobody decides about all by mistake."""
     if ids:
-        return lake.quarantine.chosen(ids)
+        return _quarantine(lake).chosen(ids)
     if source is None and check is None:
         raise InputError("id", "", "no row is named", "give ids, or --source FILE, or --check NAME")
-    rows = lake.quarantine.rows(source=source, check=check)
+    rows = _quarantine(lake).rows(source=source, check=check)
     if not rows.height:
         raise InputError("id", source or check, "no row held is of that kind", "see: mts data quarantine list")
     return rows

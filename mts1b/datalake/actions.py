@@ -6,7 +6,8 @@ from datetime import date
 
 import polars as pl
 
-from mts1b.datalake.schema import TIMESTAMP, refuse
+from mts1b.datalake.columns import TIMESTAMP
+from mts1b.datalake.schema import refuse
 
 SPLIT, DIVIDEND, DELISTING = "split", "dividend", "delisting"
 PRICED = (SPLIT, DIVIDEND)

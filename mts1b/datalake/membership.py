@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from mts1b.datalake.schema import TICKER, TIMESTAMP, refuse
+from mts1b.datalake.columns import TIMESTAMP
+from mts1b.datalake.schema import TICKER, refuse
 from mts1b.datalake.symbols import security_of
 from mts1b.foundation.errors import unknown_name
 

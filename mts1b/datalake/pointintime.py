@@ -117,6 +117,8 @@ def under_tickers(actions: pl.DataFrame, history: pl.DataFrame, tickers: Sequenc
     inside = (pl.col("ex") >= pl.col("first")) & (pl.col("last").is_null() | (pl.col("ex") <= pl.col("last")))
     found = used.filter(pl.col("ticker").is_null() | inside)
     ticker = pl.coalesce("ticker", "security")
-    return found.with_columns(ticker.alias("security")).select(actions.columns).filter(
-        pl.col("security").is_in(list(tickers))
+    return (
+        found.with_columns(ticker.alias("security"))
+        .select(actions.columns)
+        .filter(pl.col("security").is_in(list(tickers)))
     )

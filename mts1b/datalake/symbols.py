@@ -11,7 +11,8 @@ from datetime import date
 
 import polars as pl
 
-from mts1b.datalake.schema import TICKER, TIMESTAMP, refuse
+from mts1b.datalake.columns import TIMESTAMP
+from mts1b.datalake.schema import TICKER, refuse
 
 HISTORY = pl.Schema(
     {

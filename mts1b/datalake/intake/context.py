@@ -7,12 +7,11 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 
 from mts1b.datalake.actions import ACTIONS
-from mts1b.datalake.adjust import STATUS
 from mts1b.datalake.catalog import Lake
 from mts1b.datalake.intake.delivery import Terms
 from mts1b.datalake.intake.storing import bars_of
 from mts1b.datalake.pointintime import NOW, under_tickers
-from mts1b.datalake.schema import PRICES
+from mts1b.datalake.schema import PRICES, STATUS
 
 DAYS_BEFORE = timedelta(days=60)
 """How far back a delivery is compared with what is stored."""
@@ -47,5 +46,5 @@ def _before(lake: Lake, terms: Terms, bars: pl.DataFrame, names: list[str]) -> p
 def _actions(lake: Lake, terms: Terms, names: list[str]) -> pl.DataFrame:
     if terms.market != "equities":
         return ACTIONS.to_frame()
-    known = lake.reference
+    known = lake.equities.known
     return under_tickers(known.priced(NOW), known.tickers(NOW), names)

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from mts1b.datalake.adjust import STATUSES
-from mts1b.datalake.schema import interval_of
+from mts1b.datalake.schema import STATUSES, interval_of
 from mts1b.foundation.errors import InputError, unknown_name
 
 OFFENCES = pl.Schema({"place": pl.UInt32(), "check": pl.String(), "reason": pl.String()})

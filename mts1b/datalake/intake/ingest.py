@@ -18,6 +18,7 @@ from mts1b.datalake.catalog import Lake, open_lake
 from mts1b.datalake.intake.context import stored_context
 from mts1b.datalake.intake.delivery import Terms
 from mts1b.datalake.intake.lean import lean_kind, lean_terms, read_factors, read_map
+from mts1b.datalake.intake.quarantine import Quarantine
 from mts1b.datalake.intake.storing import store_actions, store_bars, store_history
 from mts1b.datalake.intake.take import BARS, OFFENDERS, Taken, content_of, offences_of, take
 from mts1b.datalake.storage import Options
@@ -94,9 +95,7 @@ class Spread(Protocol):
     ) -> Iterator[tuple[Work, Taken]]: ...
 
 
-def here(
-    function: Callable[[Any, Work], Taken], shared: Any, items: Iterable[Work]
-) -> Iterator[tuple[Work, Taken]]:
+def here(function: Callable[[Any, Work], Taken], shared: Any, items: Iterable[Work]) -> Iterator[tuple[Work, Taken]]:
     """One file after the other in this process."""
     for item in items:
         yield item, function(shared, item)
@@ -204,7 +203,9 @@ class _Batch:
         self._held = []
         if not held:
             return []
-        self._lake.quarantine.add(pl.concat([OFFENDERS.to_frame(), *(taken.offenders for _, taken in held)]), self._now_us)
+        Quarantine(self._lake.intake.quarantine).add(
+            pl.concat([OFFENDERS.to_frame(), *(taken.offenders for _, taken in held)]), self._now_us
+        )
         for market, interval in sorted({(taken.terms.market, taken.terms.interval) for _, taken in held}):
             ours = [t for _, t in held if (t.terms.market, t.terms.interval) == (market, interval) and t.good.height]
             if ours:
@@ -242,9 +243,9 @@ def _take_reference(lake: Lake, work: Work, now_us: int) -> Outcome:
 
 
 def _taken_before(lake: Lake) -> set[str]:
-    if lake.files.stored() is None:
+    if lake.intake.files.stored() is None:
         return set()
-    return set(lake.files.read(columns=["source"])["id"].to_list())
+    return set(lake.intake.files.read(columns=["source"])["id"].to_list())
 
 
 def _write_down(lake: Lake, work: Sequence[Work], outcomes: Sequence[Outcome], now_us: int) -> None:
@@ -264,8 +265,6 @@ def _write_down(lake: Lake, work: Sequence[Work], outcomes: Sequence[Outcome], n
         }
         for one, outcome in zip(work, outcomes, strict=True)
     ]
-    frame = pl.DataFrame(rows, {**lake.files.definition.read_schema, "taken_ts": pl.Int64()})
-    frame = frame.with_columns(pl.col("taken_ts").cast(lake.files.definition.read_schema["taken_ts"]))
-    lake.files.upsert(frame.unique("id", keep="last"), source="ingest")
-
-
+    frame = pl.DataFrame(rows, {**lake.intake.files.definition.read_schema, "taken_ts": pl.Int64()})
+    frame = frame.with_columns(pl.col("taken_ts").cast(lake.intake.files.definition.read_schema["taken_ts"]))
+    lake.intake.files.upsert(frame.unique("id", keep="last"), source="ingest")

@@ -20,11 +20,10 @@ from pathlib import Path
 import polars as pl
 
 from mts1b.datalake.actions import ACTIONS, DIVIDEND, SPLIT
-from mts1b.datalake.adjust import RAW
 from mts1b.datalake.calendars import session_after
 from mts1b.datalake.intake.delivery import Delivery, Terms, joined, offences
 from mts1b.datalake.intake.tables import TEXT
-from mts1b.datalake.schema import PRICES, first_line
+from mts1b.datalake.schema import PRICES, RAW, first_line
 from mts1b.datalake.symbols import HISTORY
 from mts1b.foundation.errors import DataError
 

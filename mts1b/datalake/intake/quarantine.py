@@ -75,12 +75,12 @@ def bars_in(rows: pl.DataFrame, scale: Mapping[str, float] | None = None) -> pl.
     for name in scale or {}:
         if name not in PARSED or PARSED[name] != pl.Float64():
             raise InputError("scale", name, "no column of prices or volumes", "write volume=0.1")
-    missing = rows.filter(pl.col("row").is_null())
+    missing = rows.filter(pl.col("bar").is_null())
     if missing.height:
         first = missing.row(0, named=True)
         raise DataError("id", first["id"], f"cannot be read as a bar: {first['reasons']}", "correct the file instead")
     schema = {name: pl.String() if isinstance(kind, pl.Datetime) else kind for name, kind in PARSED.items()}
-    texts = [json.loads(text) for text in rows["row"].to_list()]
+    texts = [json.loads(text) for text in rows["bar"].to_list()]
     bars = pl.DataFrame([{**text, "place": place} for place, text in enumerate(texts)], schema)
     bars = bars.with_columns(
         pl.col(name).str.to_datetime(time_unit="us", time_zone="UTC", strict=False) for name in ("ts", "known")

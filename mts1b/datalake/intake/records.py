@@ -24,7 +24,7 @@ QUARANTINE = Definition(
         text("checks", "it fails, joined by +"),
         prose("reasons"),
         prose("raw", "the row as it was delivered, in JSON").where_known(),
-        prose("row", "as it would be stored, in JSON").where_known(),
+        prose("bar", "as it would be stored, in JSON").where_known(),
         text("state", "held, released or dropped"),
         instant("taken_ts"),
         text("decided_by").where_known(),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from mts1b.datalake.catalog import Lake
-from mts1b.datalake.intake.quarantine import bars_in
+from mts1b.datalake.intake.quarantine import Quarantine, bars_in
 from mts1b.datalake.intake.records import RELEASED
 from mts1b.datalake.intake.storing import store_bars
 from mts1b.datalake.intake.take import BARS
@@ -25,6 +25,4 @@ def release_rows(
     for (market, interval), kind in of.group_by("market", "interval", maintain_order=True):
         ours = bars.join(kind, on="place", how="semi", maintain_order="left").select(BARS)
         store_bars(lake, str(market), str(interval), ours, f"released by {by}", now_us)
-    lake.quarantine.decide(rows, RELEASED, by, now_us)
-
-
+    Quarantine(lake.intake.quarantine).decide(rows, RELEASED, by, now_us)

@@ -7,12 +7,11 @@ from datetime import UTC, datetime
 import polars as pl
 
 from mts1b.datalake.actions import DELISTING, checked_actions
-from mts1b.datalake.adjust import ADJ_CLOSE, STATUS
 from mts1b.datalake.bars import Bars
 from mts1b.datalake.catalog import Lake
 from mts1b.datalake.columns import TIMESTAMP
 from mts1b.datalake.membership import checked_members
-from mts1b.datalake.schema import PRICES, VWAP
+from mts1b.datalake.schema import ADJ_CLOSE, PRICES, STATUS, VWAP
 from mts1b.datalake.symbols import checked_history
 
 KNOWN = "known_ts"
@@ -47,9 +46,8 @@ def store_bars(lake: Lake, market: str, interval: str, bars: pl.DataFrame, note:
 def _columns(bars: pl.DataFrame, market: str) -> pl.DataFrame:
     """Bars in the columns of their dataset."""
     volume = pl.col("volume").round() if market == "equities" else pl.col("volume")
-    kept = ["symbol", "ts", *PRICES, volume]
     own = [STATUS, ADJ_CLOSE, VWAP] if market == "equities" else []
-    return bars.select(*kept, *own, pl.col("known").alias(KNOWN))
+    return bars.select("symbol", "ts", *PRICES, volume, *own, pl.col("known").alias(KNOWN))
 
 
 def _held(dataset: Bars, interval: str, rows: pl.DataFrame) -> pl.DataFrame:

@@ -35,11 +35,11 @@ OFFENDERS = pl.Schema(
         "checks": pl.String(),
         "reasons": pl.String(),
         "raw": pl.String(),
-        "row": pl.String(),
+        "bar": pl.String(),
     }
 )
 """A row in quarantine. `id`: a digest of its file's content and its line, the same however often it comes. `checks` and
-`reasons`: all it fails, in words. `raw`: the row as it was delivered, in JSON; `row`: as it would be stored, in JSON,
+`reasons`: all it fails, in words. `raw`: the row as it was delivered, in JSON; `bar`: as it would be stored, in JSON,
 null where it cannot be read as a bar. `line`: in the file, from 1; 0 for a file as a whole."""
 
 SEPARATOR = "; "
@@ -143,7 +143,7 @@ def _offenders(delivery: Delivery, content: str, parsed: pl.DataFrame, told: pl.
         symbol=bars["symbol"],
         ts=bars["ts"],
         raw=raw_texts(raw),
-        row=pl.Series(rows, dtype=pl.String),
+        bar=pl.Series(rows, dtype=pl.String),
     ).select(OFFENDERS.names())
 
 
