@@ -14,7 +14,8 @@ from datetime import time
 
 import polars as pl
 
-from mts1b.datalake.columns import TIMESTAMP, count, instant, on_scale, price, read_schema, text
+from mts1b.datalake.columns import TIMESTAMP as TIMESTAMP
+from mts1b.datalake.columns import count, instant, on_scale, price, read_schema, text
 from mts1b.datalake.definitions import MONTH, YEAR, Storage
 from mts1b.foundation.errors import DataError, unknown_name
 from mts1b.foundation.limits import TICK
