@@ -41,7 +41,7 @@ EQUITY_BARS = Definition(
     ("symbol", "ts"),
     INTERVALS,
     known="known_ts",
-    known_after_us=INTERVAL_US,
+    known_after_us={name: length - 1 for name, length in INTERVAL_US.items()},  # a bar is known as its time ends
     selector="interval",
     about="prices and volumes of shares by interval",
 )

@@ -205,7 +205,8 @@ def test_a_bar_counts_as_known_when_it_ended(tmp_path: Path) -> None:
     lake = open_lake(tmp_path)
     stored = lake.equities.bars.ingest(bars(["A"], days=10))
     assert not stored.snapshot.holds("known_ts")
-    assert lake.equities.bars.read(as_of="2024-01-04").height == 2, "a day's bar is known when its day is over"
+    assert lake.equities.bars.read(as_of="2024-01-04").height == 3, "a day's bar is known as its day ends"
+    assert lake.equities.bars.read(as_of="2024-01-04T23:00:00").height == 2
     late = lake.equities.bars.read()[:1].with_columns(
         close=pl.lit(7.0), known_ts=pl.lit(datetime(2024, 6, 1, tzinfo=UTC))
     )
