@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import polars as pl
 
 from mts1b.datalake.actions import DIVIDEND, SPLIT
@@ -124,17 +125,15 @@ def _of(actions: pl.DataFrame, kind: str, factor: pl.Expr) -> pl.DataFrame:
 
 def _later(rows: pl.DataFrame, factors: pl.DataFrame, name: str, day: str = DAY) -> pl.DataFrame:
     """The rows with the product of all factors of later days than their `day` as column `name`."""
-    if not factors.height:
-        return rows.with_columns(pl.lit(1.0).alias(name))
+    product = np.ones(rows.height)
     steps = factors.sort("ex").with_columns(pl.col("factor").reverse().cum_prod().reverse().over("symbol").alias(name))
     steps = steps.group_by(["symbol", "ex"], maintain_order=True).first().sort("ex").select("symbol", "ex", name)
-    place = rows.with_row_index("place").with_columns(pl.col(day).dt.offset_by("1d").alias("after")).sort("after")
-    joined = place.join_asof(
-        steps.rename({"ex": "step"}),
-        left_on="after",
-        right_on="step",
-        by="symbol",
-        strategy="forward",
-        check_sortedness=False,
-    )
-    return joined.sort("place").drop("place", "after", "step").with_columns(pl.col(name).fill_null(1.0))
+    known = steps["symbol"].unique()
+    concerned = rows.select("symbol", pl.col(day).dt.offset_by("1d").alias("after")).with_row_index("place")
+    concerned = concerned.filter(pl.col("symbol").is_in(known.implode())).sort("after")
+    if concerned.height:
+        joined = concerned.join_asof(
+            steps, left_on="after", right_on="ex", by="symbol", strategy="forward", check_sortedness=False
+        )
+        product[joined["place"].to_numpy()] = joined[name].fill_null(1.0).to_numpy()
+    return rows.with_columns(pl.Series(name, product))

@@ -6,8 +6,8 @@ that has a day of its own (of a ticker's use, of a stay) is news of that day, wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
@@ -15,11 +15,15 @@ import polars as pl
 from mts1b.datalake.actions import ACTIONS, DELISTING, PRICED, known_actions
 from mts1b.datalake.dataset import Dataset
 from mts1b.datalake.membership import MEMBERS, stays
-from mts1b.datalake.symbols import HISTORY, known_history, resolve, resolve_all, security_of
+from mts1b.datalake.symbols import HISTORY, Uses, known_history, resolve, resolve_all
 from mts1b.datalake.times import When, span_us
 from mts1b.foundation.errors import InputError
 
 KNOWN = "known_ts"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+TABLES_MAX = 16
+"""Tables kept, of as many moments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,41 @@ class Moment:
 NOW = Moment(None, None)
 
 
+class Tables:
+    """Rows of small datasets, kept as long as the dataset has no newer version."""
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[str, int | None, tuple[str, ...]], tuple[int, pl.DataFrame]] = {}
+        self._made: dict[tuple[str, int | None], tuple[tuple[int, ...], pl.DataFrame]] = {}
+
+    def made(self, what: str, moment: Moment, of: Sequence[Dataset], make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+        """What is worked out of datasets, kept in the same way."""
+        stored = [dataset.stored() for dataset in of]
+        numbers = tuple(-1 if one is None else one.snapshot.number for one in stored)
+        found = self._made.get((what, moment.us))
+        if found is None or found[0] != numbers:
+            if len(self._made) >= TABLES_MAX:
+                self._made.clear()
+            found = self._made[what, moment.us] = (numbers, make())
+        return found[1]
+
+    def rows(self, dataset: Dataset, moment: Moment, columns: Sequence[str]) -> pl.DataFrame:
+        """Every row of a dataset as of a moment, none of one that is not there."""
+        definition, stored = dataset.definition, dataset.stored()
+        wanted = list(dict.fromkeys((*definition.key, *columns)))
+        if stored is None:
+            return pl.DataFrame(schema={name: definition.column(name).read for name in wanted})
+        key = (definition.full_name, moment.us, tuple(wanted))
+        number, rows = self._held.get(key, (-1, pl.DataFrame()))
+        if number != stored.snapshot.number:
+            as_of = None if moment.us is None else EPOCH + timedelta(microseconds=moment.us)
+            rows = dataset.read(columns=list(columns), as_of=as_of)
+            if len(self._held) >= TABLES_MAX:
+                self._held.clear()
+            self._held[key] = (stored.snapshot.number, rows)
+        return rows
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """The datasets about shares that reading their bars needs."""
@@ -46,10 +85,14 @@ class Reference:
     actions: Dataset
     history: Dataset
     members: Dataset
+    _tables: Tables = field(default_factory=Tables)
 
     def priced(self, moment: Moment) -> pl.DataFrame:
         """Splits and dividends known at a moment, `ACTIONS`."""
-        rows = _rows(self.actions, moment, ["value", KNOWN]).filter(pl.col("kind").is_in(PRICED))
+        return self._tables.made("actions", moment, [self.actions], lambda: self._priced(moment))
+
+    def _priced(self, moment: Moment) -> pl.DataFrame:
+        rows = self._tables.rows(self.actions, moment, ["value", KNOWN]).filter(pl.col("kind").is_in(PRICED))
         if not rows.height:
             return ACTIONS.to_frame()
         ex = pl.col("ts").dt.date()
@@ -57,12 +100,15 @@ class Reference:
 
     def delisted(self, moment: Moment) -> pl.DataFrame:
         """security and the last day of each listing that had ended by a moment."""
-        rows = _rows(self.actions, moment, [KNOWN]).filter(pl.col("kind") == DELISTING)
+        rows = self._tables.rows(self.actions, moment, [KNOWN]).filter(pl.col("kind") == DELISTING)
         return rows.select(security="symbol", day=pl.col("ts").dt.date()).sort("security", "day")
 
     def tickers(self, moment: Moment) -> pl.DataFrame:
         """Who had which ticker, `HISTORY`."""
-        rows = _rows(self.history, moment, ["security", "until", KNOWN])
+        return self._tables.made("history", moment, [self.history, self.actions], lambda: self._tickers(moment))
+
+    def _tickers(self, moment: Moment) -> pl.DataFrame:
+        rows = self._tables.rows(self.history, moment, ["security", "until", KNOWN])
         if not rows.height:
             return HISTORY.to_frame()
         ended = self.delisted(moment).select("security", last="day", delisted=pl.lit(True))
@@ -74,23 +120,13 @@ class Reference:
 
     def stays(self, universe: str, moment: Moment) -> pl.DataFrame:
         """name, first and last of each stay in a universe. InputError when the lake knows of none at all."""
-        rows = _rows(self.members, moment, ["until", KNOWN])
+        rows = self._tables.rows(self.members, moment, ["until", KNOWN])
         if not rows.height:
             remedy = "ingest one: mts data ingest FILE --dataset equities.index_membership"
             raise InputError("universe", universe, "the lake knows no universe", remedy)
         days = {"first": pl.col("ts").dt.date(), "last": pl.col("until").dt.date()}
         found = rows.select(universe="index", symbol="symbol", **days, known=KNOWN)
         return stays(found.select(MEMBERS.names()), universe, self.tickers(moment), moment.us)
-
-
-def _rows(dataset: Dataset, moment: Moment, columns: Sequence[str]) -> pl.DataFrame:
-    """Every row of a dataset as of a moment, none of one that is not there."""
-    definition = dataset.definition
-    wanted = list(dict.fromkeys((*definition.key, *columns)))
-    if dataset.stored() is None:
-        return pl.DataFrame(schema={name: definition.column(name).read for name in wanted})
-    as_of = None if moment.us is None else datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=moment.us)
-    return dataset.read(columns=list(columns), as_of=as_of)
 
 
 def spans_of(
@@ -104,7 +140,8 @@ def spans_of(
 
 def under_names(actions: pl.DataFrame, history: pl.DataFrame, names: Sequence[str], day: date | None) -> pl.DataFrame:
     """Actions of securities under the names that bars are read by."""
-    pairs = [(name, security_of(history, name, day) or name) for name in names]
+    uses = Uses(history)
+    pairs = [(name, uses.security(name, day) or name) for name in names]
     table = pl.DataFrame(pairs, {"name": pl.String(), "security": pl.String()}, orient="row")
     found = actions.join(table, on="security", how="inner")
     return found.with_columns(pl.col("name").alias("security")).select(actions.columns)

@@ -23,7 +23,7 @@ from mts1b.datalake.sectors import Sectors
 from mts1b.datalake.spread import Arrays, spread
 from mts1b.datalake.storage import Place
 from mts1b.datalake.stretches import Stretches
-from mts1b.datalake.symbols import named, spans
+from mts1b.datalake.symbols import Uses, named
 from mts1b.datalake.times import When, span_us
 from mts1b.foundation.errors import InputError
 from mts1b.strategy.panel import FIELDS, Lineage, Panel
@@ -210,11 +210,11 @@ class ShareBars(Bars):
             moment = Moment.of(as_of)
             names = bars["symbol"].unique().to_list()
             known, every = self._actions(names, history, moment, interval), self._actions(names, history, NOW, interval)
-            closes = _days(bars) if adjust == TOTAL else _days(bars.clear())
+            closes = _days(bars, interval) if adjust == TOTAL else _days(bars.clear(), interval)
             if adjust == TOTAL and span[1] is not None and (known.height or as_of is not None):
                 later = (datetime.fromtimestamp(bars["ts"].max().timestamp(), UTC), None)  # type: ignore[union-attr]
                 rest = self._named(asked, interval, later, ["close", STATUS, ADJ_CLOSE], as_of)
-                closes = pl.concat([closes, _days(rest)]).unique(["symbol", DAY], keep="last")
+                closes = pl.concat([closes, _days(rest, interval)]).unique(["symbol", DAY], keep="last")
             bars = adjusted(bars, adjust, known, every, closes, as_of is not None)
         return bars.select("symbol", "ts", *(name for name in shown if name not in ("symbol", "ts")))
 
@@ -225,9 +225,7 @@ class ShareBars(Bars):
         bars = super().read(asked.tickers, interval, *span, columns, None, as_of)
         local = pl.col("ts") if interval in (None, "daily") else pl.col("ts").dt.convert_time_zone(ZONE)
         bars = bars.with_columns(local.dt.date().alias(DAY))
-        if asked.spans is None:
-            return bars
-        return named(bars, asked.spans, DAY).sort("symbol", "ts")
+        return bars if asked.spans is None else named(bars, asked.spans, DAY)
 
     def _shown(self, interval: str | None, columns: Sequence[str] | None) -> list[str]:
         """Columns that are given: those asked for, or all that are held."""
@@ -253,7 +251,8 @@ class ShareBars(Bars):
         held = sorted(set(actions["security"].to_list()).intersection(names))
         if not held:
             return pl.DataFrame(schema=_CLOSES)
-        return _days(self._named(Asked(None, None, held), interval, (None, None), ["close", STATUS, ADJ_CLOSE], None))
+        bars = self._named(Asked(None, None, held), interval, (None, None), ["close", STATUS, ADJ_CLOSE], None)
+        return _days(bars, interval)
 
     def _bars_of(
         self,
@@ -310,8 +309,8 @@ class ShareBars(Bars):
         """Arrays of the members that have bars, and the others."""
         history = self._known.tickers(moment)
         stored = frozenset(self._stored(interval).symbols)
-        ids = set(history["security"].to_list())
-        places = spans(history, {name: name if name in ids else None for name in members})
+        uses = Uses(history)
+        places = uses.spans({name: name if name in uses.of_security else None for name in members})
         with_bars = set(places.filter(pl.col("ticker").is_in(list(stored)))["name"].to_list())
         names = tuple(name for name in members if name in with_bars)
         fields = [*FIELDS, *([VWAP] if self._has(interval, VWAP) else [])]
@@ -325,8 +324,10 @@ class ShareBars(Bars):
 _CLOSES = {"symbol": pl.String(), DAY: pl.Date(), "close": pl.Float64(), STATUS: pl.String(), ADJ_CLOSE: pl.Float64()}
 
 
-def _days(bars: pl.DataFrame) -> pl.DataFrame:
+def _days(bars: pl.DataFrame, interval: str | None) -> pl.DataFrame:
     """The last close of each name's day."""
+    if interval in (None, "daily"):
+        return bars.select(list(_CLOSES))
     return bars.group_by("symbol", DAY, maintain_order=True).last().select(list(_CLOSES))
 
 
