@@ -107,11 +107,11 @@ def progress_shown(title: str, hidden: bool = False) -> Iterator[Listener]:
 
 
 def refuse_unreadable(report: Report) -> None:
-    """DataError for a lone file of which nothing could be read."""
+    """DataError for a lone file of which nothing could be read at all; it is in quarantine all the same."""
     one = report.files[0] if len(report.files) == 1 else None
     if one is not None and not one.rows and one.quarantined:
-        reason = "; ".join(one.reasons)
-        raise DataError("file", one.source, f"{reason}", "it is in quarantine: mts data quarantine list")
+        problem = one.reasons[0].split("; ")[0]
+        raise DataError("file", one.source, problem, "it is in quarantine: mts data quarantine list")
 
 
 def show_report(report: Report, console: Console) -> None:
