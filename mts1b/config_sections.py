@@ -12,7 +12,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from mts1b.foundation.limits import DB_POOL_SIZE_DEFAULT, ORDERS_IN_FLIGHT_MAX
+from mts1b.foundation.limits import (
+    CACHE_CONNECTIONS_DEFAULT,
+    CONTENT_WINDOW_S,
+    DB_POOL_SIZE_DEFAULT,
+    DEDUP_WINDOW_S,
+    ORDERS_IN_FLIGHT_MAX,
+)
 
 
 class Section(BaseModel):
@@ -20,11 +26,14 @@ class Section(BaseModel):
 
 
 class Database(Section):
-    """One Postgres. `dsn` unset: the embedded server. Sizes in connections."""
+    """One Postgres. `dsn` unset: the embedded server. `pool_size` connections stay once needed; `max_overflow`
+    more close when idle. Callers wait for one until `acquire_timeout_s`, statements end at `statement_timeout_s`."""
 
     dsn: SecretStr | None = None
     pool_size: int = Field(default=DB_POOL_SIZE_DEFAULT, ge=1)
     max_overflow: int = Field(default=0, ge=0)
+    acquire_timeout_s: float = Field(default=10.0, gt=0)
+    statement_timeout_s: float = Field(default=60.0, gt=0)
 
 
 class Databases(Section):
@@ -38,9 +47,11 @@ class EventBus(Section):
 
 
 class Cache(Section):
-    """Redis or Valkey. `url` unset: the embedded server."""
+    """Redis or Valkey. `url` unset: the embedded server. A call waits for its turn, and for the answer, `timeout_s`."""
 
     url: SecretStr | None = None
+    max_connections: int = Field(default=CACHE_CONNECTIONS_DEFAULT, ge=1)
+    timeout_s: float = Field(default=10.0, gt=0)
 
 
 class RayCluster(Section):
@@ -60,9 +71,11 @@ class MarketData(Section):
 
 
 class Oms(Section):
-    """The order manager. `orders_in_flight`: orders of one strategy handed over at a time, when not said otherwise."""
+    """The order manager. `orders_in_flight`: orders of one strategy handed over at a time, when not said otherwise.
+    `content_window_s`: how long an order bars the same one under another key; 0 bars none."""
 
     orders_in_flight: int = Field(default=1, ge=1, le=ORDERS_IN_FLIGHT_MAX)
+    content_window_s: float = Field(default=CONTENT_WINDOW_S, ge=0.0, le=DEDUP_WINDOW_S)
 
 
 class RiskEngine(Section):
@@ -107,7 +120,8 @@ class Logging(Section):
 class Telemetry(Section):
     """Spans and metrics. `slow_ms`: from here on an operation is told of as it ends. Durations by the minute are kept
     for `retention_hours` and in at most `retention_bytes_max`. `exposition`: services show metrics to Prometheus.
-    Exporters are OpenTelemetry's, by their names (`otlp`, `console`). The URLs: a Prometheus and a Grafana of yours.
+    Exporters are OpenTelemetry's, by their names (`otlp`, `console`). `ray_service_discovery`: the file in which a Ray
+    of yours lists its nodes for Prometheus. The URLs: a Prometheus and a Grafana of yours.
     """
 
     slow_ms: float = Field(default=50.0, gt=0)
@@ -116,6 +130,7 @@ class Telemetry(Section):
     exposition: bool = True
     traces_exporter: str | None = None
     metrics_exporter: str | None = None
+    ray_service_discovery: Path | None = None
     prometheus_url: str | None = None
     grafana_url: str | None = None
 

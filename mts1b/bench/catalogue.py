@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from mts1b.bench.eventbus import eventbus
 from mts1b.bench.first_use import compile_times
 from mts1b.bench.kernel import kernel
 from mts1b.bench.ladder import ladder, ladder_million
@@ -28,6 +29,7 @@ BENCHMARKS: Mapping[str, Callable[[Session], BenchResult]] = {
     "walkforward": walkforward,
     "signal": signal,
     "compile": compile_times,
+    "eventbus": eventbus,
 }
 
 REPORT = "report"

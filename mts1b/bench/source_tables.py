@@ -119,6 +119,18 @@ SERVICES = SourceTable(
     (*((None,),) * 5, (Figure("ladder", "peak_memory_gb"),), *((None,),) * 2),
 )
 
+NATS = SourceTable(
+    "NATS publish latency (in the source's words)",
+    ("Where", "Publish-ack"),
+    (("Local cluster, p99", "< 1 ms"), ("JetStream durable adds", "~1-3 ms"), ("Cross-region", "10-100 ms")),
+    ("ours, local",),
+    (
+        (Figure("eventbus", "publish_ack_p99_ms", 1.0),),
+        (Figure("eventbus", "durable_adds_p50_ms", 1.0),),
+        (None,),
+    ),
+)
+
 COMPRESSION = SourceTable(
     "Compression of the lake",
     ("Type", "Compression", "Speed", "Size reduction vs CSV"),
@@ -154,4 +166,4 @@ LLM_COST = SourceTable(
     ),
 )
 
-SOURCE_TABLES = (LATENCY, WALL_TIME, LADDER, PRIMITIVES, SERVICES, COMPRESSION, RATE_LIMITS, LLM_COST)
+SOURCE_TABLES = (LATENCY, WALL_TIME, LADDER, PRIMITIVES, SERVICES, NATS, COMPRESSION, RATE_LIMITS, LLM_COST)

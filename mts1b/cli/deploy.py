@@ -1,4 +1,4 @@
-"""`mts1b-deploy`: the stack's commands under the name that the performance notes use."""
+"""`mts1b-deploy`: the stack's commands under the name that the performance notes use, and what there is to look at."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ from mts1b.cli.main import build_app, guarded
 
 def run() -> None:
     """Console entry point."""
-    sys.exit(guarded(build_app(("stack",)), "--debug" in sys.argv[1:]))
+    sys.exit(guarded(build_app(("stack", "opening")), "--debug" in sys.argv[1:]))

@@ -20,6 +20,7 @@ COMMAND_MODULES: Sequence[str] = (
     "strategy",
     "paper",
     "audit",
+    "events",
     "quickstart",
     "bench",
     "config",

@@ -28,6 +28,7 @@ from mts1b.deploy.servers import nats_part, valkey_part
 from mts1b.foundation.clock import NS_PER_S, Clock, SystemClock
 from mts1b.foundation.errors import MtsError, StackError
 from mts1b.foundation.limits import START_TIMEOUT_S
+from mts1b.platform.telemetry.targets import live_targets
 
 BUILDERS: dict[str, Callable[[Plan, dict[str, str], bool], Part]] = {
     "postgres": postgres_part,
@@ -72,6 +73,7 @@ class Supervisor:
         self.running: dict[str, tuple[Part, asyncio.subprocess.Process]] = {}
         self.building = asyncio.Lock()
         self.zombies: set[int] = set()
+        self.targets = plan.run_dir / "prometheus" / "services"
         mark = ProcessMark.of(os.getpid())
         assert mark is not None
         self.mark = mark
@@ -87,6 +89,7 @@ class Supervisor:
         self.extend()
         while not self.stopping.is_set():
             self.zombies = processes.reap_adopted(self.own_pids(), self.zombies)
+            live_targets(self.targets)  # Prometheus is not to look for processes that were killed
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.stopping.wait(), CHECK_INTERVAL_S)
         await self.stop()
