@@ -97,9 +97,10 @@ class GpuBacktester(Section):
 
 
 class DataLake(Section):
-    """Where the lake lies. `root` unset: `lake/` under the data directory."""
+    """Where the lake lies: a directory, or `s3://bucket/prefix`, for which the machine's own credentials (environment,
+    profile, role) are used. `root` unset: `lake/` under the data directory."""
 
-    root: Path | None = None
+    root: str | None = None
 
 
 class Watchdog(Section):
@@ -171,7 +172,10 @@ class Retry(Section):
 
 
 class Http(Section):
-    """Calls to providers, when a provider's own entry says nothing else. `pool_timeout_s`: waiting for a connection."""
+    """Calls to providers, when a provider's own entry says nothing else.
+
+    `pool_timeout_s`: waiting for a free connection. `attempt_timeout_s`: one call from its first byte to its last.
+    """
 
     max_connections: int = Field(default=20, ge=1)
     max_keepalive_connections: int = Field(default=10, ge=0)
@@ -180,6 +184,7 @@ class Http(Section):
     read_timeout_s: float = Field(default=30.0, gt=0)
     write_timeout_s: float = Field(default=30.0, gt=0)
     pool_timeout_s: float = Field(default=120.0, gt=0)
+    attempt_timeout_s: float = Field(default=120.0, gt=0)
     retry: Retry = Retry()
     proxy: SecretStr | None = None
     ca_file: Path | None = None

@@ -151,6 +151,29 @@ RATE_LIMITS = SourceTable(
         ("Coinbase Advanced", "30 req/sec", "100+/sec"),
         ("IBKR Gateway", "50 req/sec", "unlimited"),
     ),
+    (
+        "ours, free: most calls in any window",
+        "of the limit in use",
+        "ours, paid: most calls, or what a permit takes",
+    ),
+    (
+        (Figure("ratelimit", "fmp_free_calls_max"), None, Figure("ratelimit", "fmp_paid_calls_max")),
+        (
+            Figure("ratelimit", "polygon_free_calls_max"),
+            Figure("ratelimit", "polygon_free_used_share"),
+            Figure("ratelimit", "unlimited_permit_p50_ms"),
+        ),
+        (
+            Figure("ratelimit", "coinbase_free_calls_max"),
+            Figure("ratelimit", "coinbase_free_used_share"),
+            Figure("ratelimit", "coinbase_paid_calls_max"),
+        ),
+        (
+            Figure("ratelimit", "ibkr_free_calls_max"),
+            Figure("ratelimit", "ibkr_free_used_share"),
+            Figure("ratelimit", "unlimited_permit_p50_ms"),
+        ),
+    ),
 )
 
 LLM_COST = SourceTable(

@@ -20,7 +20,7 @@ from mts1b.datalake.membership import inside, member_mask
 from mts1b.datalake.pointintime import NOW, Moment, Reference, spans_of, under_names
 from mts1b.datalake.schema import ADJ_CLOSE, PRICES, SPLITS, STATUS, TOTAL, VWAP
 from mts1b.datalake.sectors import Sectors
-from mts1b.datalake.spread import Arrays, spread
+from mts1b.datalake.spread import Arrays
 from mts1b.datalake.storage import Place
 from mts1b.datalake.stretches import Stretches
 from mts1b.datalake.symbols import Uses, named
@@ -31,7 +31,7 @@ from mts1b.strategy.panel import FIELDS, Lineage, Panel
 ZONE = "America/New_York"
 """Where the day of an intraday bar begins and ends."""
 
-NS_PER_DAY = 86_400_000_000_000
+NS_PER_US, NS_PER_DAY = 1_000, 86_400_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,11 +345,19 @@ def _as_delivered(found: Arrays) -> Arrays:
 
 
 def _spread(bars: pl.DataFrame, symbols: Sequence[str] | None, fields: Sequence[str]) -> Arrays:
-    names = bars["symbol"].unique(maintain_order=True).to_list()
-    numbers = {name: number for number, name in enumerate(names)}
-    codes = bars["symbol"].replace_strict(numbers, return_dtype=pl.UInt32) if names else pl.Series([], dtype=pl.UInt32)
-    frame = bars.with_columns(codes.alias("symbol"))
-    return spread([frame] if frame.height else [], numbers, symbols, fields, "symbol", "ts")
+    """Bars sorted by name and time as arrays of `symbols` (None: of all, in order)."""
+    runs = bars["symbol"].rle().struct.unnest() if bars.height else pl.DataFrame({"len": [], "value": []})
+    held = runs["value"].to_list()
+    names = tuple(held) if symbols is None else tuple(symbols)
+    place = {name: number for number, name in enumerate(names)}
+    columns = np.repeat(
+        np.array([place[name] for name in held], dtype=np.int64), runs["len"].to_numpy().astype(np.int64)
+    )
+    times, rows = np.unique(bars["ts"].to_physical().to_numpy(), return_inverse=True)
+    tables = {name: np.full((len(times), len(names)), np.nan) for name in fields}
+    for name, table in tables.items():
+        table[rows, columns] = bars[name].to_numpy()
+    return Arrays(times * NS_PER_US, names, tables)
 
 
 def _masked(found: Arrays, stays: pl.DataFrame, interval: str) -> Arrays:

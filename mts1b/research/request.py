@@ -48,7 +48,7 @@ class SweepRequest:
     as_of: str | None = None
 
 
-def resolve(request: SweepRequest, lake_root: Path) -> tuple[SweepSpec, Panel]:
+def resolve(request: SweepRequest, lake_root: Path | str) -> tuple[SweepSpec, Panel]:
     """Look everything up. Any error of `mts1b.foundation.errors.InputError`, one for the first thing that is wrong."""
     strategy = find_strategy(request.strategy)
     grid = Grid.parse(grid_ranges(request.grid), strategy.params, request.where, request.sample)
