@@ -97,9 +97,10 @@ class GpuBacktester(Section):
 
 
 class DataLake(Section):
-    """Where the lake lies. `root` unset: `lake/` under the data directory."""
+    """Where the lake lies: a directory, or `s3://bucket/prefix`, for which the machine's own credentials (environment,
+    profile, role) are used. `root` unset: `lake/` under the data directory."""
 
-    root: Path | None = None
+    root: str | None = None
 
 
 class Watchdog(Section):
