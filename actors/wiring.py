@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
-import traceback
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -40,12 +38,13 @@ from actors.watchdog import WatchdogPlan, WatchdogWorker
 from mts1b.brokers.paper.client import PaperBroker, PaperMarket
 from mts1b.brokers.paper.endpoint import Endpoint
 from mts1b.config import Database
+from mts1b.config_sections import Logging
 from mts1b.deploy.endpoints import Endpoints
 from mts1b.deploy.ray_client import NAMESPACE
 from mts1b.foundation.clock import SystemClock
 from mts1b.foundation.commands import CancelOrder, SubmitOrder
 from mts1b.foundation.errors import MtsError
-from mts1b.foundation.events import OrderEvent
+from mts1b.foundation.events import FundEvent, OrderEvent
 from mts1b.foundation.ids import FundId, Symbol
 from mts1b.foundation.limits import STOP_TIMEOUT_S
 from mts1b.oms.journal import Journal
@@ -53,9 +52,10 @@ from mts1b.oms.service import Oms
 from mts1b.platform import db, eventbus
 from mts1b.platform.alerts import BusAlerts
 from mts1b.platform.later import PublishLater
+from mts1b.platform.logging import get_logger
 from mts1b.platform.telemetry import Recorder
 from mts1b.platform.telemetry.service import NOTHING, Observation
-from mts1b.riskengine.limits import RiskLimits
+from mts1b.riskengine.master import Reference
 from mts1b.riskengine.service import RiskService
 from mts1b.riskengine.verdict import Decision
 from mts1b.strategy.definition import Strategy, Values
@@ -161,16 +161,23 @@ class BrokerActor(BrokerWorker):
 class OmsActor(OmsWorker):
     """Journals in Postgres, publishes on NATS, speaks to the risk and broker actors."""
 
-    def __init__(self, postgres_dsn: str, nats_url: str, fund_id: FundId, cash: Decimal, sizes: dict[str, Any]) -> None:
-        self._bus: eventbus.EventBus | None = None
+    def __init__(
+        self,
+        postgres_dsn: str,
+        nats_url: str,
+        fund_id: FundId,
+        cash: Decimal,
+        content_window_s: float,
+        sizes: dict[str, Any],
+    ) -> None:
         venue, gate = RemoteBroker(colleague("broker", fund_id)), RemoteRisk(colleague("risk", fund_id))
 
         async def build(recorder: Recorder) -> Oms:
             pool = await db.open_pool("primary", postgres_dsn, **sizes)
             await db.migrate(pool)
-            self._bus = await eventbus.connect(nats_url)
+            bus = FillsBus(await eventbus.open_bus("primary", nats_url))
             journal = Journal(pool, fund_id)
-            oms = Oms(fund_id, journal, gate, venue, FillsBus(self._bus), SystemClock(), cash, recorder)
+            oms = Oms(fund_id, journal, gate, venue, bus, SystemClock(), cash, recorder, content_window_s)
             gate.restore_it = oms.restore_risk
             return oms
 
@@ -182,14 +189,12 @@ class OmsActor(OmsWorker):
         await super().close()
         await self._later.close()
         await eventbus.close_buses()
-        if self._bus is not None:
-            await self._bus.close()
         await db.close_pools()
 
 
 def _end_process(error: BaseException) -> None:
     """What this process knows is worthless: Ray starts the actor again, and that one begins with the journal."""
-    print("".join(traceback.format_exception(error)), file=sys.stderr, flush=True)
+    get_logger("mts1b.actors").critical("the process ends, to begin again from the journal", exc_info=error)
     os._exit(1)
 
 
@@ -207,13 +212,14 @@ class RiskActor(RiskWorker):
     """The plan's risk engine in an actor of its own."""
 
     def __init__(
-        self, limits: RiskLimits, fund_id: FundId, symbols: Sequence[Symbol], covariance: NDArray[np.float64]
+        self, reference: Reference, fund_id: FundId, symbols: Sequence[Symbol], covariance: NDArray[np.float64]
     ) -> None:
-        service = RiskService(fund_id, limits, SystemClock())
+        service = RiskService(fund_id, reference.limits, SystemClock())
+        service.refer(reference)
         service.set_covariance(symbols, covariance)
         super().__init__(service)
 
-    def check(self, command: SubmitOrder | CancelOrder, told: Sequence[OrderEvent] = ()) -> Decision:
+    def check(self, command: SubmitOrder | CancelOrder, told: Sequence[OrderEvent | FundEvent] = ()) -> Decision:
         decision = super().check(command, told)
         gates_recorded(decision.gate_ns)
         return decision
@@ -227,9 +233,11 @@ class WatchdogActor(WatchdogWorker):
         ray.get_runtime_context().current_actor.start.remote()
 
 
-def start_watchdog(plan: WatchdogPlan, observation: Observation = NOTHING) -> WatchdogWorker:
+def start_watchdog(
+    plan: WatchdogPlan, observation: Observation = NOTHING, logs: Logging = Logging()
+) -> WatchdogWorker:
     """The stack's watchdog: the one that runs, or a new one. It lives until `end_watchdog`, or as long as Ray does."""
-    actor = _remote_class(WatchdogActor, "watchdog", {})
+    actor = _remote_class(WatchdogActor, "watchdog", {}, logs)
     named = actor.options(name=WATCHDOG, namespace=NAMESPACE, lifetime="detached", get_if_exists=True)
     return _watchdog(named.remote(observation, plan))
 
@@ -278,21 +286,22 @@ async def ray_desk(
     database: Database,
     detached: bool = False,
     observation: Observation = NOTHING,
+    logs: Logging = Logging(),
 ) -> AsyncIterator[Desk]:
     """The five workers as actors on the cluster this process is connected to; gone at the end unless `detached`.
 
     Not detached, they also end with this process.
     """
-    start = partial(_start, plan.fund_id, detached, observation)
+    start = partial(_start, plan.fund_id, detached, observation, logs)
     panel = Shared.put(plan.panel)
-    limits = (plan.limits, plan.fund_id, plan.symbols, plan.covariance())
+    limits = (plan.reference, plan.fund_id, plan.symbols, plan.covariance())
     handles: dict[str, ActorHandle] = {}
     try:
         handles["broker"] = start("broker", BrokerActor, venue)
         handles["risk"] = start("risk", RiskActor, *limits)
         handles["feed"] = start("feed", FeedActor, panel, venue, plan.fund_id, stack.nats_url)
         sizes = database.model_dump(exclude={"dsn"})
-        book = (stack.postgres_dsn, stack.nats_url, plan.fund_id, plan.opening_cash)
+        book = (stack.postgres_dsn, stack.nats_url, plan.fund_id, plan.opening_cash, plan.content_window_s)
         handles["oms"] = start("oms", OmsActor, *book, sizes)
         trader = (plan.strategy, plan.values, panel, plan.mandate, plan.in_flight, stack.nats_url)
         handles["strategy"] = start("strategy", StrategyActor, *trader)
@@ -304,17 +313,17 @@ async def ray_desk(
 
 
 def _start(
-    fund_id: FundId, detached: bool, observation: Observation, role: str, worker: type, *given: Any
+    fund_id: FundId, detached: bool, observation: Observation, logs: Logging, role: str, worker: type, *given: Any
 ) -> ActorHandle:
-    named = _remote_class(worker, role, {"fund": fund_id}).options(
+    named = _remote_class(worker, role, {"fund": fund_id}, logs).options(
         name=actor_name(role, fund_id), namespace=NAMESPACE, lifetime="detached" if detached else None
     )
     return named.remote(observation, *given)
 
 
-def _remote_class(worker: type, role: str, labels: dict[str, str]) -> Any:
+def _remote_class(worker: type, role: str, labels: dict[str, str], logs: Logging) -> Any:
     """The worker as Ray runs it: observed, and started again whenever it dies."""
-    watched = observed(worker, SERVICES[role], WAITS, labels)
+    watched = observed(worker, SERVICES[role], WAITS, labels, logs)
     # Task events would report every order to the dashboard, at a tenth of the price of the call itself.
     return ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0, enable_task_events=False)(watched)
 

@@ -12,7 +12,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from mts1b.foundation.limits import CACHE_CONNECTIONS_DEFAULT, DB_POOL_SIZE_DEFAULT, ORDERS_IN_FLIGHT_MAX
+from mts1b.foundation.limits import (
+    CACHE_CONNECTIONS_DEFAULT,
+    CONTENT_WINDOW_S,
+    DB_POOL_SIZE_DEFAULT,
+    DEDUP_WINDOW_S,
+    ORDERS_IN_FLIGHT_MAX,
+)
 
 
 class Section(BaseModel):
@@ -65,9 +71,11 @@ class MarketData(Section):
 
 
 class Oms(Section):
-    """The order manager. `orders_in_flight`: orders of one strategy handed over at a time, when not said otherwise."""
+    """The order manager. `orders_in_flight`: orders of one strategy handed over at a time, when not said otherwise.
+    `content_window_s`: how long an order bars the same one under another key; 0 bars none."""
 
     orders_in_flight: int = Field(default=1, ge=1, le=ORDERS_IN_FLIGHT_MAX)
+    content_window_s: float = Field(default=CONTENT_WINDOW_S, ge=0.0, le=DEDUP_WINDOW_S)
 
 
 class RiskEngine(Section):
@@ -89,9 +97,10 @@ class GpuBacktester(Section):
 
 
 class DataLake(Section):
-    """Where the lake lies. `root` unset: `lake/` under the data directory."""
+    """Where the lake lies: a directory, or `s3://bucket/prefix`, for which the machine's own credentials (environment,
+    profile, role) are used. `root` unset: `lake/` under the data directory."""
 
-    root: Path | None = None
+    root: str | None = None
 
 
 class Graded(Section):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
-from mts1b.cli.main import build_app, guarded
+from mts1b.cli import main
 
 
 def run() -> None:
     """Console entry point."""
-    sys.exit(guarded(build_app(("stack", "opening")), "--debug" in sys.argv[1:]))
+    main.run(("stack", "opening"))

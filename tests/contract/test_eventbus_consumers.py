@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import Awaitable, Callable, Iterator
 from uuid import uuid4
@@ -12,7 +13,8 @@ import pytest
 from mts1b.cli.main import build_app, guarded
 from mts1b.foundation.errors import InputError, StackError
 from mts1b.platform import eventbus
-from mts1b.platform.eventbus import EventBus, Message, consume, publish_typed
+from mts1b.platform.eventbus import EventBus, Message, consume, publish_typed, pull
+from mts1b.platform.eventbus.attempts import AttemptNotes, Note
 from mts1b.platform.telemetry import received, traceparent
 from tests.conftest import RunningStack
 from tests.contract.bus_probe import SUBJECT, NoteErased, NoteWritten, until, write_notes
@@ -89,7 +91,9 @@ def test_an_event_comes_back_as_its_model(on_bus: Callable[[Work], None]) -> Non
     on_bus(work)
 
 
-def test_what_fails_comes_again_and_ends_in_the_dead_letters(on_bus: Callable[[Work], None]) -> None:
+def test_what_fails_comes_again_and_ends_in_the_dead_letters(
+    on_bus: Callable[[Work], None], caplog: pytest.LogCaptureFixture
+) -> None:
     async def work(bus: EventBus) -> None:
         durable, attempts = fresh(), []
         sub = await bus.subscribe(NoteWritten, durable, since="now", attempts_max=3, backoff_s=(0.05, 0.1))
@@ -117,6 +121,9 @@ def test_what_fails_comes_again_and_ends_in_the_dead_letters(on_bus: Callable[[W
         assert sub.statistics().acknowledged == 3 and sub.statistics().retried == 2
 
     on_bus(work)
+    told = [(record.levelname, record.getMessage()) for record in caplog.records if record.name == "mts1b.eventbus"]
+    assert [level for level, _ in told] == ["WARNING", "WARNING", "ERROR"]
+    assert "attempt 2" in told[1][1] and "gave up" in told[2][1] and "cannot read" in told[2][1]
 
 
 def test_a_payload_that_does_not_fit_its_model_is_buried_at_once(on_bus: Callable[[Work], None]) -> None:
@@ -247,6 +254,167 @@ async def crash(_raw: object) -> None:
     raise KeyboardInterrupt
 
 
+def test_a_stream_made_anew_is_not_taken_for_the_old_one(on_bus: Callable[[Work], None]) -> None:
+    """It counts from 1 again: what was remembered of the old numbers would bury or swallow new messages."""
+
+    async def work(bus: EventBus) -> None:
+        name, durable = fresh("S"), fresh()
+        subject = f"{name}.x"
+
+        async def begin_anew() -> eventbus.Subscription[eventbus.Event]:
+            await bus.ensure_stream(name, [subject])
+            for number in range(3):
+                await bus.publish(subject, b"", message_id=f"{number}")
+            return await bus.subscribe(subject, durable, prefetch=0)
+
+        sub = await begin_anew()
+        for _ in range(3):
+            message = await sub.next_message(10)
+            assert message is not None
+            await (message.ack() if message.sequence < 3 else message.reject("the last"))
+        await bus._stream.delete_stream(name)
+        await (await begin_anew()).close()  # soon enough that the first instance notices nothing
+        seen = []
+        for _ in range(3):
+            message = await sub.next_message(10)
+            assert message is not None
+            seen.append(message.message_id)
+            await message.reject("again")
+        assert seen == ["0", "1", "2"]
+        assert [letter.reason for letter in await bus.dead_letters(durable)] == ["the last", "again", "again", "again"]
+
+    on_bus(work)
+
+
+def test_a_reader_that_is_called_off_before_it_began_made_no_attempt(
+    on_bus: Callable[[Work], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(bus: EventBus) -> None:
+        terms = {"since": "now", "attempts_max": 2, "backoff_s": (0.01,), "ack_wait_s": 60.0}
+        sub = await bus.subscribe(NoteWritten, fresh(), **terms)
+        await write_notes(bus, fresh("n"), 1)
+        await (await next_of(sub)).retry("once")
+        write = AttemptNotes.write
+
+        async def slow(notes: AttemptNotes, place: str, note: Note) -> None:
+            await write(notes, place, note)
+            await asyncio.sleep(0.2)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(AttemptNotes, "write", slow)
+            for _ in range(4):
+                assert await sub.next_message(0.1) is None
+        message = await next_of(sub)
+        assert message.attempts == 2
+        await message.ack()
+
+    on_bus(work)
+
+
+def test_closing_waits_for_the_work_under_way(on_bus: Callable[[Work], None]) -> None:
+    async def work(bus: EventBus) -> None:
+        durable, begun = fresh(), asyncio.Event()
+        sub = await bus.subscribe(NoteWritten, durable, since="now")
+        await write_notes(bus, fresh("n"), 1)
+
+        async def handle(_message: Message[NoteWritten]) -> None:
+            begun.set()
+            await asyncio.sleep(0.2)
+
+        task = asyncio.create_task(sub.consume(handle))
+        await begun.wait()
+        await sub.close()
+        assert sub.statistics().acknowledged == 1
+        await task
+        (lag,) = [lag for lag in await bus.lags() if lag.durable == durable]
+        assert (lag.wait, lag.in_flight) == (0, 0)
+
+    on_bus(work)
+
+
+def test_a_handler_whose_helper_was_cancelled_has_failed(on_bus: Callable[[Work], None]) -> None:
+    """The reader itself was not called off: it goes on."""
+
+    async def work(bus: EventBus) -> None:
+        durable = fresh()
+        sub = await bus.subscribe(NoteWritten, durable, since="now", attempts_max=1)
+        names = await write_notes(bus, fresh("n"), 2)
+
+        async def handle(message: Message[NoteWritten]) -> None:
+            if message.message_id == names[0]:
+                helper = asyncio.ensure_future(asyncio.sleep(60))
+                helper.cancel()
+                await helper
+
+        task = asyncio.create_task(sub.consume(handle))
+        await until(lambda: sub.statistics().acknowledged == 1 and sub.statistics().dead == 1)
+        await sub.close()
+        await task
+        (letter,) = await bus.dead_letters(durable)
+        assert letter.message_id == names[0] and "CancelledError" in letter.reason
+
+    on_bus(work)
+
+
+def test_work_called_off_goes_to_another_instance_at_once(on_bus: Callable[[Work], None]) -> None:
+    async def work(bus: EventBus) -> None:
+        terms = {"durable": fresh(), "since": "now", "ack_wait_s": 60.0, "attempts_max": 1}
+        first, second = [await bus.subscribe(NoteWritten, prefetch=0, **terms) for _ in range(2)]
+        (name,) = await write_notes(bus, fresh("n"), 1)
+        begun = asyncio.Event()
+
+        async def handle(_message: Message[NoteWritten]) -> None:
+            begun.set()
+            await asyncio.sleep(60)
+
+        task = asyncio.create_task(first.consume(handle))
+        await begun.wait()
+        task.cancel()
+        message = await next_of(second)
+        assert (message.message_id, message.attempts) == (name, 1)
+
+    on_bus(work)
+
+
+def test_a_reader_that_is_dropped_holds_nothing_back(on_bus: Callable[[Work], None]) -> None:
+    async def work(bus: EventBus) -> None:
+        terms = {"durable": fresh(), "since": "now", "ack_wait_s": 60.0}
+        first = await bus.subscribe(NoteWritten, **terms)
+        names = await write_notes(bus, fresh("n"), 20)
+        async for message in first:
+            await message.ack()
+            break
+        del first, message
+        gc.collect()
+        second = await bus.subscribe(NoteWritten, **terms)
+        rest = [await next_of(second) for _ in names[1:]]
+        assert {message.message_id for message in rest} <= set(names)
+
+    on_bus(work)
+
+
+def test_a_reader_that_takes_nothing_for_long_lets_go(
+    on_bus: Callable[[Work], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pull, "HOLD_S", 0.0)
+
+    async def work(bus: EventBus) -> None:
+        terms = {"durable": fresh(), "since": "now", "ack_wait_s": 0.5, "max_ack_pending": 80}
+        first = await bus.subscribe(NoteWritten, **terms)
+        names = await write_notes(bus, fresh("n"), 20)
+        await next_of(first)
+        second = await bus.subscribe(NoteWritten, **terms)
+        seen = set()
+        while seen != set(names):
+            message = await next_of(second)
+            seen.add(message.message_id)
+            await message.ack()
+        assert await first.next_message(0.1) is None
+        assert first.statistics().dropped > 0
+
+    on_bus(work)
+
+
 def test_a_secret_in_a_reason_is_masked(on_bus: Callable[[Work], None]) -> None:
     async def work(bus: EventBus) -> None:
         durable = fresh()
@@ -320,6 +488,8 @@ def test_a_consumer_that_somebody_deletes_says_so(on_bus: Callable[[Work], None]
     async def work(bus: EventBus) -> None:
         durable = fresh()
         sub = await bus.subscribe(NoteWritten, durable, since="now")
+        await write_notes(bus, fresh("n"), 1)
+        await next_of(sub)  # its request has arrived
         await bus._stream.delete_consumer("mts", durable)
         with pytest.raises(StackError, match="is gone; subscribe again"):
             await sub.next_message(10)

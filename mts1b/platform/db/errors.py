@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from mts1b.foundation.errors import DataError, MtsError, StackError
+from mts1b.foundation.errors import DataError, LeaseLost, MtsError, StackError
 
 UNREACHABLE = (
     OSError,
@@ -26,6 +26,10 @@ REFUSED = (
     asyncpg.TooManyConnectionsError,
 )
 CLIENT_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
+
+LEASE_LOST = "MTS01"
+"""What our own functions in the database raise when a writer's epoch is over."""
 
 
 class Conflict(DataError):
@@ -53,6 +57,8 @@ def translation_of(what: str, error: BaseException) -> MtsError | None:
             return Contention(what, error.sqlstate, str(error), "repeat the transaction")
         case asyncpg.QueryCanceledError() | asyncpg.IdleInTransactionSessionTimeoutError():
             return StatementTimeout(what, error.sqlstate, str(error), "ask for less, or raise statement_timeout_s")
+    if isinstance(error, asyncpg.PostgresError) and error.sqlstate == LEASE_LOST:
+        return LeaseLost(what, error.sqlstate, str(error), "stop: write and send nothing more")
     if isinstance(error, CLIENT_ERRORS) and isinstance(error, (*UNREACHABLE, *REFUSED)):
         return unreachable(what, error)
     return None
@@ -64,7 +70,7 @@ def unreachable(what: str, error: BaseException) -> StackError:
 
 @contextmanager
 def translated(what: str = "db") -> Iterator[None]:
-    """Turn asyncpg's exceptions into this project's: Conflict, Contention, StatementTimeout or StackError."""
+    """Turn asyncpg's exceptions into this project's: Conflict, Contention, StatementTimeout, LeaseLost, StackError."""
     try:
         yield
     except CLIENT_ERRORS as error:

@@ -42,7 +42,7 @@ def letter_of(message: Message[Any], stream: str, durable: str, reason: str) -> 
     """Subject and headers of a dead letter. Its id is the same however often it is written."""
     headers = {
         **{name: value for name, value in message.headers.items() if name != MESSAGE_ID},
-        MESSAGE_ID: f"{stream}.{durable}.{message.sequence}",
+        MESSAGE_ID: f"{stream}.{durable}.{message.place}",
         "Mts-Message-Id": message.message_id,
         "Mts-Subject": message.subject,
         "Mts-Durable": durable,

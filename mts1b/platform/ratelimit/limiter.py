@@ -12,18 +12,21 @@ import logging
 from collections import OrderedDict
 from dataclasses import dataclass
 from secrets import token_hex
+from typing import TYPE_CHECKING
 
 from mts1b.config import Settings, load_settings
 from mts1b.config_sections import Tier
 from mts1b.foundation.clock import NS_PER_S, Clock, SystemClock
 from mts1b.foundation.errors import InputError, StackError, VenueError, unknown_name
 from mts1b.foundation.limits import CONNECT_TIMEOUT_S
-from mts1b.platform.cache import Scripts
 from mts1b.platform.ratelimit.shared import Answer, SharedLog
 from mts1b.platform.ratelimit.windows import US_PER_S, SlidingLog, Window, windows_of
 from mts1b.platform.retry import RetryPolicy, retried
 from mts1b.platform.secrets import Secrets
 from mts1b.platform.telemetry import recorded
+
+if TYPE_CHECKING:
+    from mts1b.platform.cache import Scripts
 
 ANSWER_TIMEOUT_S = 2.0
 """How long Redis may take to answer one question."""
@@ -136,6 +139,11 @@ class RateLimiter:
         recorded(f"ratelimit.{self.name}", max(0, waited_ns))
         return permit
 
+    async def connect(self) -> None:
+        """Meet Redis now, so that the first call need not wait for that. StackError as `acquire`."""
+        if self.windows:
+            await (await self._log()).connect()
+
     async def __aenter__(self) -> Permit:
         return await self.acquire()
 
@@ -214,6 +222,8 @@ class RateLimiter:
 
     async def _log(self) -> SharedLog:
         if self._shared is None:
+            from mts1b.platform.cache import Scripts  # 25 MB: for those whose calls are limited
+
             given = self._settings.cache.url
             url = self._settings.running("valkey_url") if given is None else await self._secrets.get(given)
             if url is None:
