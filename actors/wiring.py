@@ -233,9 +233,7 @@ class WatchdogActor(WatchdogWorker):
         ray.get_runtime_context().current_actor.start.remote()
 
 
-def start_watchdog(
-    plan: WatchdogPlan, observation: Observation = NOTHING, logs: Logging = Logging()
-) -> WatchdogWorker:
+def start_watchdog(plan: WatchdogPlan, observation: Observation = NOTHING, logs: Logging = Logging()) -> WatchdogWorker:
     """The stack's watchdog: the one that runs, or a new one. It lives until `end_watchdog`, or as long as Ray does."""
     actor = _remote_class(WatchdogActor, "watchdog", {}, logs)
     named = actor.options(name=WATCHDOG, namespace=NAMESPACE, lifetime="detached", get_if_exists=True)

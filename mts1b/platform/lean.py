@@ -38,14 +38,6 @@ def left_out(*modules: str) -> Iterator[None]:
         yield
 
 
-def settle(name: str) -> None:
-    """Make up for code that imports an optional package at every call: where it is not installed, Python looks through
-    its whole path each time. httpcore does so with sniffio a dozen times a request, 1 ms each.
-    """
-    if name not in sys.modules and find_spec(name) is None:
-        sys.modules[name] = None  # type: ignore[assignment]
-
-
 @contextmanager
 def _replaced(wanted: dict[str, Any]) -> Iterator[None]:
     with _one_at_a_time:
