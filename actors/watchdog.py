@@ -74,10 +74,10 @@ class WatchdogPlan:
 
 @dataclass(frozen=True, slots=True)
 class WatchdogStatistics:
-    """The watchdog so far. `passes` by check, `heard`: events, `sinks`: what each was sent."""
+    """The watchdog so far. `passes` by check, `heard` by event, `sinks`: what each was sent."""
 
     passes: dict[str, int]
-    heard: int
+    heard: dict[str, int]
     standing: int
     venues: tuple[str, ...]
     sinks: tuple[SinkStatistics, ...]
@@ -150,7 +150,7 @@ class WatchdogWorker:
     async def statistics(self) -> WatchdogStatistics:
         return WatchdogStatistics(
             passes=dict(self._watch.passes),
-            heard=self._hearing.heard,
+            heard=dict(self._hearing.heard),
             standing=len(self._watch.book.standing),
             venues=tuple(self._venues),
             sinks=tuple(self._delivery.statistics()),

@@ -144,5 +144,5 @@ def _show(found: WatchdogStatistics, as_json: bool) -> None:
     console = Console()
     console.print(checks, sinks)
     console.print(
-        f"{found.standing} alerts stand; {found.heard:,} events heard; venues: {', '.join(found.venues) or 'none'}"
+        f"{found.standing} alerts stand; {sum(found.heard.values()):,} events heard; venues: {', '.join(found.venues) or 'none'}"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
@@ -33,14 +34,14 @@ Handler: TypeAlias = Callable[[Any], Awaitable[None]]
 
 
 class Hearing:
-    """Takes events in, one at a time. `flows` and `series` are what the checks look at."""
+    """Takes events in, one at a time. `flows` and `series` are what the checks look at, `heard` counts by event."""
 
     def __init__(
         self, series: SeriesBook, terms: FlowTerms, store: AlertStore, tell: Callable[[Finding], None], clock: Clock
     ) -> None:
         self.series, self.flows = series, dict[str, Flow]()
         self._terms, self._store, self._tell, self._clock = terms, store, tell, clock
-        self.heard = 0
+        self.heard: Counter[str] = Counter()
 
     async def remember(self) -> None:
         """Compare with what was given to an earlier watchdog. StackError while Postgres is away."""
@@ -59,7 +60,6 @@ class Hearing:
 
     async def on_bars(self, bars: BarsClosed) -> None:
         """Follow the trading of every name, on bars short enough."""
-        self.heard += 1
         if bars.interval_s > INTERVAL_S_MAX:
             return
         for symbol, close, volume in zip(bars.symbols, bars.close, bars.volume, strict=True):
@@ -71,25 +71,21 @@ class Hearing:
                 self.flows[symbol].take(bars.ts_ns, close, volume)
 
     async def on_features(self, seen: FeaturesObserved) -> None:
-        self.heard += 1
         for name, values in seen.features.items():
             self.series.observe((FEATURE_ALERT, f"{seen.subject}/{name}"), _floats(values))
 
     async def on_expected_features(self, given: FeaturesExpected) -> None:
-        self.heard += 1
         for name, values in given.features.items():
             key = FEATURE_ALERT, f"{given.subject}/{name}"
             kept = self.series.expect(key, _floats(values), given.observations)
             await self._store.keep_reference(key, kept, given.observations, self._clock.now_ns())
 
     async def on_expected_returns(self, given: ReturnsExpected) -> None:
-        self.heard += 1
         key = PNL_ALERT, given.fund_id
         kept = self.series.expect(key, np.array(given.returns, dtype=np.float64))
         await self._store.keep_reference(key, kept, len(kept), self._clock.now_ns())
 
     async def on_condition(self, told: ConditionReported) -> None:
-        self.heard += 1
         self._tell(told.finding)
 
     async def _hear(
@@ -102,6 +98,7 @@ class Hearing:
     ) -> None:
         async def handle(message: Message[Any]) -> None:
             await handler(message.event)
+            self.heard[model.__name__] += 1
 
         while True:
             try:
