@@ -22,7 +22,7 @@ from mts1b.strategy.codegen import HEADER
 from mts1b.strategy.jit import load
 
 TILE_BARS = 16
-GROUP_NAMES = 128
+GROUP_NAMES = 64
 """Names worked on together; TILE_BARS * GROUP_NAMES stays below COUNT, see `switch_lanes`."""
 
 JOBS = 8
