@@ -16,7 +16,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-I1, I16, I32, I64, F32 = ir.IntType(1), ir.IntType(16), ir.IntType(32), ir.IntType(64), ir.FloatType()
+I1, I16, I32, I64 = ir.IntType(1), ir.IntType(16), ir.IntType(32), ir.IntType(64)
+F32, F64 = ir.FloatType(), ir.DoubleType()
 CONTRACT = ("contract",)
 
 BLOCKS = 16
@@ -46,14 +47,24 @@ class Shape:
         return 2 if self.count else 3
 
 
-def _written(make: Callable[[_Writer, Sequence[Sequence[Any]]], Any], result: Any) -> Any:
+def pieces(lanes: int) -> list[tuple[int, int]]:
+    """Vectors that cover the lanes: where each begins, and its width, 16 or a smaller power of two."""
+    found, start = [], 0
+    for width in (16, 8, 4, 2, 1):
+        while lanes - start >= width:
+            found.append((start, width))
+            start += width
+    return found
+
+
+def _written(make: Callable[[Writer, Sequence[Sequence[Any]]], Any], result: Any) -> Any:
     """A function of tuples of numbers whose body `make` writes."""
 
     def typed(kinds: Sequence[Any]) -> tuple[Any, Any]:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             pairs = zip(arguments, signature.args, strict=True)
             made = make(
-                _Writer(builder), [cgutils.unpack_tuple(builder, item, count=kind.count) for item, kind in pairs]
+                Writer(builder), [cgutils.unpack_tuple(builder, item, count=kind.count) for item, kind in pairs]
             )
             return context.get_dummy_value() if result is types.void else made
 
@@ -110,6 +121,29 @@ def below_none(context: Any, keys: Any, most: Any) -> Any:  # noqa: ARG001
     return _compared(">=", keys, most)
 
 
+@lru_cache(maxsize=256)
+def compared_of(predicate: str, lanes: int) -> Any:
+    """`compared(place, number)`: bits of the lanes, at most 64, whose float64 at a place stand so to the number, by an
+    ordered predicate of LLVM's ("<", "<=", ">", ">="): never where either is NaN."""
+
+    @intrinsic
+    def compared(context: Any, place: Any, number: Any) -> Any:  # noqa: ARG001
+        def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            writer, pointer = Writer(builder), builder.inttoptr(arguments[0], F64.as_pointer())
+            packed = ir.Constant(I64, 0)
+            for start, width in pieces(lanes):
+                vector = ir.VectorType(F64, width)
+                found = writer.load(builder.gep(pointer, [ir.Constant(I64, start)]), vector)
+                bits = builder.fcmp_ordered(predicate, found, writer.spread(arguments[1], vector))
+                number = builder.zext(builder.bitcast(bits, ir.IntType(width)), I64)
+                packed = builder.or_(packed, builder.shl(number, ir.Constant(I64, start)))
+            return packed
+
+        return types.int64(place, number), generate
+
+    return compared
+
+
 @lru_cache(maxsize=8)
 def extreme_of(which: str, width: int) -> Any:
     """`extreme(place)`: the least ("smin") or greatest ("smax") of `width` numbers int16 at a place."""
@@ -118,7 +152,7 @@ def extreme_of(which: str, width: int) -> Any:
     def extreme(context: Any, place: Any) -> Any:  # noqa: ARG001
         def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
             vector = ir.VectorType(I16, width)
-            found = _Writer(builder).load(builder.inttoptr(arguments[0], I16.as_pointer()), vector)
+            found = Writer(builder).load(builder.inttoptr(arguments[0], I16.as_pointer()), vector)
             name = f"llvm.vector.reduce.{which}.v{width}i16"
             reduce = cgutils.get_or_insert_function(builder.module, ir.FunctionType(I16, [vector]), name)
             return builder.call(reduce, [found])
@@ -126,6 +160,20 @@ def extreme_of(which: str, width: int) -> Any:
         return types.int16(place), generate
 
     return extreme
+
+
+@intrinsic
+def ordered(context: Any, account: Any, order: Any) -> Any:  # noqa: ARG001
+    """Multiply float64 [4] at the place `account` by the first four at `order`, and add the four behind them."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        writer, vector = Writer(builder), ir.VectorType(F64, 4)
+        place, first = writer.pointers(arguments, F64)
+        factors, addends = (writer.load(builder.gep(first, [ir.Constant(I64, at)]), vector) for at in (0, 4))
+        writer.store(builder.fadd(builder.fmul(writer.load(place, vector), factors), addends), place)
+        return context.get_dummy_value()
+
+    return types.void(types.uintp, types.uintp), generate
 
 
 @intrinsic
@@ -140,7 +188,7 @@ def first_bit(context: Any, bits: Any) -> Any:  # noqa: ARG001
 
 def _compared(operator: str, keys: Any, number: Any) -> Any:
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        writer = _Writer(builder)
+        writer = Writer(builder)
         vector = ir.VectorType(I16, BLOCKS)
         found = writer.load(builder.inttoptr(arguments[0], I16.as_pointer()), vector)
         bits = builder.icmp_signed(operator, found, writer.spread(arguments[1], vector))
@@ -149,7 +197,7 @@ def _compared(operator: str, keys: Any, number: Any) -> Any:
     return types.int64(keys, number), generate
 
 
-class _Writer:
+class Writer:
     """Writes instructions at the end of the block that the builder is in."""
 
     def __init__(self, builder: Any) -> None:
@@ -168,7 +216,7 @@ class _Writer:
 
     def load(self, pointer: Any, vector: Any) -> Any:
         found = self.b.load(self.b.bitcast(pointer, vector.as_pointer()))
-        found.align = 2 if vector.element == I16 else 4
+        found.align = 2 if vector.element == I16 else 4  # float64 too: more is not known of where a row begins
         return found
 
     def store(self, value: Any, pointer: Any) -> None:

@@ -198,8 +198,9 @@ def check_prices(panel: Panel) -> None:
     for name in panel.fields:
         values = panel.field(name)
         with np.errstate(invalid="ignore"):
-            wrong = (values < 0.0) | np.isinf(values) if name == "volume" else (values <= 0.0) | np.isinf(values)
-        if bool(wrong.any()):
+            low = values < 0.0 if name == "volume" else values <= 0.0
+        if bool(low.any()) or bool((values == np.inf).any()):
+            wrong = low | np.isinf(values)
             t, s = (int(i) for i in np.argwhere(wrong)[0])
             where = f"{name} of {panel.symbols[s]} at bar {t} (ts_ns {int(panel.ts_ns[t])})"
             rule = "must be a finite number " + ("of at least 0" if name == "volume" else "above 0")
