@@ -57,6 +57,11 @@ def pieces(lanes: int) -> list[tuple[int, int]]:
     return found
 
 
+def full(width: int) -> Any:
+    """The int of so many bits, all set."""
+    return ir.Constant(ir.IntType(width), -1)
+
+
 def _written(make: Callable[[Writer, Sequence[Sequence[Any]]], Any], result: Any) -> Any:
     """A function of tuples of numbers whose body `make` writes."""
 
@@ -144,6 +149,21 @@ def compared_of(predicate: str, lanes: int) -> Any:
     return compared
 
 
+@lru_cache(maxsize=256)
+def agreement_of(predicate: str, lanes: int, jobs: int) -> Any:
+    """`agreement(place, asked)`: bits of the jobs, at most 16, whose number, float64 [jobs] at `asked`, all lanes at
+    `place` stand so to (`compared_of`), and 32 bits above them of those that none does."""
+
+    @intrinsic
+    def agreement(context: Any, place: Any, asked: Any) -> Any:  # noqa: ARG001
+        def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            return Writer(builder).agreement(predicate, lanes, jobs, arguments)
+
+        return types.int64(place, asked), generate
+
+    return agreement
+
+
 @lru_cache(maxsize=8)
 def extreme_of(which: str, width: int) -> Any:
     """`extreme(place)`: the least ("smin") or greatest ("smax") of `width` numbers int16 at a place."""
@@ -221,6 +241,48 @@ class Writer:
 
     def store(self, value: Any, pointer: Any) -> None:
         self.b.store(value, self.b.bitcast(pointer, value.type.as_pointer())).align = 4
+
+    def reduced(self, operator: str, vector: Any) -> Any:
+        """The least (operator "<") or greatest number of a vector without NaN."""
+        while vector.type.count > 1:
+            half = vector.type.count // 2
+            low, high = (
+                self.b.shuffle_vector(vector, vector, ir.Constant(ir.VectorType(I32, half), list(places)))
+                for places in (range(half), range(half, 2 * half))
+            )
+            vector = self.b.select(self.b.fcmp_ordered(operator, low, high), low, high)
+        return self.b.extract_element(vector, ir.Constant(I32, 0))
+
+    def agreement(self, predicate: str, lanes: int, jobs: int, places: Sequence[Any]) -> Any:
+        b, (place, asked) = self.b, self.pointers(places, F64)
+        vectors = [
+            self.load(b.gep(place, [ir.Constant(I64, start)]), ir.VectorType(F64, width))
+            for start, width in pieces(lanes)
+        ]
+        last = "<" if predicate[0] == ">" else ">"  # of the numbers, the last to stand so when all do
+        furthest, nearest = (
+            self.folded(operator, [self.reduced(operator, vector) for vector in vectors])
+            for operator in (last, predicate[0])
+        )
+        known = [
+            b.icmp_signed("==", b.bitcast(b.fcmp_ordered("ord", vector, vector), ir.IntType(width)), full(width))
+            for vector, (_, width) in zip(vectors, pieces(lanes), strict=True)
+        ]
+        found = ir.Constant(I64, 0)
+        for start, width in pieces(jobs):
+            numbers = self.load(b.gep(asked, [ir.Constant(I64, start)]), ir.VectorType(F64, width))
+            every = b.fcmp_ordered(predicate, self.spread(furthest, numbers.type), numbers)
+            some = b.fcmp_ordered(predicate, self.spread(nearest, numbers.type), numbers)
+            for bits, shift in ((every, start), (b.not_(some), start + 32)):
+                number = b.zext(b.bitcast(bits, ir.IntType(width)), I64)
+                found = b.or_(found, b.shl(number, ir.Constant(I64, shift)))
+        return b.select(self.all_of(known), found, ir.Constant(I64, 0))
+
+    def folded(self, operator: str, numbers: Sequence[Any]) -> Any:
+        found = numbers[0]
+        for number in numbers[1:]:
+            found = self.b.select(self.b.fcmp_ordered(operator, found, number), found, number)
+        return found
 
     def floats(self, bits: Any) -> Any:
         """1.0 where a bit of the vector is set, else 0.0."""

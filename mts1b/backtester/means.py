@@ -138,6 +138,7 @@ def places(values: Any, past: Any, sums: Any, out: Any, l: int) -> Any:
 def mean_filler(step: int) -> Any:
     """`fill_means`, compiled for `step` windows at a time: VECTOR, or as many as there are."""
     text = digest("step", Path(mean_step.__file__).read_text(), Path(block_step.__file__).read_text())
-    head = f"from mts1b.backtester.mean_step import means_of\n\nSTEP, means, means_of_two = {step}, means_of({step}), means_of({step}, 2)  # {text}\n\n\n"
+    made = f"STEP, means, means_of_two = {step}, means_of({step}), means_of({step}, 2)  # {text}"
+    head = f"from mts1b.backtester.mean_step import means_of\n\n{made}\n\n\n"
     inner = "\n\n".join(INNER + getsource(function) for function in (bar_by_bar, places, go_on, go_on_two))
     return load(f"{HEADER}{head}{inner}\n\n{ENTRY}{getsource(fill_means)}").fill_means

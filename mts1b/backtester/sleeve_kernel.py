@@ -21,7 +21,10 @@ from mts1b.strategy.codegen import HEADER
 from mts1b.strategy.jit import load
 
 LANES_MAX = 64
-"""Bits of one decision."""
+"""Bits of one number."""
+
+TOGETHER_MAX = 8
+"""Jobs whose bits are one number: there is a table of what they may agree on."""
 
 ENTRY = '@njit(error_model="numpy", cache=True, nogil=True, no_cfunc_wrapper=True)\n'
 
@@ -37,9 +40,11 @@ class Asked:
 
 @dataclass(frozen=True)
 class Form:
-    """Yes where all of `entry` hold; with `leave` from then on until all of those hold."""
+    """Yes where all of `entry` hold; with `leave` from then on until all of those hold. `together`: jobs whose bits,
+    `lanes` of each, are one number."""
 
     lanes: int
+    together: int
     entry: tuple[Asked, ...]
     leave: tuple[Asked, ...]
 
@@ -49,10 +54,13 @@ class Form:
 
 
 def offer(opened: Any, close: Any, fee: float, table: Any) -> Any:
-    """Fill `table` [T, 2, 8], begun as 1 but for the fifth as 0, of one name [T]: for an order that sells, and one that buys, at a bar's open, what it
-    multiplies an account by, and adds to it. An account is what the sleeve is worth (in shares while it is in), the
-    sums of its returns and of their squares, which after buying and selling have all bars between, and its orders.
-    `fee`: of an order, as a fraction of its value. Returns the sums over all bars of the name."""
+    """Fill `table` [T, 2, 8], begun as 1 but for the fifth as 0, of one name [T].
+
+    For an order that sells, and one that buys, at a bar's open, what it multiplies an account by, and adds to it. An
+    account is what the sleeve is worth (in shares while it is in), the sums of its returns and of their squares, which
+    after buying and selling have all bars between, and its orders. `fee`: of an order, as a fraction of its value.
+    Returns the sums over all bars of the name.
+    """
     total, squares = 0.0, 0.0  # of close to close, up to the bar before
     for t in range(opened.shape[0]):
         sold, bought = opened[t] * (1.0 - fee), 1.0 / (opened[t] * (1.0 + fee))
@@ -81,15 +89,16 @@ def judge(account: Any, bars: int, bars_per_year: float, spread_min: float, foun
 @lru_cache(maxsize=256)
 def sleeve_kernel(form: Form) -> Any:
     """The compiled kernel of a form. It takes, for each condition i, own{i} float64 [S, T * lanes] (or [lanes]),
-    asked{i} float64 [S, T * A] (bool for one without lanes) and which{i} int64 [J]: which of the A a job asks; then
+    asked{i} float64 [S, T * J] (bool for one without lanes): what each job asks; then
 
       opened, close  float64 [S, T]; fee of an order, as a fraction of its value; bars_per_year, spread_min
       found          float64 [S, J, lanes, 4], filled
     """
     step = digest("step", Path(block_step.__file__).read_text())
-    header = f"{HEADER}from mts1b.backtester.block_step import compared_of, first_bit, ordered\n\n"
+    header = f"{HEADER}from mts1b.backtester.block_step import agreement_of, compared_of, first_bit, ordered\n\n"
     compared = [
-        f'below{i} = compared_of("{asked.predicate}", {form.lanes})'
+        f'below{i} = compared_of("{asked.predicate}", {form.lanes})\n'
+        f'agreement{i} = agreement_of("{asked.predicate}", {form.lanes}, {form.together})'
         for i, asked in enumerate(form.conditions)
         if asked.predicate
     ]
@@ -99,9 +108,10 @@ def sleeve_kernel(form: Form) -> Any:
 
 def _source(form: Form) -> str:
     conditions = list(enumerate(form.conditions))
-    keyed = [f"{name}{i}" for i, _ in conditions for name in ("own", "asked", "which")]
+    keyed = [f"{name}{i}" for i, _ in conditions for name in ("own", "asked")]
     addresses = [f"    own_at{i} = own{i}.ctypes.data" for i, asked in conditions if asked.predicate]
     whole = (1 << form.lanes) - 1
+    kept = [f"own{i}.size + asked{i}.size" for i, _ in conditions]
     lines = [
         f"def run({', '.join(keyed)}, opened, close, fee, bars_per_year, spread_min, found):",
         f"    lanes, jobs = {form.lanes}, found.shape[1]",
@@ -109,7 +119,13 @@ def _source(form: Form) -> str:
         *addresses,
         "    table = np.empty((bars, 2, 8))",
         "    table[:], table[:, :, 4] = 1.0, 0.0",
-        f"    together = {LANES_MAX // form.lanes}  # jobs whose bits are one number",
+        f"    together, whole = {form.together}, {whole}",
+        "    spread = np.zeros(1 << together, dtype=np.int64)  # of bits of jobs, the bits of all their lanes",
+        "    for number in range(1 << together):",
+        "        for j in range(together):",
+        "            if (number >> j) & 1:",
+        "                spread[number] |= whole << (j * lanes)",
+        *(f"    asked_at{i} = asked{i}.ctypes.data" for i, _ in conditions),
         "    held = np.empty(-(-jobs // together), dtype=np.int64)",
         "    accounts = np.empty((jobs, lanes, 4))",
         "    table_at, accounts_at = table.ctypes.data, accounts.ctypes.data",
@@ -118,7 +134,7 @@ def _source(form: Form) -> str:
         "        last = close[s, bars - 1]",
         "        held[:], accounts[:, :, 0], accounts[:, :, 1:] = 0, 1.0, 0.0",
         "        for t in range(bars - 1):",
-        *(f"            row{i} = asked{i}[s, t * (asked{i}.shape[1] // bars) :]" for i, _ in conditions),
+        *(f"            row{i} = asked{i}[s, t * jobs : (t + 1) * jobs]" for i, _ in conditions),
         *(
             f"            place{i} = np.uintp(own_at{i}{' + 8 * (s * bars + t) * lanes' if asked.series else ''})"
             for i, asked in conditions
@@ -126,10 +142,8 @@ def _source(form: Form) -> str:
         ),
         "            order_at = table_at + 128 * (t + 1)",
         "            for q in range(held.shape[0]):",
-        *(f"                all{i} = 0" for i, _ in conditions),
-        "                for j in range(q * together, min((q + 1) * together, jobs)):",
-        "                    at = (j - q * together) * lanes",
-        *(f"                    all{i} |= {_bits(i, asked, whole)} << at" for i, asked in conditions),
+        "                first, count = q * together, min(together, jobs - q * together)",
+        *(f"                {line}" for i, asked in conditions for line in _bits(i, asked)),
         f"                bits = {_decided(form)}",
         "                change = bits ^ held[q]",
         "                held[q] = bits",
@@ -146,15 +160,26 @@ def _source(form: Form) -> str:
         "                    account[1] += total",
         "                    account[2] += squares",
         "                judge(account, bars, bars_per_year, spread_min, found[s, j, l])",
-        f"    return {' + '.join(['table.size', *(f'own{i}.size' for i, _ in conditions)])}  # numba has to keep them",
+        f"    return {' + '.join(['table.size', *kept])}  # numba has to keep them until here",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _bits(i: int, asked: Asked, whole: int) -> str:
-    """Bits of the lanes of one job for which a condition holds."""
-    number = f"row{i}[which{i}[j]]"
-    return f"below{i}(place{i}, {number})" if asked.predicate else f"({whole} if {number} else 0)"
+def _bits(i: int, asked: Asked) -> list[str]:
+    """Bits of the lanes of all jobs of a number for which a condition holds: lane by lane only where they differ."""
+    if not asked.predicate:
+        agree = [f"agree{i} = 0", "for k in range(count):", f"    agree{i} |= np.int64(row{i}[first + k]) << k"]
+        return [*agree, f"all{i} = spread[agree{i}]"]
+    asked_at = f"asked_at{i} + 8 * ((s * bars + t) * jobs + first)"
+    return [
+        f"code{i} = agreement{i}(place{i}, np.uintp({asked_at})) if count == together else 0",
+        f"all{i} = spread[code{i} & ((1 << together) - 1)]",
+        f"mixed{i} = ((1 << count) - 1) & ~(code{i} | (code{i} >> 32))",
+        f"while mixed{i} != 0:",
+        f"    k = first_bit(mixed{i})",
+        f"    mixed{i} &= mixed{i} - 1",
+        f"    all{i} |= below{i}(place{i}, row{i}[first + k]) << (k * lanes)",
+    ]
 
 
 def _decided(form: Form) -> str:

@@ -15,7 +15,7 @@ from mts1b.backtester.backends import evaluate
 from mts1b.backtester.evaluation import NAME_METRICS
 from mts1b.backtester.execution import Execution, check_prices
 from mts1b.backtester.layout import ways
-from mts1b.backtester.sleeve_kernel import LANES_MAX, Asked, Form, sleeve_kernel
+from mts1b.backtester.sleeve_kernel import LANES_MAX, TOGETHER_MAX, Asked, Form, sleeve_kernel
 from mts1b.backtester.switch import Condition, Switch, switch_of
 from mts1b.backtester.switch_tables import Memory, Sources, used_lanes
 from mts1b.backtester.switched import Switched
@@ -27,6 +27,7 @@ from mts1b.strategy.ops import Kind
 from mts1b.strategy.panel import Panel
 from mts1b.strategy.program import Program, program_of
 from mts1b.strategy.scalars import scalar_value
+from mts1b.strategy.turned import name_major
 
 Floats = NDArray[np.float64]
 
@@ -48,6 +49,8 @@ def by_column(
     """
     if execution.capital_by != "sleeve":
         raise InputError("capital_by", execution.capital_by, "columns are sleeves", "use capital_by='sleeve'")
+    if threads < 1:
+        raise InputError("threads", threads, "somebody has to work", "give 1 or more")
     columns = strategy.check_combos(combos)
     check_prices(panel)
     strategy.check_history(columns, len(panel.ts_ns))
@@ -66,16 +69,16 @@ def _bits(
     work = _switched(program, strategy.root, columns, names) if _all_in(execution) else None
     if work is None or not (np.isfinite(panel.open).all() and np.isfinite(panel.close).all()):
         return None
-    fields = program.fields(panel)
+    fields, opens, closes = program.fields(panel), name_major(panel.open), name_major(panel.close)
     found = np.empty((len(NAME_METRICS), len(work.layout.job), names))
-    parts = max(threads, -(-names // GROUP_NAMES))
+    parts = min(max(threads, -(-names // GROUP_NAMES)), names)
     groups = [slice(names * part // parts, names * (part + 1) // parts) for part in range(parts)]
     batches = [_Batch(work, batch) for batch in work.batches()]
     memories = threading.local()
 
     def judged(group: slice) -> None:
         memory = vars(memories).setdefault("memory", Memory())
-        opened, close = (np.ascontiguousarray(table[:, group].T) for table in (panel.open, panel.close))
+        opened, close = opens[group], closes[group]
         for batch in batches:
             table = batch.judged(fields, group, opened, close, execution.cost, memory)
             found[:, batch.columns, group] = table[:, batch.job, batch.lane].transpose(2, 1, 0)
@@ -124,7 +127,9 @@ class _Batch:
         self.shared = [work.distinct(one.shared.parameters - layout.inner, batch) for one in switch.conditions]
         asked = [_asked(condition) for condition in switch.conditions]
         entry = len(switch.entry)
-        self.kernel = sleeve_kernel(Form(self.used, tuple(asked[:entry]), tuple(asked[entry:])))
+        jobs = batch.stop - batch.start
+        numbers = -(-jobs // min(LANES_MAX // self.used, TOGETHER_MAX))
+        self.kernel = sleeve_kernel(Form(self.used, -(-jobs // numbers), tuple(asked[:entry]), tuple(asked[entry:])))
 
     def judged(
         self, fields: Mapping[str, Floats], group: slice, opened: Floats, close: Floats, fee: float, memory: Memory
@@ -138,16 +143,19 @@ class _Batch:
         return found
 
     def _read(self, number: int, sources: Sources, group: slice, memory: Memory) -> list[Any]:
-        """The kernel's arguments for one condition: own side, what is asked, and which of it each job asks."""
+        """The kernel's arguments for one condition: own side, and what each job asks."""
         own, (distinct, which) = self.work.switch.conditions[number].own, self.shared[number]
         shared_node = self.work.switch.conditions[number].shared
         shared = sources.columns(shared_node, distinct, group, memory.taken("shared", number))
+        if len(which) * sources.bars != shared.shape[1] or bool((np.diff(which) != 1).any()):
+            table = shared.reshape(len(shared), sources.bars, -1)
+            shared = np.take(table, which, axis=2).reshape(len(shared), -1)
         if own is None:
-            return [np.zeros(0), (shared == shared) & (shared != 0.0), which]
+            return [np.zeros(0), (shared == shared) & (shared != 0.0)]
         if own.is_series:
-            return [sources.columns(own, self.inner, group, memory.taken("own", number)), shared, which]
+            return [sources.columns(own, self.inner, group, memory.taken("own", number)), shared]
         value = np.asarray(scalar_value(own, {**sources.fixed, **self.inner}, sources.names), dtype=np.float64)
-        return [np.ascontiguousarray(np.broadcast_to(value, (self.used,))), shared, which]
+        return [np.ascontiguousarray(np.broadcast_to(value, (self.used,))), shared]
 
 
 def _asked(condition: Condition) -> Asked:
