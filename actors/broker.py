@@ -24,11 +24,15 @@ class BrokerWorker:
         self._changed = asyncio.Condition()
         self._pump: asyncio.Task[None] | None = None
         self._head = 0  # the report before the oldest one held
-        self._counts = {"submitted": 0, "cancelled": 0, "queried": 0, "reports": 0}
+        self._counts = {"submitted": 0, "replaced": 0, "cancelled": 0, "queried": 0, "reports": 0}
 
     async def submit(self, order: Order) -> VenueAck | VenueReject:
         self._counts["submitted"] += 1
         return await self._broker.submit(order)
+
+    async def replace(self, order: Order) -> VenueAck | VenueReject:
+        self._counts["replaced"] += 1
+        return await self._broker.replace(order)
 
     async def cancel(self, client_order_id: ClientOrderId) -> VenueAck | VenueReject:
         self._counts["cancelled"] += 1

@@ -43,10 +43,21 @@ def local_desk(
 ) -> Desk:
     """The five workers as they are wired in actors, next to each other."""
     service = RiskService(plan.fund_id, plan.limits, clock)
+    service.refer(plan.reference)
     service.set_covariance(plan.symbols, plan.covariance())
 
     async def build(recorder: Recorder) -> Oms:
-        return Oms(plan.fund_id, journal, LocalRisk(service), broker, bus, clock, plan.opening_cash, recorder)
+        return Oms(
+            plan.fund_id,
+            journal,
+            LocalRisk(service),
+            broker,
+            bus,
+            clock,
+            plan.opening_cash,
+            recorder,
+            plan.content_window_s,
+        )
 
     risk = cast(RiskDesk, Local(service))
     oms = OmsWorker(build, broker, risk, Recorder())

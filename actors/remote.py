@@ -10,14 +10,16 @@ from typing import Any
 from ray.actor import ActorHandle
 from ray.exceptions import RayActorError, RayTaskError
 
+from actors.observed import remotely
 from mts1b.brokers.port import VenueAck, VenueOrderState, VenueReject, VenueReport
 from mts1b.foundation.commands import CancelOrder, SubmitOrder
 from mts1b.foundation.errors import MtsError, StackError, VenueError, VenueTimeout
-from mts1b.foundation.events import NavMarked, OrderEvent
+from mts1b.foundation.events import FundEvent, NavMarked, OrderEvent
 from mts1b.foundation.ids import ClientOrderId, IdempotencyKey, Symbol
 from mts1b.foundation.order import Order
-from mts1b.riskengine.state import RiskSnapshot
-from mts1b.riskengine.verdict import Decision, Mode
+from mts1b.riskengine.master import Reference
+from mts1b.riskengine.snapshot import RiskSnapshot
+from mts1b.riskengine.verdict import Decision, Mode, Standing
 
 REPORTS_WAIT_S = 5.0
 RECONNECT_S = 0.2
@@ -58,10 +60,10 @@ class Remote:
         async def answer(*given: Any, **named: Any) -> Any:
             for _ in range(self._repeats):
                 try:
-                    return await ask(call.remote(*given, **named), self._name)
+                    return await ask(remotely(call, *given, **named), self._name)
                 except ActorAway:
                     await asyncio.sleep(RECONNECT_S)
-            return await ask(call.remote(*given, **named), self._name)
+            return await ask(remotely(call, *given, **named), self._name)
 
         return answer
 
@@ -73,18 +75,21 @@ class RemoteBroker:
         self._handle = handle
 
     async def submit(self, order: Order) -> VenueAck | VenueReject:
-        return await self._ask(self._handle.submit.remote(order))
+        return await self._ask(remotely(self._handle.submit, order))
+
+    async def replace(self, order: Order) -> VenueAck | VenueReject:
+        return await self._ask(self._handle.replace.remote(order))
 
     async def cancel(self, client_order_id: ClientOrderId) -> VenueAck | VenueReject:
-        return await self._ask(self._handle.cancel.remote(client_order_id))
+        return await self._ask(remotely(self._handle.cancel, client_order_id))
 
     async def query(self, client_order_id: ClientOrderId) -> VenueOrderState | None:
-        return await self._ask(self._handle.query.remote(client_order_id))
+        return await self._ask(remotely(self._handle.query, client_order_id))
 
     async def reports(self, after: int = 0) -> AsyncIterator[VenueReport]:
         while True:
             try:
-                batch = await ask(self._handle.reports_after.remote(after, REPORTS_WAIT_S), "broker")
+                batch = await ask(remotely(self._handle.reports_after, after, REPORTS_WAIT_S), "broker")
             except StackError:
                 await asyncio.sleep(RECONNECT_S)
                 continue
@@ -113,41 +118,50 @@ class RemoteRisk:
 
     def __init__(self, handle: ActorHandle) -> None:
         self._handle = handle
-        self._untold: list[OrderEvent] = []
+        self._untold: list[OrderEvent | FundEvent] = []
         self._timer: asyncio.TimerHandle | None = None
         self.restore_it: Callable[[], Awaitable[None]] | None = None
         """Gives the actor the journal's view; set once the OMS exists."""
 
     async def check(self, command: SubmitOrder | CancelOrder) -> Decision:
-        return await self._restored(lambda: self._handle.check.remote(command, self._take()))
+        return await self._restored(lambda: remotely(self._handle.check, command, self._take()))
+
+    async def check_replace(self, order: Order) -> Decision:
+        return await self._restored(lambda: self._handle.check_replace.remote(order, self._take()))
 
     async def mark(self, prices: Mapping[Symbol, Decimal], ts_ns: int) -> NavMarked:
         """Value the fund at these prices, after everything it was told."""
-        return await self._restored(lambda: self._handle.mark.remote(prices, ts_ns, self._take()))
+        return await self._restored(lambda: remotely(self._handle.mark, prices, ts_ns, self._take()))
 
-    async def mode(self) -> Mode:
-        return await self._restored(lambda: self._handle.mode.remote())
+    async def standing(self) -> Standing:
+        return await self._restored(lambda: remotely(self._handle.standing))
 
-    async def halt(self) -> Mode:
-        return await self._restored(lambda: self._handle.halt.remote())
+    async def halt(self, mode: Mode) -> Standing:
+        return await self._restored(lambda: remotely(self._handle.halt, mode))
 
-    async def rearm(self) -> Mode:
-        return await self._restored(lambda: self._handle.rearm.remote(self._take()))
+    async def resume(self) -> Standing:
+        return await self._restored(lambda: remotely(self._handle.resume))
 
-    def tell(self, events: Sequence[OrderEvent]) -> None:
+    async def refer(self, reference: Reference) -> None:
+        await ask(remotely(self._handle.refer, reference), "risk")
+
+    async def rearm(self) -> Standing:
+        return await self._restored(lambda: remotely(self._handle.rearm, self._take()))
+
+    def tell(self, events: Sequence[OrderEvent | FundEvent]) -> None:
         self._untold += events
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(TELL_WITHIN_S, self._flush)
 
     def release(self, key: IdempotencyKey) -> None:
         self._flush()
-        self._handle.release.remote(key)
+        remotely(self._handle.release, key)
 
     async def restore(self, snapshot: RiskSnapshot) -> None:
         self._take()  # the journal's view holds them
-        await ask(self._handle.restore.remote(snapshot), "risk")
+        await ask(remotely(self._handle.restore, snapshot), "risk")
 
-    def _take(self) -> list[OrderEvent]:
+    def _take(self) -> list[OrderEvent | FundEvent]:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -156,7 +170,7 @@ class RemoteRisk:
 
     def _flush(self) -> None:
         if events := self._take():
-            self._handle.tell.remote(events)
+            remotely(self._handle.tell, events)
 
     async def _restored(self, call: Callable[[], Awaitable[Any]]) -> Any:
         """The answer to `call`; when the actor is away or fresh, once more after it was given the journal's view."""

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
-import traceback
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -29,6 +27,7 @@ from ray.actor import ActorHandle
 from actors.broker import BrokerWorker
 from actors.desk import Desk, DeskPlan
 from actors.feed import Feed
+from actors.observed import gates_recorded, observed, step_recorded
 from actors.oms import OmsWorker
 from actors.portfolio import Mandate
 from actors.remote import Remote, RemoteBroker, RemoteRisk
@@ -37,23 +36,33 @@ from actors.strategy import StrategyWorker
 from mts1b.brokers.paper.client import PaperBroker, PaperMarket
 from mts1b.brokers.paper.endpoint import Endpoint
 from mts1b.config import Database
+from mts1b.config_sections import Logging
 from mts1b.deploy.endpoints import Endpoints
 from mts1b.deploy.ray_client import NAMESPACE
 from mts1b.foundation.clock import SystemClock
+from mts1b.foundation.commands import CancelOrder, SubmitOrder
 from mts1b.foundation.errors import MtsError
+from mts1b.foundation.events import FundEvent, OrderEvent
 from mts1b.foundation.ids import FundId, Symbol
 from mts1b.foundation.limits import STOP_TIMEOUT_S
 from mts1b.oms.journal import Journal
 from mts1b.oms.service import Oms
 from mts1b.platform import db, eventbus
+from mts1b.platform.logging import get_logger
 from mts1b.platform.telemetry import Recorder
-from mts1b.riskengine.limits import RiskLimits
+from mts1b.platform.telemetry.service import NOTHING, Observation
+from mts1b.riskengine.master import Reference
 from mts1b.riskengine.service import RiskService
+from mts1b.riskengine.verdict import Decision
 from mts1b.strategy.definition import Strategy, Values
 from mts1b.strategy.panel import Panel
 
-STREAM = "mts"
-SUBJECTS = ("mts.v1.>",)
+SERVICES = {"feed": "marketdata", "strategy": "strategy", "risk": "riskengine", "oms": "oms", "broker": "broker"}
+"""Which service of the performance notes an actor is."""
+
+WAITS = ("reports_after", "caught_up", "drain")
+"""Calls that return when something has happened elsewhere."""
+
 DESK_REPEATS = 100
 """Times a desk repeats a call to an actor that is away: 20 s, an actor needs one or two."""
 
@@ -97,7 +106,9 @@ class StrategyActor(StrategyWorker):
 
     def __init__(self, strategy: Strategy, values: Values, panel: Shared, mandate: Mandate, in_flight: int) -> None:
         entry = cast(OmsWorker, Remote(colleague("oms", mandate.fund_id), "oms"))
-        super().__init__(strategy, values, panel.get(), mandate, entry, SystemClock(), Recorder(), in_flight)
+        super().__init__(
+            strategy, values, panel.get(), mandate, entry, SystemClock(), Recorder(step_recorded), in_flight
+        )
 
 
 class BrokerActor(BrokerWorker):
@@ -111,22 +122,28 @@ class OmsActor(OmsWorker):
     """Journals in Postgres, publishes on NATS, speaks to the risk and broker actors."""
 
     def __init__(
-        self, postgres_dsn: str, nats_url: str, fund_id: FundId, cash: Decimal, sizes: tuple[int, int]
+        self,
+        postgres_dsn: str,
+        nats_url: str,
+        fund_id: FundId,
+        cash: Decimal,
+        content_window_s: float,
+        sizes: dict[str, Any],
     ) -> None:
         self._bus: eventbus.EventBus | None = None
         venue, gate = RemoteBroker(colleague("broker", fund_id)), RemoteRisk(colleague("risk", fund_id))
 
         async def build(recorder: Recorder) -> Oms:
-            pool = await db.open_pool("primary", postgres_dsn, *sizes)
+            pool = await db.open_pool("primary", postgres_dsn, **sizes)
             await db.migrate(pool)
             self._bus = await eventbus.connect(nats_url)
-            await self._bus.ensure_stream(STREAM, SUBJECTS)
             journal = Journal(pool, fund_id)
-            oms = Oms(fund_id, journal, gate, venue, FillsBus(self._bus), SystemClock(), cash, recorder)
+            bus = FillsBus(self._bus)
+            oms = Oms(fund_id, journal, gate, venue, bus, SystemClock(), cash, recorder, content_window_s)
             gate.restore_it = oms.restore_risk
             return oms
 
-        super().__init__(build, venue, gate, Recorder(), _end_process)
+        super().__init__(build, venue, gate, Recorder(step_recorded), _end_process)
 
     async def close(self) -> None:
         await super().close()
@@ -137,7 +154,7 @@ class OmsActor(OmsWorker):
 
 def _end_process(error: BaseException) -> None:
     """What this process knows is worthless: Ray starts the actor again, and that one begins with the journal."""
-    print("".join(traceback.format_exception(error)), file=sys.stderr, flush=True)
+    get_logger("mts1b.actors").critical("the process ends, to begin again from the journal", exc_info=error)
     os._exit(1)
 
 
@@ -155,31 +172,43 @@ class RiskActor(RiskWorker):
     """The plan's risk engine in an actor of its own."""
 
     def __init__(
-        self, limits: RiskLimits, fund_id: FundId, symbols: Sequence[Symbol], covariance: NDArray[np.float64]
+        self, reference: Reference, fund_id: FundId, symbols: Sequence[Symbol], covariance: NDArray[np.float64]
     ) -> None:
-        service = RiskService(fund_id, limits, SystemClock())
+        service = RiskService(fund_id, reference.limits, SystemClock())
+        service.refer(reference)
         service.set_covariance(symbols, covariance)
         super().__init__(service)
+
+    def check(self, command: SubmitOrder | CancelOrder, told: Sequence[OrderEvent | FundEvent] = ()) -> Decision:
+        decision = super().check(command, told)
+        gates_recorded(decision.gate_ns)
+        return decision
 
 
 @asynccontextmanager
 async def ray_desk(
-    plan: DeskPlan, stack: Endpoints, venue: Endpoint, database: Database, detached: bool = False
+    plan: DeskPlan,
+    stack: Endpoints,
+    venue: Endpoint,
+    database: Database,
+    detached: bool = False,
+    observation: Observation = NOTHING,
+    logs: Logging = Logging(),
 ) -> AsyncIterator[Desk]:
     """The five workers as actors on the cluster this process is connected to; gone at the end unless `detached`.
 
     Not detached, they also end with this process.
     """
-    start = partial(_start, plan.fund_id, detached)
+    start = partial(_start, plan.fund_id, detached, observation, logs)
     panel = Shared.put(plan.panel)
-    limits = (plan.limits, plan.fund_id, plan.symbols, plan.covariance())
+    limits = (plan.reference, plan.fund_id, plan.symbols, plan.covariance())
     handles: dict[str, ActorHandle] = {}
     try:
         handles["broker"] = start("broker", BrokerActor, venue)
         handles["risk"] = start("risk", RiskActor, *limits)
         handles["feed"] = start("feed", FeedActor, panel, venue)
-        sizes = (database.pool_size, database.max_overflow)
-        book = (stack.postgres_dsn, stack.nats_url, plan.fund_id, plan.opening_cash)
+        sizes = database.model_dump(exclude={"dsn"})
+        book = (stack.postgres_dsn, stack.nats_url, plan.fund_id, plan.opening_cash, plan.content_window_s)
         handles["oms"] = start("oms", OmsActor, *book, sizes)
         trader = (plan.strategy, plan.values, panel, plan.mandate, plan.in_flight)
         handles["strategy"] = start("strategy", StrategyActor, *trader)
@@ -189,11 +218,16 @@ async def ray_desk(
             await _end(handles)
 
 
-def _start(fund_id: FundId, detached: bool, role: str, worker: type, *given: Any) -> ActorHandle:
+def _start(
+    fund_id: FundId, detached: bool, observation: Observation, logs: Logging, role: str, worker: type, *given: Any
+) -> ActorHandle:
+    watched = observed(worker, SERVICES[role], WAITS, {"fund": fund_id}, logs)
     # Task events would report every order to the dashboard, at a tenth of the price of the call itself.
-    actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0, enable_task_events=False)(worker)
-    lifetime = "detached" if detached else None
-    return actor.options(name=actor_name(role, fund_id), namespace=NAMESPACE, lifetime=lifetime).remote(*given)
+    actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0, enable_task_events=False)(watched)
+    named = actor.options(
+        name=actor_name(role, fund_id), namespace=NAMESPACE, lifetime="detached" if detached else None
+    )
+    return named.remote(observation, *given)
 
 
 def _desk(handles: dict[str, ActorHandle]) -> Desk:
@@ -207,6 +241,7 @@ async def _end(handles: dict[str, ActorHandle]) -> None:
     for role in ("oms", "feed", "broker"):
         if role in handles:
             await _quietly(Remote(handles[role], role).close())
+    await asyncio.gather(*(_quietly(Remote(handle, role).flush_telemetry()) for role, handle in handles.items()))
     for handle in handles.values():
         ray.kill(handle)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -11,6 +12,8 @@ from ray.exceptions import RayTaskError
 from mts1b.backtester.choice import Machine
 from mts1b.foundation.errors import MtsError, StackError
 from mts1b.foundation.limits import CHUNKS_IN_FLIGHT_PER_CPU, CHUNKS_IN_FLIGHT_PER_GPU
+from mts1b.platform.telemetry import received, traceparent
+from mts1b.platform.telemetry.service import NOTHING, Observation, observe
 
 Shared = TypeVar("Shared")
 Item = TypeVar("Item")
@@ -24,13 +27,15 @@ class RayRunner:
     """`mts1b.research.runner.Runner` over the Ray cluster this process is connected to.
 
     `gpus`: GPUs that each task has to itself. StackError when some are asked for and the cluster can have none.
+    `observation`: how the workers' operations are told of.
     """
 
-    def __init__(self, in_flight_max: int | None = None, gpus: int = 0) -> None:
+    def __init__(self, in_flight_max: int | None = None, gpus: int = 0, observation: Observation = NOTHING) -> None:
         if gpus:
             check_gpus()
         self._in_flight_max = in_flight_max
         self._gpus = gpus
+        self._observation = observation
 
     @property
     def workers(self) -> int:
@@ -40,7 +45,7 @@ class RayRunner:
         self, function: Callable[[Shared, Item], Result], shared: Shared, items: Iterable[Item]
     ) -> Iterator[tuple[Item, Result]]:
         """One task of one CPU for each item. Arrays of `shared` reach the workers without a copy, read-only."""
-        task = ray.remote(**task_options(self._gpus))(function)
+        task = ray.remote(**task_options(self._gpus))(observed_task(function, self._observation, traceparent()))
         shared_ref = ray.put(shared)
         limit = self._in_flight_max or in_flight_limit(self._gpus)
         waiting: dict[ray.ObjectRef, Item] = {}
@@ -56,6 +61,24 @@ class RayRunner:
         finally:
             for reference in waiting:  # the run failed or its reader stopped: nobody wants these any more
                 ray.cancel(reference, force=False)
+
+
+def observed_task(
+    function: Callable[[Shared, Item], Result], observation: Observation, trace: str
+) -> Callable[[Shared, Item], Result]:
+    """The function in the trace it was asked for in; the worker's operations go to its metrics in Ray, too."""
+
+    @functools.wraps(function)
+    def task(shared: Shared, item: Item) -> Result:
+        if observation != NOTHING:
+            from mts1b.platform.telemetry.ray_metrics import mirrored
+
+            mirrored()
+            observe("research", observation)
+        with received(trace):
+            return function(shared, item)
+
+    return task
 
 
 def task_options(gpus: int) -> dict[str, Any]:

@@ -25,13 +25,19 @@ from jobs.console import (
     write_json,
 )
 from jobs.progress import shown
+from jobs.universe import AdjustOption, AsOfOption, UniverseOption, adjust_of
 from mts1b.backtester import Execution, gpu_available
 from mts1b.backtester.choice import Choice, Machine
-from mts1b.config import Settings
+from mts1b.config import Settings, load_settings
+from mts1b.datalake import open_lake
+from mts1b.deploy.observation import observation
 from mts1b.foundation.clock import Clock, SystemClock
+from mts1b.platform.telemetry import span
+from mts1b.platform.telemetry.service import NOTHING, Observation, observing
 from mts1b.research.calibration import AUTO, with_chosen_backend
 from mts1b.research.grid import Sample
 from mts1b.research.ladder import ProgressListener, check_spec, run_sweep
+from mts1b.research.publish import publish
 from mts1b.research.request import SweepRequest, resolve
 from mts1b.research.runner import LocalRunner, Runner
 from mts1b.research.summary import SweepSummary
@@ -58,7 +64,8 @@ StartOption = Annotated[str | None, typer.Option("--start", help="First date, YY
 EndOption = Annotated[str | None, typer.Option("--end", help="Last date, YYYY-MM-DD, included.")]
 IntervalOption = Annotated[str, typer.Option("--interval", help="Interval of the bars.")]
 BackendOption = Annotated[
-    str, typer.Option("--backend", help="cpu, gpu, reference (slow, readable), or auto: by the source's rule.")
+    str | None,
+    typer.Option("--backend", help="cpu (the default), gpu, reference (readable), or auto: by the source's rule."),
 ]
 PrecisionOption = Annotated[
     str, typer.Option("--precision", help="single: sums of a few bars in float32, where a kernel can; or double.")
@@ -87,7 +94,8 @@ def sweep(
     on_progress: ProgressListener | None = None,
     on_choice: Callable[[Choice], None] | None = None,
 ) -> SweepSummary:
-    """Run the sweep on the stack's Ray cluster, or here when `local`. Bad input is refused before Ray is asked."""
+    """Run the sweep on the stack's Ray cluster, or here when `local`, and put its table into the lake. Bad input is
+    refused before Ray is asked."""
     auto = request.backend == AUTO
     spec, panel = resolve(replace(request, backend="cpu") if auto else request, settings.lake_root)
     check_spec(spec, panel)
@@ -97,7 +105,17 @@ def sweep(
         spec = with_chosen_backend(spec, panel, request.interval, machine_of(local), clock)
         if on_choice is not None and spec.choice is not None:
             on_choice(spec.choice)
-    return run_sweep(spec, panel, runner_for(local, spec.backend), settings.results_root, clock, on_progress)
+    watched = NOTHING if local else workers_observation(settings)
+    runner = runner_for(local, spec.backend, watched)
+    with observing("research", watched), span("sweep", strategy=spec.strategy.name, backend=spec.backend):
+        summary = run_sweep(spec, panel, runner, settings.results_root, clock, on_progress)
+        publish(summary, open_lake(settings.lake_root))
+    return summary
+
+
+def workers_observation(settings: Settings) -> Observation:
+    """How a sweep is observed: told on the bus. Its workers' metrics are Ray's."""
+    return replace(observation(settings), targets=None)
 
 
 def machine_of(local: bool) -> Machine:
@@ -114,7 +132,12 @@ def sample_of(count: int | None, method: str, seed: int) -> Sample | None:
     return None if count is None else Sample(count, method, seed)
 
 
-def runner_for(local: bool, backend: str) -> Runner:
+def backend_of(given: str | None, data_dir: Path | None) -> str:
+    """The backend asked for, else the one that the settings name."""
+    return given or load_settings(data_dir=data_dir).gpubacktester.backend
+
+
+def runner_for(local: bool, backend: str, observation: Observation = NOTHING) -> Runner:
     """The runner on the connected Ray cluster, or this process; on "gpu" each task has a GPU to itself.
 
     StackError when the cluster has no GPU and one is needed.
@@ -123,7 +146,7 @@ def runner_for(local: bool, backend: str) -> Runner:
         return LocalRunner()
     from jobs.fanout import RayRunner
 
-    return RayRunner(gpus=1 if backend == "gpu" else 0)
+    return RayRunner(gpus=1 if backend == "gpu" else 0, observation=observation)
 
 
 def _connect(settings: Settings) -> None:
@@ -172,6 +195,9 @@ def command(
     start: StartOption = None,
     end: EndOption = None,
     interval: IntervalOption = "daily",
+    universe: UniverseOption = None,
+    adjust: AdjustOption = "total",
+    as_of: AsOfOption = None,
     commission_bps: trading.CommissionOption = trading.DEFAULTS.commission_bps,
     half_spread_bps: trading.SpreadOption = trading.DEFAULTS.half_spread_bps,
     fill: trading.FillOption = trading.DEFAULTS.fill,
@@ -187,7 +213,7 @@ def command(
     borrow_rate: trading.BorrowOption = trading.DEFAULTS.borrow_rate,
     cash_rate: trading.CashOption = trading.DEFAULTS.cash_rate,
     delist_after_bars: trading.DelistOption = trading.DEFAULTS.delist_after_bars,
-    backend: BackendOption = "cpu",
+    backend: BackendOption = None,
     precision: PrecisionOption = "single",
     top: TopOption = 10,
     metrics: MetricsOption = "default",
@@ -207,12 +233,15 @@ def command(
         start=start,
         end=end,
         interval=interval,
+        universe=universe,
+        adjust=adjust_of(adjust),
+        as_of=as_of,
         execution=Execution(
             *(commission_bps, half_spread_bps, fill, capital, trading.capital_by(sleeves), long_only, band),
             *(commission_per_share, commission_min, impact, impact_bars, volume_share_max),
             *(borrow_rate, cash_rate, delist_after_bars),
         ),
-        backend=backend,
+        backend=backend_of(backend, data_dir),
         precision=precision,
         top=top,
         metrics=metrics,

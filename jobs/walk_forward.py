@@ -27,9 +27,11 @@ from jobs.sweep import (
     SymbolsOption,
     TopOption,
     WhereOption,
+    backend_of,
     report,
     sample_of,
 )
+from jobs.universe import AdjustOption, AsOfOption, UniverseOption, adjust_of
 from mts1b.backtester import Execution
 from mts1b.research.folds import Validation
 from mts1b.research.request import SweepRequest
@@ -65,6 +67,9 @@ def command(
     start: StartOption = None,
     end: EndOption = None,
     interval: IntervalOption = "daily",
+    universe: UniverseOption = None,
+    adjust: AdjustOption = "total",
+    as_of: AsOfOption = None,
     commission_bps: trading.CommissionOption = trading.DEFAULTS.commission_bps,
     half_spread_bps: trading.SpreadOption = trading.DEFAULTS.half_spread_bps,
     fill: trading.FillOption = trading.DEFAULTS.fill,
@@ -80,7 +85,7 @@ def command(
     borrow_rate: trading.BorrowOption = trading.DEFAULTS.borrow_rate,
     cash_rate: trading.CashOption = trading.DEFAULTS.cash_rate,
     delist_after_bars: trading.DelistOption = trading.DEFAULTS.delist_after_bars,
-    backend: BackendOption = "cpu",
+    backend: BackendOption = None,
     top: TopOption = 10,
     metrics: MetricsOption = "default",
     spa: SpaOption = None,
@@ -99,12 +104,15 @@ def command(
         start=start,
         end=end,
         interval=interval,
+        universe=universe,
+        adjust=adjust_of(adjust),
+        as_of=as_of,
         execution=Execution(
             *(commission_bps, half_spread_bps, fill, capital, trading.capital_by(sleeves), long_only, band),
             *(commission_per_share, commission_min, impact, impact_bars, volume_share_max),
             *(borrow_rate, cash_rate, delist_after_bars),
         ),
-        backend=backend,
+        backend=backend_of(backend, data_dir),
         top=top,
         validation=Validation(scheme, train_bars, test_bars, purge_bars, embargo_bars, folds, test_folds),
         metrics=metrics,

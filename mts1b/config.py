@@ -1,94 +1,96 @@
 """The settings tree, one section for each service. The only reader of the process environment.
 
-Order of precedence: values handed in (the command line), environment (`MTS_DB__PRIMARY__DSN`), the file named by
-`MTS_CONFIG` or `mts1b.yaml` in the working directory, defaults.
+From the lowest layer up: defaults, the file that `mts --config` or `MTS_CONFIG` names (else `mts1b.yaml` in the working
+directory, if there is one), the environment (`MTS_OMS__ORDERS_IN_FLIGHT`), the command line (`mts --set KEY=VALUE`).
 """
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+from pydantic import BeforeValidator, SecretStr, ValidationError
 
+from mts1b.config_layers import (
+    REFERENCES,
+    Layer,
+    Setting,
+    described,
+    environment_layer,
+    file_layer,
+    leaves,
+    mistakes,
+    option_layer,
+)
+from mts1b.config_sections import (
+    Cache,
+    Database,
+    Databases,
+    DataLake,
+    EventBus,
+    GpuBacktester,
+    Http,
+    Llm,
+    Logging,
+    MarketData,
+    Oms,
+    Provider,
+    RateLimits,
+    RayCluster,
+    Research,
+    RiskEngine,
+    Secrets,
+    Section,
+    Telemetry,
+    Watchdog,
+    merged,
+    with_known_providers,
+)
+from mts1b.foundation import redaction
 from mts1b.foundation.errors import InputError
-from mts1b.foundation.limits import DB_POOL_SIZE_DEFAULT
+
+__all__ = ["Database", "Setting", "Settings", "load_settings"]
+
+DEFAULT_FILE = "mts1b.yaml"
 
 
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Database(Section):
-    """One Postgres. `dsn` unset: the embedded server. Sizes in connections."""
-
-    dsn: SecretStr | None = None
-    pool_size: int = Field(default=DB_POOL_SIZE_DEFAULT, ge=1)
-    max_overflow: int = Field(default=0, ge=0)
-
-
-class Databases(Section):
-    primary: Database = Database()
-
-
-class EventBus(Section):
-    """NATS. `url` unset: the embedded server."""
-
-    url: SecretStr | None = None
-
-
-class Cache(Section):
-    """Redis or Valkey. `url` unset: the embedded server."""
-
-    url: SecretStr | None = None
-
-
-class RayCluster(Section):
-    """The Ray cluster. `address` unset: the stack's own head. Ports: 0 picks a free one."""
-
-    address: str | None = None
-    dashboard_port: int = Field(default=0, ge=0, le=65535)
-    gcs_port: int = Field(default=0, ge=0, le=65535)
-    num_cpus: int | None = Field(default=None, ge=1)
-    object_store_bytes: int = Field(default=512 << 20, ge=80 << 20)
-
-
-class DataLake(Section):
-    """Where the lake lies. `root` unset: `lake/` under the data directory."""
-
-    root: Path | None = None
-
-
-class Research(Section):
-    """Where sweep results lie. `root` unset: `results/` under the data directory."""
-
-    root: Path | None = None
-
-
-class Settings(BaseSettings):
+class Settings(Section):
     """Everything that can be set. Paths are absolute once read."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="MTS_", env_nested_delimiter="__", extra="forbid", frozen=True, validate_default=True
-    )
 
     data_dir: Path = Path("~/.mts1b")
     db: Databases = Databases()
     eventbus: EventBus = EventBus()
     cache: Cache = Cache()
     ray: RayCluster = RayCluster()
-    datalake: DataLake = DataLake()
+    marketdata: MarketData = MarketData()
+    oms: Oms = Oms()
+    riskengine: RiskEngine = RiskEngine()
     research: Research = Research()
+    gpubacktester: GpuBacktester = GpuBacktester()
+    datalake: DataLake = DataLake()
+    watchdog: Watchdog = Watchdog()
+    llm: Llm = Llm()
+    logging: Logging = Logging()
+    telemetry: Telemetry = Telemetry()
+    secrets: Secrets = Secrets()
+    http: Http = Http()
+    providers: Annotated[dict[str, Provider], BeforeValidator(with_known_providers)] = {}
+    ratelimits: RateLimits = RateLimits()
 
     def model_post_init(self, _context: Any) -> None:
         object.__setattr__(self, "data_dir", self.data_dir.expanduser().absolute())
 
     @property
-    def lake_root(self) -> Path:
-        return (self.datalake.root or self.data_dir / "lake").expanduser().absolute()
+    def lake_root(self) -> Path | str:
+        """A directory, or the address of a lake in an object store."""
+        root = self.datalake.root
+        if root is not None and "://" in root:
+            return root
+        return Path(root or self.data_dir / "lake").expanduser().absolute()
 
     @property
     def results_root(self) -> Path:
@@ -99,31 +101,78 @@ class Settings(BaseSettings):
         """Sockets, pids, ports and generated credentials of a running stack; readable by its owner only."""
         return self.data_dir / "run"
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        file = Path(os.environ.get("MTS_CONFIG", "mts1b.yaml"))
-        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=file)
+    def running(self, part: str) -> str | None:
+        """Where the stack's own `postgres_dsn`, `nats_url` or `valkey_url` answers, with credentials; None: not up."""
+        try:
+            held = json.loads((self.run_dir / "stack.json").read_text())
+        except (OSError, json.JSONDecodeError):
+            return None
+        return held.get(part) or None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Settings together with the layers they came from, the lowest first."""
+
+    settings: Settings
+    layers: tuple[Layer, ...]
+
+    def described(self) -> list[Setting]:
+        """Every setting, masked where secret, with its origin."""
+        return described(self.settings, self.layers)
+
+
+class _CommandLine:
+    """What this process's own options said, before any command reads the settings."""
+
+    options: tuple[str, ...] = ()
+    file: Path | None = None
+
+
+def set_command_line(options: Sequence[str] = (), file: Path | None = None) -> None:
+    """Keep `key=value` options and the settings file for every later reading in this process."""
+    _CommandLine.options, _CommandLine.file = tuple(options), file
+
+
+def read_layers(**given: Any) -> tuple[Layer, ...]:
+    """File, environment and command line; `given` are values of single options (None: not given). InputError."""
+    named = _CommandLine.file or (Path(os.environ["MTS_CONFIG"]) if os.environ.get("MTS_CONFIG") else None)
+    options = option_layer(_CommandLine.options, Settings)
+    direct = {name: value for name, value in given.items() if value is not None}
+    return (
+        file_layer(named or Path(DEFAULT_FILE), named is not None, Settings),
+        environment_layer(os.environ, Settings),
+        Layer("command line", merged(options.values, direct), options.where),
+    )
+
+
+def settings_of(layers: Sequence[Layer]) -> Settings | list[InputError]:
+    """The settings that the layers make, or every mistake in them. Their secrets are kept out of all text from here."""
+    values: dict[str, Any] = {}
+    for layer in layers:
+        values = merged(values, layer.values)
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        return mistakes(error, Settings, layers)
+    for _, value in leaves(settings):
+        if isinstance(value, SecretStr) and not value.get_secret_value().startswith(REFERENCES):
+            redaction.remember(value.get_secret_value())
+    return settings
+
+
+def read_settings(**given: Any) -> Reading:
+    """Settings and where they came from; `given` values win. InputError names the first that is wrong."""
+    layers = read_layers(**given)
+    settings = settings_of(layers)
+    if isinstance(settings, list):
+        raise settings[0]
+    return Reading(settings, layers)
 
 
 def load_settings(**given: Any) -> Settings:
-    """Read the settings; `given` values win. InputError names the first field that is wrong."""
-    try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        shown = "***" if {"dsn", "url"} & set(first["loc"]) else first.get("input")
-        raise InputError(field, shown, first["msg"], "see `mts1b.config` for the settings") from None
-    except yaml.YAMLError as error:
-        problem = str(error).replace("\n", " ")
-        raise InputError("settings file", environment_value("MTS_CONFIG") or "mts1b.yaml", problem, "mend it") from None
+    """Read the settings; `given` values win. InputError names the first that is wrong."""
+    return read_settings(**given).settings
 
 
 def child_environment(**extra: str) -> dict[str, str]:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 FLOORS: list[list[str]] = [
     ["mts1b.foundation"],
+    ["mts1b.config_sections"],
+    ["mts1b.config_layers"],
     ["mts1b.config", "mts1b.quantkit"],
     ["mts1b.strategy", "mts1b.platform"],
     ["mts1b.datalake", "mts1b.audit", "mts1b.llm"],
@@ -24,16 +26,31 @@ FLOORS: list[list[str]] = [
 TESTING_USERS = ("mts1b.cli", "mts1b.testing")
 
 PURE_ROOMS = ("mts1b.backtester", "mts1b.riskengine", "mts1b.oms.machine", "mts1b.oms.book", "mts1b.quantkit")
-IMPURE = ("mts1b.datalake", "mts1b.platform", "mts1b.config", "asyncpg", "nats", "redis", "httpx", "aiohttp", "ray")
+IMPURE = (
+    "mts1b.datalake",
+    "mts1b.platform",
+    "mts1b.config",
+    "mts1b.config_sections",
+    "asyncpg",
+    "nats",
+    "redis",
+    "httpx",
+    "aiohttp",
+    "ray",
+)
 
 CLIENT_HOMES: dict[str, tuple[str, ...]] = {
     "asyncpg": ("mts1b.platform.db",),
-    "nats": ("mts1b.platform.eventbus",),
+    "nats": ("mts1b.platform.eventbus", "mts1b.bench.eventbus_peer"),
     "redis": ("mts1b.platform.cache",),
     "duckdb": ("mts1b.datalake",),
+    "deltalake": ("mts1b.datalake.log",),
     "plotly": ("mts1b.report",),
     "aiohttp": ("mts1b.brokers.paper",),
     "httpx": ("mts1b.platform.http", "mts1b.brokers.paper", "mts1b.deploy"),
+    "stamina": ("mts1b.platform.retry",),
+    "hvac": ("mts1b.platform.vault",),
+    "structlog": ("mts1b.platform.logging",),
     "sky": ("mts1b.cloudburst",),
     "cupy": ("mts1b.backtester",),
     "ray": ("actors", "jobs", "mts1b.bench", "mts1b.cli", "mts1b.deploy", "mts1b.platform.telemetry"),

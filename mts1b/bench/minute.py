@@ -24,9 +24,7 @@ from numpy.typing import NDArray
 
 from mts1b.backtester import evaluate
 from mts1b.datalake import open_lake
-from mts1b.datalake.manifest import Manifest, save
-from mts1b.datalake.parts import write
-from mts1b.datalake.schema import BARS, INTERVALS
+from mts1b.datalake.schema import BARS
 from mts1b.foundation.clock import NS_PER_S, Clock, SystemClock
 from mts1b.foundation.errors import InvariantBroken, StackError
 from mts1b.foundation.limits import TICK
@@ -39,6 +37,7 @@ MONTHS, DAYS_PER_MONTH, MINUTES_PER_DAY = 120, 21, 390
 
 MINUTE_VOLATILITY, MONTHLY_VOLATILITY, OPENING_GAP = 0.0006, 0.06, 0.0002
 SEED = 0
+MADE = "made up"
 RUNS = 3
 """Timed runs after one that is not: files then lie in the page cache and the kernel is compiled."""
 
@@ -109,7 +108,7 @@ def measured(root: str, runs: int) -> dict[str, float]:
 def check(root: str) -> None:
     """InvariantBroken unless the streamed metrics of some names are those of the sweep's kernel on their panel."""
     bars = open_lake(root).equities.bars
-    held = bars.manifest("1m")
+    held = bars.stored("1m")
     assert held is not None
     some = [held.symbols[i] for i in np.unique(np.linspace(0, len(held.symbols) - 1, CHECKED_NAMES).astype(int))]
     request = StreamRequest(STRATEGY, symbols=tuple(some), lake_root=root)
@@ -140,20 +139,18 @@ def made_lake(
 
 
 def _fill(root: Path, names: int, months: int, progress: Progress | None) -> None:
-    folder = open_lake(root).equities.bars.directory / "interval=1m"
-    folder.mkdir(parents=True)
+    bars = open_lake(root).equities.bars
     symbols = tuple(f"N{number:04d}" for number in range(names))
     levels = 100.0 * np.exp(
         np.cumsum(np.random.default_rng(SEED).normal(0.0, MONTHLY_VOLATILITY, (months, names)), axis=0)
     )
-    held = []
     for month in range(months):
         first = np.datetime64("2010-01", "M") + month
-        bars = month_of_bars(symbols, levels[month], first, np.random.default_rng((SEED, month)))
-        held.append(write(folder, f"year={str(first)[:4]}/month={str(first)[5:]}", bars, INTERVALS["1m"]))
+        bars.write(
+            month_of_bars(symbols, levels[month], first, np.random.default_rng((SEED, month))), "1m", source=MADE
+        )
         if progress is not None:
             progress(month + 1, months)
-    save(folder, Manifest("1m", tuple(held), symbols, ("made up",)))
 
 
 def month_of_bars(
@@ -173,12 +170,12 @@ def month_of_bars(
         "low": np.minimum(opened, close),
         "close": close,
         "volume": generator.integers(100, 20_000, shape).astype(np.float64),
-        "close_raw": close,
     }
     columns = {
         "symbol": pl.Series(symbols).repeat_by(len(stamps)).explode(),
         "ts": pl.Series(np.tile(stamps, len(symbols))).dt.replace_time_zone("UTC"),
         **{name: values.ravel() for name, values in fields.items()},
+        "adjustment": pl.repeat("raw", len(symbols) * len(stamps), eager=True),
     }
     return pl.DataFrame(columns, schema=BARS)
 

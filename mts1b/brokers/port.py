@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from mts1b.foundation.ids import ClientOrderId, FillId, VenueOrderId
-from mts1b.foundation.order import Order
+from mts1b.foundation.order import Order, Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class ReportKind(StrEnum):
     CANCEL = "cancel"
     REJECT = "reject"
     EXPIRE = "expire"
+    REPLACE = "replace"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,8 @@ class VenueReport:
     """One thing that happened to an order at the venue.
 
     `sequence` counts the venue's reports from 1 without gaps: resume with the last one seen. A fill carries its
-    `fill_id` (unique at the venue), `quantity` in shares, `price` per share and `fee` in cash, positive when paid.
+    `fill_id` (unique at the venue), `quantity` in shares, `price` per share and `fee` in cash, positive when paid. A
+    replacement carries the `terms` that hold from here on.
     """
 
     sequence: int
@@ -60,6 +62,7 @@ class VenueReport:
     price: Decimal = Decimal(0)
     fee: Decimal = Decimal(0)
     reason: str = ""
+    terms: Terms | None = None
 
 
 class VenueStatus(StrEnum):
@@ -89,7 +92,20 @@ class Broker(Protocol):
     when the venue cannot be reached or breaks its protocol."""
 
     async def submit(self, order: Order) -> VenueAck | VenueReject:
-        """Hand over an order. Answers once the venue has it safe; its fills come as reports."""
+        """Hand over an order. Answers once the venue has it safe; its fills come as reports.
+
+        Nothing leaves after `order.send_by_ns` (when it is not 0): VenueError. A venue that can is asked to refuse what
+        arrives later, so that a sender who was stopped in between does no harm.
+        """
+        ...
+
+    async def replace(self, order: Order) -> VenueAck | VenueReject:
+        """Give a working order the terms in `order.wanted`; bounded by `send_by_ns` like `submit`.
+
+        Of one order's replacements the venue takes each revision once and in rising order: a second time changes
+        nothing and answers as the first did. VenueReject when the order is unknown, at its end, or the terms make no
+        sense.
+        """
         ...
 
     async def cancel(self, client_order_id: ClientOrderId) -> VenueAck | VenueReject:

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from actors.paper_session import PaperResult
     from mts1b.strategy.panel import Panel
 
-ROWS_BEFORE_END = 252
-"""Where the market starts when no date is given: a year of sessions before the data end."""
-
 
 def register(app: typer.Typer) -> None:
     """Add `mts paper`."""
@@ -48,7 +45,7 @@ def run(
     cash: Annotated[str | None, typer.Option(help="What the fund opens with.")] = None,
     fee_bps: Annotated[str, typer.Option(help="The exchange's fee on the traded value.")] = "1",
     slippage_bps: Annotated[str, typer.Option(help="How far market orders move the price.")] = "2",
-    in_flight: Annotated[int, typer.Option(help="Orders handed over at a time.")] = 1,
+    in_flight: Annotated[int | None, typer.Option(help="Orders handed over at a time; default 1.")] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -58,6 +55,7 @@ def run(
     from mts1b.brokers.paper.matching import Rules
     from mts1b.datalake import open_lake
     from mts1b.foundation.ids import Symbol
+    from mts1b.marketdata.replay import on_tick
     from mts1b.strategy.files import find_strategy
 
     settings, clock = load_settings(data_dir=data_dir), SystemClock()
@@ -65,11 +63,19 @@ def run(
     rules = Rules(fee_bps=_amount("fee_bps", fee_bps), slippage_bps=_amount("slippage_bps", slippage_bps))
     opening_cash = OPENING_CASH if cash is None else _amount("cash", cash)
     named = None if symbols == "all" else symbols.split(",")
-    panel = open_lake(settings.lake_root).equities.bars.panel(symbols=named)
-    first = _first_row(panel, start)
+    panel = on_tick(open_lake(settings.lake_root).equities.bars.panel(symbols=named))
+    first = _first_row(panel, start, settings.marketdata.history_sessions)
     limits = paper_limits([Symbol(name) for name in panel.symbols], opening_cash)
     plan = DeskPlan(
-        fresh_fund(clock), chosen, _values(param or []), panel, first, limits, opening_cash, in_flight=in_flight
+        fresh_fund(clock),
+        chosen,
+        _values(param or []),
+        panel,
+        first,
+        limits,
+        opening_cash,
+        in_flight=settings.oms.orders_in_flight if in_flight is None else in_flight,
+        covariance_bars=settings.riskengine.covariance_bars,
     )
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=as_json) as bar:
@@ -109,9 +115,9 @@ def _values(params: list[str]) -> dict[str, float]:
     return values
 
 
-def _first_row(panel: Panel, start: str | None) -> int:
+def _first_row(panel: Panel, start: str | None, history_sessions: int) -> int:
     if start is None:
-        return max(0, len(panel.ts_ns) - ROWS_BEFORE_END)
+        return max(0, len(panel.ts_ns) - history_sessions)
     try:
         ts_ns = to_ns(datetime.strptime(start, "%Y-%m-%d").replace(tzinfo=UTC))
     except ValueError:

@@ -1,72 +1,37 @@
-"""Bars of equities: read them as a frame, as a panel, and put them in."""
+"""Bars of a market: read them as a frame, as arrays, as a panel, part by part, and put them in."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from hashlib import blake2b
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import polars as pl
 
-from mts1b.datalake import manifest, parts
-from mts1b.datalake.delivered import Source, delivered, label_of, writer
-from mts1b.datalake.manifest import Manifest
-from mts1b.datalake.schema import (
-    INTERVALS,
-    TIMESTAMP,
-    VWAP,
-    bars_schema,
-    first_line,
-    interval_of,
-    joined,
-    normalise,
-    stored_schema,
-)
+from mts1b.datalake.dataset import Dataset, Stored, asked_names, unknown_symbol
+from mts1b.datalake.definitions import Definition
+from mts1b.datalake.delivered import Source, delivered, label_of
+from mts1b.datalake.schema import VWAP, interval_of, normalise
 from mts1b.datalake.sectors import Sectors
-from mts1b.datalake.stretches import Stretches, overlaps
+from mts1b.datalake.spread import Arrays
+from mts1b.datalake.storage import Place
+from mts1b.datalake.stretches import Stretches
+from mts1b.datalake.table import Progress
 from mts1b.datalake.times import When, span_us
-from mts1b.foundation.errors import DataError, InputError, StackError, UnknownNameError, unknown_name
+from mts1b.foundation.errors import DataError, InputError
 from mts1b.foundation.ids import DIGEST_BYTES
-from mts1b.strategy.panel import FIELDS, SERIES, Panel
-
-Progress = Callable[[int, int], None]
-"""Called with partitions done and partitions in all."""
+from mts1b.strategy.panel import FIELDS, SERIES, Lineage, Panel
 
 INGEST_FIRST = "run `mts data ingest sample`, or ingest a file of your own"
 
 
-class Bars:
-    """The bars under one directory, a dataset for each interval. Opening it touches no file."""
+class Bars(Dataset):
+    """The bars of one market, a table for each interval; `read` without an interval gives daily ones."""
 
-    def __init__(self, directory: Path, sectors: Sectors | None = None) -> None:
-        self.directory = directory
+    default_selected = "daily"
+
+    def __init__(self, place: Place, definition: Definition, sectors: Sectors | None = None) -> None:
+        super().__init__(place, definition)
         self._sectors = sectors
-
-    def read(
-        self,
-        symbols: Sequence[str] | None = None,
-        interval: str = "daily",
-        start: When = None,
-        end: When = None,
-    ) -> pl.DataFrame:
-        """Bars sorted by symbol and time, in the columns of `schema.BARS`; `ts` is Datetime(us, UTC). A lake in which
-        some bars have a volume-weighted price has a column `vwap` more, null where a bar has none.
-
-        Both bounds are included; a bare end date includes its day. Only the years (months, intraday) and row groups
-        that can hold an answer are read. A range the lake has no bars in gives an empty frame. InputError for an
-        inverted range or no symbols, UnknownNameError for a symbol or interval, DataError for a damaged file.
-        """
-        first, last = span_us(start, end)
-        while True:
-            held = self._manifest(interval)
-            try:
-                return self._scan(held, symbols, first, last)
-            except (OSError, pl.exceptions.PolarsError) as error:
-                # two ingests may have ended since the manifest was read, and removed its files
-                if self._manifest(interval) == held:
-                    raise self._damaged(held, error) from None
 
     def panel(
         self,
@@ -81,13 +46,12 @@ class Bars:
 
         As `read`, and InputError when no bar is in the range.
         """
-        frame = self.read(symbols, interval, start, end)
-        if not frame.height:
-            held = self.manifest(interval)
-            span = "" if held is None else f"the lake holds {_day(held.first_ns)} to {_day(held.last_ns)}"
-            raise InputError("start", f"{start}..{end}", "no bar in this range", span)
-        names = tuple(symbols) if symbols is not None else tuple(frame["symbol"].unique().sort().to_list())
-        return _spread(frame, names, self._sectors.of(names) if self._sectors else ())
+        optional = [VWAP] if self._has(interval, VWAP) else []
+        found = self.arrays(symbols, interval, start, end, [*FIELDS, *optional])
+        if not len(found.ts_ns):
+            held = self._stored(interval)
+            raise no_bars(held, start, end)
+        return panel_of(found, self._sectors.of(found.symbols) if self._sectors else ())
 
     def stretches(
         self,
@@ -100,139 +64,55 @@ class Bars:
 
         As `read`. A range the lake has no bars in gives nothing.
         """
-        span = span_us(start, end)
-        held = self._manifest(interval)
-        return Stretches(self._folder(held.interval), held, None if symbols is None else _known(symbols, held), span)
+        span, stored = span_us(start, end), self._stored(interval)
+        names = None if symbols is None else asked_names(symbols)
+        for name in sorted(set(names or ()).difference(stored.symbols)):
+            raise unknown_symbol(name, frozenset(stored.symbols))
+        return Stretches(stored, names, span)
 
-    def manifest(self, interval: str = "daily") -> Manifest | None:
-        """What is stored, or None. UnknownNameError for an interval that does not exist."""
-        return manifest.load(self._folder(interval_of(interval).name))
-
-    def manifests(self) -> list[Manifest]:
-        """What is stored, for each interval that was ingested."""
-        return [held for name in INTERVALS if (held := self.manifest(name)) is not None]
-
-    def files(self, held: Manifest) -> list[Path]:
-        """The Parquet files of one dataset."""
-        return [self._folder(held.interval) / part.file for part in held.parts]
-
-    def ingest(self, source: Source, interval: str = "daily", progress: Progress | None = None) -> Manifest:
+    def ingest(self, source: Source, interval: str = "daily", progress: Progress | None = None) -> Stored:
         """Put bars in from a Parquet or CSV file or a frame, and return what is then stored.
 
         A bar replaces the stored bar of its symbol and time; the rest is kept. Readers see all of it or none, and the
         same data twice change nothing. InputError: no such file; DataError: unreadable, or the first row that breaks
         a rule; StackError: the lake cannot be written. One writer at a time per interval; others wait.
         """
-        spec = interval_of(interval)
+        interval_of(interval)
         label = label_of(source)
-        bars = normalise(delivered(source), label, spec.name)
+        bars = normalise(delivered(source), label, interval)
         if not bars.height:
             raise DataError("file", label, "holds no rows", "give a file with bars")
-        folder = self._folder(spec.name)
-        try:
-            with writer(folder):
-                return self._merge(folder, spec.name, bars, label, progress)
-        except OSError as error:
-            problem = f"cannot be written: {error.strerror or error}"
-            raise StackError(
-                "data_dir", str(folder), problem, "give a directory you may write, with --data-dir"
-            ) from None
+        return self.upsert(bars, interval, label, progress)
 
-    def verify(self, interval: str = "daily") -> int:
-        """Read every stored bar and compare it with its digest; return their number. DataError names the bad file."""
-        held = self._manifest(interval)
-        for part in held.parts:
-            if parts.content_digest(parts.read_whole(self._folder(interval), part)) != part.content:
-                raise DataError("file", part.file, "holds other bars than were ingested", "ingest the data again")
-        return held.rows
+    def _stored(self, interval: str | None) -> Stored:
+        stored = self.stored(interval)
+        if stored is None:
+            table = self.table(interval)
+            raise InputError("lake", self.place.root, f"holds no {table.selected} bars", INGEST_FIRST)
+        return stored
 
-    def _scan(self, held: Manifest, symbols: Sequence[str] | None, first: int | None, last: int | None) -> pl.DataFrame:
-        chosen = None if symbols is None else _known(symbols, held)
-        files = [self._folder(held.interval) / part.file for part in held.parts if overlaps(part, (first, last))]
-        if not files:
-            return bars_schema(held.vwap).to_frame()
-        scan = pl.scan_parquet(
-            files, hive_partitioning=False, schema=stored_schema(held.vwap), missing_columns="insert"
-        )
-        if first is not None:
-            scan = scan.filter(pl.col("ts") >= pl.lit(first).cast(TIMESTAMP))
-        if last is not None:
-            scan = scan.filter(pl.col("ts") <= pl.lit(last).cast(TIMESTAMP))
-        if chosen is not None:
-            scan = scan.filter(pl.col("symbol").is_in(chosen))
-        return scan.sort("symbol", "ts").cast(bars_schema(held.vwap)).collect()
-
-    def _merge(
-        self, folder: Path, interval: str, bars: pl.DataFrame, label: str, progress: Progress | None
-    ) -> Manifest:
-        before = manifest.load(folder)
-        kept = {part.key: part for part in before.parts} if before else {}
-        fresh = list(parts.split(bars, interval_of(interval)))
-        for number, (key, added) in enumerate(fresh, start=1):
-            if key in kept:
-                stored = parts.read_whole(folder, kept[key]).join(added, on=["symbol", "ts"], how="anti")
-                added = joined(stored, added)
-            kept[key] = parts.write(folder, key, joined(added), interval_of(interval))
-            if progress is not None:
-                progress(number, len(fresh))
-        symbols = sorted({*(before.symbols if before else ()), *bars["symbol"].unique().to_list()})
-        sources = tuple(dict.fromkeys([*(before.sources if before else ()), label]))
-        after = Manifest(interval, tuple(kept[key] for key in sorted(kept)), tuple(symbols), sources)
-        if after != before:
-            manifest.save(folder, after)
-            # the files of the manifest just replaced stay: a reader may have begun with it
-            parts.remove_unlisted(folder, [*after.parts, *(before.parts if before else ())])
-        return after
-
-    def _folder(self, interval: str) -> Path:
-        return self.directory / f"interval={interval}"
-
-    def _manifest(self, interval: str) -> Manifest:
-        held = self.manifest(interval)
-        if held is None:
-            raise InputError("lake", str(self.directory), f"holds no {interval} bars", INGEST_FIRST)
-        return held
-
-    def _damaged(self, held: Manifest, error: Exception) -> DataError:
-        for part in held.parts:
-            try:
-                parts.read_whole(self._folder(held.interval), part)
-            except DataError as found:
-                return found
-        return DataError("lake", str(self.directory), first_line(error), "ingest the data again")
+    def _has(self, interval: str, column: str) -> bool:
+        return self._stored(interval).snapshot.holds(column)
 
 
-def _known(symbols: Sequence[str], held: Manifest) -> list[str]:
-    if isinstance(symbols, str):
-        raise InputError("symbols", symbols, "a list of symbols is wanted", f"write [{symbols!r}]")
-    if not symbols:
-        raise InputError("symbols", list(symbols), "no symbol given", "name one, or leave it out for all")
-    if len(set(symbols)) != len(symbols):
-        raise InputError("symbols", list(symbols), "a symbol is repeated", "name each once")
-    known = frozenset(held.symbols)
-    for symbol in symbols:
-        if symbol not in known and symbol.upper() in known:
-            raise UnknownNameError("symbol", symbol, "unknown name", f"did you mean: {symbol.upper()}")
-        if symbol not in known:
-            raise unknown_name("symbol", symbol, known)
-    return list(symbols)
-
-
-def _spread(frame: pl.DataFrame, names: tuple[str, ...], sectors: tuple[str, ...]) -> Panel:
-    stamps = frame["ts"].dt.epoch("ns").to_numpy()
-    times, rows = np.unique(stamps, return_inverse=True)
-    order = pl.DataFrame({"symbol": names, "column": np.arange(len(names))})
-    columns = frame.select("symbol").join(order, on="symbol", how="left", maintain_order="left")["column"].to_numpy()
-    fields: dict[str, Any] = {}
-    has_vwap = VWAP in frame.columns and frame[VWAP].null_count() < frame.height
-    for name in SERIES if has_vwap else FIELDS:
-        table = np.full((len(times), len(names)), np.nan)
-        table[rows, columns] = frame[name].to_numpy()
-        fields[name] = table
-    digest = blake2b("\n".join((*names, *sectors)).encode(), digest_size=DIGEST_BYTES)
-    for values in (times, *fields.values()):
+def panel_of(found: Arrays, sectors: tuple[str, ...], lineage: Lineage | None = None) -> Panel:
+    """Arrays with the fields of a bar as a panel; its version is a digest of their values."""
+    fields = dict(found.fields)
+    if VWAP in fields and np.isnan(fields[VWAP]).all():
+        del fields[VWAP]
+    digest = blake2b("\n".join((*found.symbols, *sectors)).encode(), digest_size=DIGEST_BYTES)
+    for values in (found.ts_ns, *(fields[name] for name in SERIES if name in fields)):
         digest.update(values.tobytes())
-    return Panel(ts_ns=times, symbols=names, data_version=digest.hexdigest(), sectors=sectors, **fields)
+    version = digest.hexdigest()
+    open_, high, low, close, volume = (fields[name] for name in FIELDS)
+    vwap = fields.get(VWAP)
+    return Panel(found.ts_ns, found.symbols, open_, high, low, close, volume, version, vwap, sectors, lineage)
+
+
+def no_bars(held: Stored, start: When, end: When) -> InputError:
+    """The error for a range without bars."""
+    span = f"the lake holds {_day(held.first_ns or 0)} to {_day(held.last_ns or 0)}"
+    return InputError("start", f"{start}..{end}", "no bar in this range", span)
 
 
 def _day(ts_ns: int) -> str:

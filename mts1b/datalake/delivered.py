@@ -1,10 +1,7 @@
-"""What is put into the lake: files and frames, and one writer of a dataset at a time."""
+"""What is put into the lake: files and frames."""
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
@@ -36,12 +33,3 @@ def read_file(path: Path) -> pl.DataFrame:
         return pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise DataError("file", str(path), f"cannot be read: {first_line(error)}", "give an undamaged file") from None
-
-
-@contextmanager
-def writer(folder: Path) -> Iterator[None]:
-    """Holds the dataset in `folder` for this process alone; others wait."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -1,32 +1,23 @@
-"""Files of a dataset: partitioned, content-named Parquet, written aside, then renamed: no reader sees half a file."""
+"""Files of a table: Parquet, named by content, each written once under a name that no version knows yet."""
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
-from hashlib import blake2b
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mts1b.datalake.manifest import Part, sync_directory
-from mts1b.datalake.schema import (
-    DECIMALS,
-    PRICE,
-    TICKS_PER_UNIT,
-    VWAP,
-    Interval,
-    bars_schema,
-    first_line,
-    stored_schema,
-)
-from mts1b.foundation.errors import DataError
-from mts1b.foundation.ids import DIGEST_BYTES
+from mts1b.datalake.columns import DICTIONARY, PLAIN, Column, as_stored
+from mts1b.datalake.definitions import MONTH, YEAR, Definition, Storage
+from mts1b.datalake.digests import content_digest
+from mts1b.datalake.snapshot import Extent, StoredFile
+from mts1b.datalake.storage import Place
 
 LAYOUT = b"mts1b.layout"
 """Key of the layout in a file's own metadata."""
@@ -34,9 +25,9 @@ LAYOUT = b"mts1b.layout"
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where each name's bars lie in a file: `rows[i]` of them for `symbols[i]`, one name after the other.
+    """Where each name's rows lie in a file: `rows[i]` of them for `symbols[i]`, one name after the other.
 
-    `same_times`: all names have bars at the same times.
+    `same_times`: all names have rows at the same times.
     """
 
     symbols: tuple[str, ...]
@@ -44,19 +35,19 @@ class Layout:
     same_times: bool
 
     @classmethod
-    def of(cls, bars: pl.DataFrame) -> Layout:
-        """The layout of bars sorted by symbol and time, of which it needs these two columns."""
-        counts = bars.group_by("symbol", maintain_order=True).len()
-        rows = tuple(counts["len"].to_list())
-        same = len(set(rows)) == 1
-        if same:
-            times = bars["ts"].to_physical().to_numpy().reshape(len(rows), rows[0])
-            same = bool((times == times[0]).all())
-        return cls(tuple(counts["symbol"].to_list()), rows, same)
+    def of(cls, frame: pl.DataFrame, name: str = "symbol", time: str | None = "ts") -> Layout:
+        """The layout of rows sorted by name and time, of which it needs these two columns."""
+        runs = frame[name].rle().struct.unnest()
+        rows = tuple(runs["len"].to_list())
+        same = False
+        if time is not None and len(set(rows)) == 1:
+            times = frame[time].to_physical().to_numpy().reshape(len(rows), rows[0])
+            same = bool((times == times[0]).all() and (np.diff(times[0]) > 0).all())
+        return cls(tuple(runs["value"].to_list()), rows, same)
 
     @classmethod
     def stored(cls, metadata: pq.FileMetaData) -> Layout | None:
-        """What the file says; None for one that says nothing, written before files did."""
+        """What the file says; None for one that says nothing."""
         found = (metadata.metadata or {}).get(LAYOUT)
         if found is None:
             return None
@@ -64,122 +55,118 @@ class Layout:
         return cls(tuple(content["symbols"]), tuple(content["rows"]), bool(content["same_times"]))
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), separators=(",", ":"))
+        content = {"symbols": self.symbols, "rows": self.rows, "same_times": self.same_times}
+        return json.dumps(content, separators=(",", ":"))
 
     def groups(self, rows_per_group: int) -> list[int]:
         """Rows of each row group: whole names as long as they fit in, a name that does not is cut."""
-        found: list[int] = []
-        room = 0
-        for rows in self.rows:
-            if rows <= room:
-                found[-1] += rows
-                room -= rows
-                continue
-            found += [min(rows_per_group, rows - start) for start in range(0, rows, rows_per_group)]
-            room = rows_per_group - found[-1]
-        return found
+        return _packed(self.rows, rows_per_group)
 
 
-def key_of(interval: Interval) -> pl.Expr:
-    """The partition of each bar, from its UTC time."""
-    year = pl.format("year={}", pl.col("ts").dt.year())
-    if not interval.by_month:
-        return year
-    return pl.format("{}/month={}", year, pl.col("ts").dt.strftime("%m"))
+def _packed(runs: Sequence[int], most: int, alone: bool = False) -> list[int]:
+    """`runs` put together as long as they do not exceed `most`; one that does by itself is cut, and `alone`."""
+    found: list[int] = []
+    room = 0
+    for rows in runs:
+        if rows <= room:
+            found[-1] += rows
+            room -= rows
+            continue
+        found += [min(most, rows - start) for start in range(0, rows, most)]
+        room = 0 if alone and rows > most else most - found[-1]
+    return found
 
 
-def split(bars: pl.DataFrame, interval: Interval) -> Iterator[tuple[str, pl.DataFrame]]:
-    """The bars of each partition, in key order; order within a partition is kept."""
-    keyed = bars.with_columns(key_of(interval).alias("key"))
-    for key in keyed["key"].unique().sort().to_list():
-        yield key, keyed.filter(pl.col("key") == key).drop("key")
+def by_partition(rows: pl.DataFrame, definition: Definition, storage: Storage) -> Iterator[tuple[str, pl.DataFrame]]:
+    """The rows of each partition, `year=2008` or `year=2024/month=01`, in order; their own order is kept."""
+    if not storage.by:
+        yield "", rows
+        return
+    months = rows[str(definition.time)].to_numpy().astype("datetime64[M]")
+    keys = (months if storage.by == MONTH else months.astype("datetime64[Y]")).astype(np.int64)
+    present, counts = np.unique(keys, return_counts=True)
+    if len(present) > 1:
+        rows = rows[np.argsort(keys, kind="stable")]
+    start = 0
+    for key, count in zip(present.tolist(), counts.tolist(), strict=True):
+        yield _partition(key, storage.by), rows[start : start + count]
+        start += count
 
 
-def content_digest(bars: pl.DataFrame) -> str:
-    """Digest of the values, independent of the file format's version."""
-    digest = blake2b(digest_size=DIGEST_BYTES)
-    runs = bars["symbol"].rle()  # the names of all rows, joined by line ends, without a string for each row
-    digest.update("".join(f"{run['value']}\n" * run["len"] for run in runs)[:-1].encode())
-    for name in bars.columns[1:]:
-        values = bars[name].cast(pl.Int64) if name == "ts" else bars[name].fill_null(float("nan"))
-        digest.update(values.to_numpy().tobytes())
-    return digest.hexdigest()
+def _partition(key: int, by: str) -> str:
+    """The partition of a year or month, counted from 1970."""
+    if by == YEAR:
+        return f"year={1970 + key}"
+    return f"year={1970 + key // 12}/month={1 + key % 12:02}"
 
 
-def write(directory: Path, key: str, bars: pl.DataFrame, interval: Interval) -> Part:
-    """Write one partition, sorted by symbol and time. A file with the same content is left alone."""
-    content = content_digest(bars)
-    folder = directory / key
-    path = folder / f"part-{content}.parquet"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f".{path.name}.{os.getpid()}"
-        _write_file(temporary, bars, interval)
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
-        sync_directory(folder)
-    first, last = bars["ts"].min(), bars["ts"].max()
-    stamps = pl.Series([first, last]).dt.epoch("ns")
-    return Part(
-        key,
-        str(path.relative_to(directory)),
-        content,
-        bars.height,
-        path.stat().st_size,
-        int(stamps[0]),
-        int(stamps[1]),
-        VWAP in bars.columns,
+def write(
+    place: Place, definition: Definition, storage: Storage, partition: str, rows: pl.DataFrame, revised: bool = False
+) -> list[StoredFile]:
+    """Write rows of one partition, sorted, into as many files as they need. OSError passes through."""
+    files = []
+    start = 0
+    runs = rows[definition.cluster].rle().struct.field("len").to_list()
+    for count in _packed(runs, storage.rows_per_file, alone=True):
+        files.append(_write_one(place, definition, storage, partition, rows[start : start + count], revised))
+        start += count
+    return files
+
+
+def _write_one(
+    place: Place, definition: Definition, storage: Storage, partition: str, rows: pl.DataFrame, revised: bool
+) -> StoredFile:
+    lacks = frozenset(
+        column.name
+        for column in definition.columns
+        if column.optional and rows[column.name].null_count() == rows.height
     )
+    columns = [column for column in definition.columns if column.name not in lacks]
+    arrays = [as_stored(rows[column.name], column) for column in columns]
+    content = content_digest(arrays, columns)
+    kind = "revised" if revised else "part"
+    path = f"{partition}/{kind}-{content:032x}-{uuid4().hex[:8]}.parquet".lstrip("/")
+    layout = _layout(rows, definition)
+    table = pa.Table.from_arrays(arrays, names=[column.name for column in columns])
+    if layout is not None:
+        table = table.replace_schema_metadata({LAYOUT: layout.to_json()})
+    groups = _packed([rows.height], storage.rows_per_group) if layout is None else layout.groups(storage.rows_per_group)
+    size = place.write(path, lambda out: _fill(out, table, columns, storage, groups))
+    return StoredFile(path, partition, rows.height, size, extent_of(rows, definition), content, revised, lacks)
 
 
-def _write_file(path: Path, bars: pl.DataFrame, interval: Interval) -> None:
-    deltas = dict.fromkeys(bars.columns[1:], "DELTA_BINARY_PACKED")
-    layout = Layout.of(bars)
-    table = pa.Table.from_arrays([_column(values) for values in bars], names=bars.columns)
-    table = table.replace_schema_metadata({LAYOUT: layout.to_json()})
+def _layout(rows: pl.DataFrame, definition: Definition) -> Layout | None:
+    return Layout.of(rows, definition.cluster, definition.time) if definition.is_laid_out else None
+
+
+def extent_of(rows: pl.DataFrame, definition: Definition) -> Extent:
+    """What rows, sorted, lie between."""
+    names = rows[definition.cluster]
+    low, high = (names[0], names[-1]) if definition.is_laid_out else (None, None)
+    if definition.time is None:
+        return Extent(low, high, None, None)
+    stamps = rows[definition.time].to_physical()
+    return Extent(low, high, int(stamps.min()), int(stamps.max()))  # type: ignore[arg-type]
+
+
+def _fill(out: Any, table: pa.Table, columns: Sequence[Column], storage: Storage, groups: Sequence[int]) -> None:
+    encoded = {column.name: column.encoding for column in columns if column.encoding not in (DICTIONARY, PLAIN)}
     with pq.ParquetWriter(
-        path,
+        out,
         table.schema,
-        compression=interval.compression,
-        compression_level=interval.level,
-        use_dictionary=["symbol"],
-        column_encoding=deltas,
+        compression=storage.compression,
+        compression_level=storage.level,
+        use_dictionary=[_leaf(column) for column in columns if column.encoding == DICTIONARY],
+        column_encoding=encoded,
         store_decimal_as_integer=True,
         write_statistics=True,
-    ) as out:
+    ) as file:
         start = 0
-        for rows in layout.groups(interval.rows_per_group):
-            out.write_table(table.slice(start, rows), row_group_size=rows)
+        for rows in groups:
+            file.write_table(table.slice(start, rows), row_group_size=rows)
             start += rows
 
 
-def _column(values: pl.Series) -> pa.Array:
-    """A column as it is stored. Prices: their whole ticks, seen as decimals without a copy."""
-    if values.name not in DECIMALS:
-        return values.cast(stored_schema(vwap=False)[values.name]).to_arrow()
-    known = values.is_not_null()
-    mask = None if known.all() else pa.array(known.to_list()).buffers()[1]
-    ticks = np.rint(values.fill_null(0.0).to_numpy() * TICKS_PER_UNIT).astype(np.int64)
-    kind = pa.decimal64(PRICE.precision, PRICE.scale)
-    return pa.Array.from_buffers(kind, len(ticks), [mask, pa.py_buffer(ticks)])
-
-
-def read_whole(directory: Path, part: Part) -> pl.DataFrame:
-    """Every bar of one part. DataError when the file is missing, damaged or holds other columns."""
-    path = directory / part.file
-    try:
-        bars = pl.read_parquet(path, hive_partitioning=False)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise DataError("file", str(path), f"cannot be read: {first_line(error)}", "ingest the data again") from None
-    if bars.schema != stored_schema(part.vwap):
-        raise DataError("file", str(path), "columns are not those of a stored bar", "ingest the data again")
-    return bars.cast(bars_schema(part.vwap))
-
-
-def remove_unlisted(directory: Path, keep: Iterable[Part]) -> None:
-    """Delete part files that no kept manifest lists, and what a crashed ingest left behind."""
-    listed = {directory / part.file for part in keep}
-    for found in [*directory.rglob("part-*.parquet"), *directory.rglob(".part-*")]:
-        if found not in listed:
-            found.unlink(missing_ok=True)
+def _leaf(column: Column) -> str:
+    """A list's values lie in a column of their own inside it."""
+    return f"{column.name}.list.element" if isinstance(column.read, pl.List) else column.name

@@ -9,24 +9,28 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mts1b.datalake import parts
-from mts1b.datalake.manifest import Manifest, Part
+from mts1b.datalake.buffers import words
+from mts1b.datalake.columns import floats
+from mts1b.datalake.footers import reading
 from mts1b.datalake.parts import Layout
-from mts1b.datalake.schema import TICKS_PER_UNIT, first_line
-from mts1b.foundation.errors import DataError
+from mts1b.datalake.schema import VWAP
+from mts1b.datalake.snapshot import Span, StoredFile
+
+if TYPE_CHECKING:
+    from mts1b.datalake.dataset import Stored
+    from mts1b.datalake.table import Table
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
-Span = tuple[int | None, int | None]
-"""First and last microsecond wanted, both included; None: no bound."""
 
 NS_PER_US = 1_000
 
@@ -46,13 +50,21 @@ class Scratch(threading.local):
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """Some of a file's names: the row groups they lie in, and where each of them goes in a batch; -1: left out."""
+
+    file: _File
+    groups: range
+    names: slice
+    places: Numbers
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Some of the names in one stretch, `which` [G] their numbers. `load` reads their bars, in any thread."""
 
     which: Numbers
-    _file: _File | None
-    _groups: range
-    _names: slice
+    _pieces: tuple[Piece, ...]
     _times: Numbers
 
     def load(self, fields: Sequence[str], scratch: Scratch | None = None) -> dict[str, Floats]:
@@ -60,9 +72,13 @@ class Batch:
 
         With `scratch` they hold until the same thread loads the next batch.
         """
-        if self._file is None:
-            return {name: np.full((len(self.which), len(self._times)), np.nan) for name in fields}
-        return self._file.load(self, fields, scratch or Scratch())
+        scratch = scratch or Scratch()
+        if len(self._pieces) == 1 and self._pieces[0].file.has_all(self._times):
+            return self._pieces[0].file.tables(self._pieces[0], fields, scratch)
+        loaded = {name: np.full((len(self.which), len(self._times)), np.nan) for name in fields}
+        for piece in self._pieces:
+            piece.file.put(piece, loaded, self._times, scratch)
+        return loaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,113 +92,121 @@ class Stretch:
 class Stretches:
     """The stored bars of `symbols` (None: of every name with a bar in the span) in order of time: `Bars.stretches`.
 
-    At most a part's times and what its batches load are held at once.
+    A part is a file, or several whose times overlap. At most its times and what its batches load are held at once.
     """
 
-    def __init__(self, folder: Path, held: Manifest, symbols: Sequence[str] | None, span: Span) -> None:
-        self._folder, self._span = folder, span
-        self.version, self.has_vwap = held.version, held.vwap
-        self._parts = [part for part in held.parts if overlaps(part, span)]
+    def __init__(self, stored: Stored, symbols: Sequence[str] | None, span: Span) -> None:
+        self._table, self._snapshot, self._span = stored.table, stored.snapshot, span
+        self.version, self.has_vwap = stored.version, stored.snapshot.holds(VWAP)
+        self._parts = list(_together([file for file in stored.snapshot.files if file.extent.inside(span)]))
         self.symbols = tuple(symbols) if symbols is not None else self._symbols_held()
         self._numbers = {symbol: number for number, symbol in enumerate(self.symbols)}
+
+    def holds(self, column: str) -> bool:
+        """Whether some file has values of an optional column."""
+        return self._snapshot.holds(column)
 
     def __len__(self) -> int:
         return len(self._parts)
 
     def __iter__(self) -> Iterator[Stretch]:
         for part in self._parts:
-            stretch = _File(self._folder, part, self._span, self._numbers).stretch()
+            stretch = _stretch([_File(self._table, file, self._span, self._numbers) for file in part], self._numbers)
             if len(stretch.ts_ns):
                 yield stretch
 
     @property
     def bytes_stored(self) -> int:
         """Size of the files that are read from."""
-        return sum(part.bytes for part in self._parts)
+        return sum(file.bytes for part in self._parts for file in part)
 
     def _symbols_held(self) -> tuple[str, ...]:
-        found: set[str] = set()
-        for part in self._parts:
-            file = _File(self._folder, part, self._span, {})
-            found |= file.symbols_inside()
-        return tuple(sorted(found))
+        files = [file for part in self._parts for file in part]
+        return tuple(sorted(self._table.reader.names(files, self._span)))
 
 
-def overlaps(part: Part, span: Span) -> bool:
-    """Whether a part can hold a bar inside the span."""
-    first_us, last_us = span
-    after = first_us is None or part.last_ns >= first_us * NS_PER_US
-    return after and (last_us is None or part.first_ns <= last_us * NS_PER_US)
+def _together(files: Sequence[StoredFile]) -> Iterator[list[StoredFile]]:
+    """Files in order of time, those whose times overlap in one list."""
+    part: list[StoredFile] = []
+    last = 0
+    for file in sorted(files, key=lambda file: file.extent.first_us or 0):
+        first_us, last_us = file.extent.first_us or 0, file.extent.last_us or 0
+        if part and first_us > last:
+            yield part
+            part = []
+        last = max(last, last_us) if part else last_us
+        part.append(file)
+    if part:
+        yield part
+
+
+def _stretch(files: Sequence[_File], numbers: Mapping[str, int]) -> Stretch:
+    """The times of the chosen names, and batches that cover every one of them."""
+    found = [(file, run, names, file.numbers_of(names)) for file in files for run, names in file.runs()]
+    found = [one for one in found if max(one[3]) >= 0]
+    times = np.zeros(0, dtype=np.int64)
+    for file in files:
+        own = file.times([(run, names) for other, run, names, _ in found if other is file])
+        times = own if not len(times) else np.union1d(times, own)
+    in_one = [[number for number in numbers_of if number >= 0] for _, _, _, numbers_of in found]
+    several = len({number for batch in in_one for number in batch}) < sum(map(len, in_one))
+    batches = []
+    for members in [list(range(len(found)))] if several else [[n] for n in range(len(found))]:
+        places = {number: place for place, number in enumerate(dict.fromkeys(x for n in members for x in in_one[n]))}
+        pieces = tuple(
+            Piece(file, run, names, np.array([places.get(number, -1) for number in numbers_of]))
+            for file, run, names, numbers_of in (found[n] for n in members)
+        )
+        batches.append(Batch(np.array(list(places), dtype=np.int64), pieces, times))
+    absent = np.array(sorted(set(range(len(numbers))).difference(*in_one)), dtype=np.int64)
+    if len(absent):
+        batches.append(Batch(absent, (), times))
+    return Stretch(times * NS_PER_US, tuple(batches))
 
 
 class _File:
-    """One part's file: its metadata, and how its rows become tables [name, time]."""
+    """One file: its metadata, and how its rows become tables [name, time]."""
 
-    def __init__(self, folder: Path, part: Part, span: Span, numbers: Mapping[str, int]) -> None:
-        self._folder, self._part, self._numbers = folder, part, numbers
-        self._path = folder / part.file
-        first, last = part.first_ns // NS_PER_US, part.last_ns // NS_PER_US
+    def __init__(self, table: Table, file: StoredFile, span: Span, numbers: Mapping[str, int]) -> None:
+        self._table, self._stored, self._numbers = table, file, numbers
+        first, last = file.extent.first_us or 0, file.extent.last_us or 0
         self._low = first if span[0] is None else max(first, span[0])
         self._high = last if span[1] is None else min(last, span[1])
-        self._whole = (self._low, self._high) == (first, last)
-        self._metadata = self._read_metadata()
-        self._layout = Layout.stored(self._metadata) or Layout.of(parts.read_whole(folder, part))
+        footer = table.reader.footers.of(file)
+        self._metadata = footer.metadata
+        self._layout = footer.layout or Layout.of(table.reader.whole(file))
         self._ends = np.cumsum(self._layout.rows)
         self._inside = slice(None)
+        self._own_times: Numbers | None = None
 
-    def symbols_inside(self) -> set[str]:
-        """Names with a bar inside the span."""
-        if self._whole:
-            return set(self._layout.symbols)
-        found: set[str] = set()
-        for run, names in self._runs():
-            stamps, rows = self._stamps(run), self._layout.rows[names]
-            inside = (stamps >= self._low) & (stamps <= self._high)
-            starts = np.cumsum([0, *rows[:-1]])
-            held = np.add.reduceat(inside, starts, dtype=np.int64) > 0
-            found.update(symbol for symbol, any_ in zip(self._layout.symbols[names], held, strict=True) if any_)
-        return found
+    def has_all(self, times: Numbers) -> bool:
+        """Whether every name of the file has a bar at each of `times`, of which those of the file are some."""
+        return self._layout.same_times and self._own_times is not None and len(self._own_times) == len(times)
 
-    def stretch(self) -> Stretch:
-        """The times of the chosen names, and batches that cover every one of them."""
-        wanted = [(run, names) for run, names in self._runs() if any(self._chosen(names))]
-        times = self._times(wanted)
-        batches = [self._batch(run, names, times) for run, names in wanted]
-        absent = np.array(sorted(set(range(len(self._numbers))).difference(*(b.which.tolist() for b in batches))))
-        if len(absent):
-            batches.append(Batch(absent, None, range(0), slice(0), times))
-        return Stretch(times * NS_PER_US, tuple(batches))
+    def tables(self, piece: Piece, fields: Sequence[str], scratch: Scratch) -> dict[str, Floats]:
+        """The bars of a piece as tables, where `has_all`."""
+        table = self._read(piece.groups, fields)
+        held, kept = self._layout.rows[0], piece.places >= 0
+        loaded = {name: self._field(table, name, scratch) for name in fields}
+        return {name: self._cut(values.reshape(-1, held), kept) for name, values in loaded.items()}
 
-    def load(self, batch: Batch, fields: Sequence[str], scratch: Scratch) -> dict[str, Floats]:
-        """The bars of a batch as tables."""
-        names = batch._names
-        kept = self._chosen(names)
-        if self._layout.same_times:
-            table = self._read(batch._groups, fields)
-            held = self._layout.rows[0]
-            loaded = {name: _field(table, name, scratch) for name in fields}
-            return {name: self._cut(values.reshape(-1, held), kept) for name, values in loaded.items()}
-        table = self._read(batch._groups, ("ts", *fields))
-        stamps = table.column("ts").combine_chunks().view(pa.int64()).to_numpy()
-        rows = np.array(self._layout.rows[names])
-        place = np.full(len(kept), -1)
-        place[np.flatnonzero(kept)] = np.arange(sum(kept))
-        name_of = np.repeat(place, rows)
+    def put(self, piece: Piece, loaded: Mapping[str, Floats], times: Numbers, scratch: Scratch) -> None:
+        """Put the bars of a piece where they belong in the tables of a batch. Of a revised bar the latest stays."""
+        table = self._read(piece.groups, ("ts", *loaded))
+        stamps = np.asarray(words(table.column("ts")))
+        name_of = np.repeat(piece.places, np.array(self._layout.rows[piece.names]))
         inside = (name_of >= 0) & (stamps >= self._low) & (stamps <= self._high)
-        at = (name_of[inside], np.searchsorted(batch._times, stamps[inside]))
-        loaded = {}
-        for field in fields:
-            loaded[field] = np.full((len(batch.which), len(batch._times)), np.nan)
-            loaded[field][at] = _field(table, field, scratch)[inside]
-        return loaded
+        at = (name_of[inside], np.searchsorted(times, stamps[inside]))
+        for field, out in loaded.items():
+            out[at] = self._field(table, field, scratch)[inside]
 
-    def _cut(self, table: Floats, kept: list[bool]) -> Floats:
+    def _cut(self, table: Floats, kept: NDArray[np.bool_]) -> Floats:
         """The chosen names' bars inside the span, of a table of all names at all times of the part."""
-        if not all(kept):
+        if not kept.all():
             table = table[kept]
         return np.ascontiguousarray(table[:, self._inside])
 
-    def _runs(self) -> Iterator[tuple[range, slice]]:
+    def runs(self) -> Iterator[tuple[range, slice]]:
         """Runs of row groups that hold whole names, with the places of those names."""
         start = name = row = 0
         for group in range(self._metadata.num_row_groups):
@@ -192,15 +216,14 @@ class _File:
                 yield range(start, group + 1), slice(name, last + 1)
                 start, name = group + 1, last + 1
 
-    def _chosen(self, names: slice) -> list[bool]:
+    def chosen(self, names: slice) -> list[bool]:
         return [symbol in self._numbers for symbol in self._layout.symbols[names]]
 
-    def _batch(self, run: range, names: slice, times: Numbers) -> Batch:
-        symbols = (symbol for symbol in self._layout.symbols[names] if symbol in self._numbers)
-        which = np.array([self._numbers[symbol] for symbol in symbols], dtype=np.int64)
-        return Batch(which, self, run, names, times)
+    def numbers_of(self, names: slice) -> list[int]:
+        """The number of each of these names, -1 for one that was not asked for."""
+        return [self._numbers.get(symbol, -1) for symbol in self._layout.symbols[names]]
 
-    def _times(self, wanted: Sequence[tuple[range, slice]]) -> Numbers:
+    def times(self, wanted: Sequence[tuple[range, slice]]) -> Numbers:
         """Every microsecond inside the span at which a chosen name has a bar."""
         if not wanted:
             return np.zeros(0, dtype=np.int64)
@@ -211,37 +234,48 @@ class _File:
             found = np.zeros(0, dtype=np.int64)
             for run, names in wanted:
                 stamps = self._stamps(run)
-                chosen = np.repeat(self._chosen(names), self._layout.rows[names])
+                chosen = np.repeat(self.chosen(names), self._layout.rows[names])
                 found = np.union1d(found, stamps[chosen])
-        return found[(found >= self._low) & (found <= self._high)]
+        self._own_times = found[(found >= self._low) & (found <= self._high)]
+        return self._own_times
 
     def _stamps(self, run: range) -> Numbers:
-        return np.asarray(self._read(run, ("ts",)).column("ts").combine_chunks().view(pa.int64()).to_numpy())
+        return np.asarray(words(self._read(run, ("ts",)).column("ts")))
 
     def _first_stamps(self, rows: int) -> Numbers:
         """The times of the first name, without those of the others of its row group."""
-        try:
-            with pq.ParquetFile(self._path, metadata=self._metadata) as file:
-                batches = file.iter_batches(rows, columns=["ts"], use_threads=False)
-                return np.concatenate([b.column(0).view(pa.int64()).to_numpy() for b in _until(batches, rows)])
-        except (OSError, pa.ArrowException) as error:
-            raise self._unreadable(error) from None
+        place = self._table.place
+        with (
+            reading(place, self._stored),
+            pq.ParquetFile(place.open(self._stored.path), metadata=self._metadata) as file,
+        ):
+            batches = file.iter_batches(rows, columns=["ts"], use_threads=False)
+            return np.concatenate([words(b.column(0)) for b in _until(batches, rows)])
 
-    def _read_metadata(self) -> pq.FileMetaData:
-        try:
-            return pq.read_metadata(self._path)
-        except (OSError, pa.ArrowException) as error:
-            raise self._unreadable(error) from None
+    @contextmanager
+    def _opened(self) -> Iterator[pq.ParquetFile]:
+        place = self._table.place
+        with (
+            reading(place, self._stored),
+            pq.ParquetFile(place.open(self._stored.path), metadata=self._metadata) as file,
+        ):
+            yield file
 
     def _read(self, run: range, columns: Sequence[str]) -> pa.Table:
-        try:
-            with pq.ParquetFile(self._path, metadata=self._metadata) as file:
-                return file.read_row_groups(list(run), columns=list(columns), use_threads=False)
-        except (OSError, pa.ArrowException) as error:
-            raise self._unreadable(error) from None
+        place = self._table.place
+        with (
+            reading(place, self._stored),
+            pq.ParquetFile(place.open(self._stored.path), metadata=self._metadata) as file,
+        ):
+            return file.read_row_groups(list(run), columns=list(columns), use_threads=False)
 
-    def _unreadable(self, error: Exception) -> DataError:
-        return DataError("file", str(self._path), f"cannot be read: {first_line(error)}", "ingest the data again")
+    def _field(self, table: pa.Table, name: str, scratch: Scratch) -> Floats:
+        """A column, all NaN when the file has none."""
+        out = scratch.table(name, len(table))
+        if name not in table.column_names:
+            out[:] = np.nan
+            return out
+        return floats(table.column(name), out, self._table.definition.column(name).scale)
 
 
 def _until(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
@@ -250,28 +284,3 @@ def _until(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBa
         batch = next(batches)[:rows]
         rows -= len(batch)
         yield batch
-
-
-def _field(table: pa.Table, name: str, scratch: Scratch) -> Floats:
-    """A column, all NaN when the file has none."""
-    out = scratch.table(name, len(table))
-    if name not in table.column_names:
-        out[:] = np.nan
-        return out
-    return floats(table.column(name), out)
-
-
-def floats(column: pa.ChunkedArray, out: Floats) -> Floats:
-    """A stored column in `out`, as float64, each the nearest to its decimal; NaN where there is no value."""
-    start = 0
-    for values in column.chunks:
-        filled = out[start : start + len(values)]
-        start += len(values)
-        if pa.types.is_decimal64(values.type):
-            ticks = np.frombuffer(values.buffers()[1], dtype=np.int64)[values.offset : values.offset + len(values)]
-            np.divide(ticks, float(TICKS_PER_UNIT), out=filled)
-        else:
-            filled[:] = values.to_numpy(zero_copy_only=False)
-        if values.null_count:
-            filled[values.is_null().to_numpy(zero_copy_only=False)] = np.nan
-    return out

@@ -9,9 +9,11 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 import psutil
+from pydantic import SecretStr
 
 from mts1b.config import Settings
 from mts1b.foundation.errors import StackError
+from mts1b.platform.secrets import Secrets
 
 PARTS = ("postgres", "nats", "valkey", "ray")
 """Every part of the stack, in the order they are shown. They start side by side and stop in reverse."""
@@ -101,16 +103,21 @@ def endpoints_path(settings: Settings) -> Path:
 
 
 def given(settings: Settings) -> dict[str, str]:
-    """The parts that a setting replaces: Endpoints field -> address."""
-    secrets = {
+    """The parts that a setting replaces: Endpoints field -> address. Errors of `mts1b.platform.secrets`."""
+    held = Secrets(settings.secrets)
+    found = {name: held.read(secret) for name, secret in _given_secrets(settings).items()}
+    if settings.ray.address:
+        found["ray_address"] = settings.ray.address
+    return found
+
+
+def _given_secrets(settings: Settings) -> dict[str, SecretStr]:
+    known = {
         "postgres_dsn": settings.db.primary.dsn,
         "nats_url": settings.eventbus.url,
         "valkey_url": settings.cache.url,
     }
-    found = {name: secret.get_secret_value() for name, secret in secrets.items() if secret is not None}
-    if settings.ray.address:
-        found["ray_address"] = settings.ray.address
-    return found
+    return {name: secret for name, secret in known.items() if secret is not None}
 
 
 FIELD_OF = {"postgres": "postgres_dsn", "nats": "nats_url", "valkey": "valkey_url", "ray": "ray_address"}
@@ -118,7 +125,7 @@ FIELD_OF = {"postgres": "postgres_dsn", "nats": "nats_url", "valkey": "valkey_ur
 
 def embedded_parts(settings: Settings, parts: tuple[str, ...] = PARTS) -> tuple[str, ...]:
     """Those of `parts` that no setting replaces."""
-    replaced = given(settings)
+    replaced = {*_given_secrets(settings), *(("ray_address",) if settings.ray.address else ())}
     return tuple(part for part in PARTS if part in parts and FIELD_OF[part] not in replaced)
 
 

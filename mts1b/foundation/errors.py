@@ -15,9 +15,11 @@ A risk refusal is not an error: it is a value (`mts1b.riskengine`).
 
 from __future__ import annotations
 
+from mts1b.foundation.redaction import scrub
+
 
 class MtsError(Exception):
-    """Base of all errors of this project. Survives pickling, so it may cross actors."""
+    """Base of all errors of this project. Survives pickling, so it may cross actors. Its text shows no secret."""
 
     exit_code = 1
 
@@ -27,7 +29,7 @@ class MtsError(Exception):
 
     def __str__(self) -> str:
         text = f"{self.field}={self.value!r}: {self.problem}"
-        return f"{text}; {self.remedy}" if self.remedy else text
+        return scrub(f"{text}; {self.remedy}" if self.remedy else text)
 
 
 class InputError(MtsError):

@@ -56,6 +56,9 @@ TICK = "0.0001"
 DB_POOL_SIZE_DEFAULT = 20
 """Postgres connections of one process, as the source says."""
 
+CACHE_CONNECTIONS_DEFAULT = 50
+"""Connections of one process to Valkey or Redis; more commands at a time wait in turn."""
+
 ORDERS_IN_FLIGHT_MAX = 8
 """Orders of one strategy between hand-over and the venue's acknowledgement; the rest wait their turn."""
 
@@ -64,6 +67,12 @@ QUEUE_DEPTH_MAX = 10_000
 
 DEDUP_WINDOW_S = 86_400
 """How long an idempotency key bars a second order: longer than any retry, a day."""
+
+CONTENT_WINDOW_S = 1.0
+"""How long an order bars the same one under another key: a client that lost its key asks again at once."""
+
+CONTENTS_IN_MEMORY_MAX = 10_000
+"""Contents an OMS bars from memory; the journal bars all of the window."""
 
 DEDUP_KEYS_IN_MEMORY_MAX = 100_000
 """Keys an OMS answers repeats from without a look into the journal: about 30 MB. The journal bars the older ones."""
@@ -86,11 +95,26 @@ OUTBOX_RETRY_S = 1.0
 RESENDS_MAX = 3
 """How often one call sends an order or asks about it again before it leaves it in doubt."""
 
-BROKER_TIMEOUT_S = 5.0
+BROKER_TIMEOUT_S = 3.0
 """How long one request to a venue may take before the order is in doubt."""
 
-LEASE_S = 15.0
-"""How long a writer may write without renewing."""
+LATE_ARRIVAL_S = 1.0
+"""How much later than it may leave a request is still believed to arrive: the network, and clocks that differ."""
+
+LEASE_S = 6.0
+"""How long a writer may speak for its fund without renewing: what a crash costs at most before another takes over."""
+
+LEASE_RENEW_S = 1.0
+"""How often a writer renews its lease."""
+
+LEASE_MARGIN_S = 0.5
+"""How much earlier than the journal's clock a writer takes its lease for over: clocks do not run alike."""
+
+RATE_MESSAGES_MAX = 10_000
+"""Messages of a fund whose times risk remembers: no limit on messages a second can be higher."""
+
+REPEATS_MAX = 10_000
+"""Trades of one strategy, name and side whose times risk remembers."""
 
 VETO_TIMEOUT_S = 5.0
 """How long gate 7 may think, as the source says."""
@@ -107,5 +131,11 @@ STOP_TIMEOUT_S = 30.0
 SQL_MEMORY_BYTES_MAX = 4 << 30
 """Memory of one DuckDB session."""
 
-assert BROKER_TIMEOUT_S < LEASE_S, "a send must end inside the lease it began under"
+SQL_TIMEOUT_S = 300.0
+"""How long one statement of a DuckDB session may run: a scan of a billion rows takes less than a minute."""
+
+SQL_RESULT_BYTES_MAX = 4 << 30
+"""Bytes of one answer in SQL: rows handed over are outside the session's memory."""
+
+assert BROKER_TIMEOUT_S + LEASE_RENEW_S + LEASE_MARGIN_S < LEASE_S, "a send must end inside the lease it began under"
 assert CHUNK_COMBINATIONS_MIN < CHUNK_COMBINATIONS_MAX < COMBINATIONS_MAX

@@ -31,12 +31,26 @@ class Side(StrEnum):
 class OrderType(StrEnum):
     MARKET = "market"
     LIMIT = "limit"
+    STOP = "stop"  # a market order once the market has reached its stop price
+    STOP_LIMIT = "stop_limit"  # a limit order once the market has reached its stop price
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether such an order carries a limit price."""
+        return self in (OrderType.LIMIT, OrderType.STOP_LIMIT)
+
+    @property
+    def has_stop(self) -> bool:
+        """Whether such an order carries a stop price."""
+        return self in (OrderType.STOP, OrderType.STOP_LIMIT)
 
 
 class TimeInForce(StrEnum):
     DAY = "day"
-    GTC = "gtc"
-    IOC = "ioc"
+    GTC = "gtc"  # until cancelled
+    IOC = "ioc"  # what cannot be had at once is let go
+    FOK = "fok"  # whole and at once, or not at all
+    GTD = "gtd"  # until `good_till_ns`
     OPG = "opg"  # at the next opening, else expired
 
 
@@ -45,11 +59,12 @@ class OrderStatus(StrEnum):
 
     NEW = "new"
     DENIED = "denied"
-    ACCEPTED = "accepted"
+    ACCEPTED = "accepted"  # past every gate and not sent: a leg that waits for its entry rests here
     SUBMITTING = "submitting"
     WORKING = "working"
     PARTIALLY_FILLED = "partially_filled"
     PENDING_CANCEL = "pending_cancel"
+    PENDING_REPLACE = "pending_replace"
     FILLED = "filled"
     CANCELLED = "cancelled"
     REJECTED = "rejected"
@@ -67,12 +82,44 @@ TERMINAL = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """What of an order can be replaced: unsigned shares and prices per share. `revision` counts the replacements of
+    one order from 1, so that the venue tells an old one that comes late."""
+
+    revision: int
+    quantity: Decimal
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+
+
+class Role(StrEnum):
+    """What an order is in its group."""
+
+    ENTRY = "entry"  # opens the position that the legs protect
+    LEG = "leg"  # one of those of which what one fills, the others do not
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """An order's place in a bracket (an entry and its legs) or in a group of one-cancels-other (legs alone).
+
+    `quantity`: unsigned shares that the legs may fill together; with an entry, never more than it has filled.
+    """
+
+    group_id: str
+    role: Role
+    quantity: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """One order as the OMS knows it. A new value replaces it at each step.
 
     `quantity` and `filled_quantity` are unsigned shares. `reference_price` is the price the decision was sized with;
     risk values a market order by it. `fees` are in the fund's currency, positive when paid. `fill_ids` are the
-    fills already counted, so that a report that comes twice changes nothing.
+    fills already counted, so that a report that comes twice changes nothing. `revision` is that of the terms it has,
+    `wanted` are those the venue was asked for and has not answered about. `send_by_ns`: nothing that is sent of it may
+    leave later (UTC nanoseconds; 0: no bound), so that from then on the venue's word is final.
     """
 
     order_id: OrderId
@@ -96,8 +143,26 @@ class Order:
     venue_order_id: VenueOrderId | None = None
     reason: str = ""
     fill_ids: tuple[FillId, ...] = ()
+    stop_price: Decimal | None = None
+    good_till_ns: int | None = None
+    revision: int = 0
+    wanted: Terms | None = None
+    group: Membership | None = None
+    send_by_ns: int = 0
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the order rests here until its entry has filled: the venue has never heard of it."""
+        return self.status is OrderStatus.ACCEPTED
 
     @property
     def open_quantity(self) -> Decimal:
-        """Shares that may still be filled; 0 once the order is terminal."""
-        return Decimal(0) if self.status.is_terminal else self.quantity - self.filled_quantity
+        """Shares that the venue may still fill; 0 once the order is terminal, and while it is held."""
+        return Decimal(0) if self.status.is_terminal or self.is_held else self.quantity - self.filled_quantity
+
+    @property
+    def exposed_quantity(self) -> Decimal:
+        """Shares that may still be filled at worst: those of a replacement under way, when they are more."""
+        if self.wanted is None or not self.open_quantity:
+            return self.open_quantity
+        return max(self.quantity, self.wanted.quantity) - self.filled_quantity

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from typing import Any, get_args
 
-from mts1b.audit.chain import canonical
-from mts1b.foundation.events import OrderEvent, OrderFilled, OrderReceived, OrderRevived
+from mts1b.foundation.events import (
+    OrderEvent,
+    OrderFilled,
+    OrderHeld,
+    OrderNotReplaced,
+    OrderReceived,
+    OrderReleased,
+    OrderReplaced,
+    OrderRevived,
+    ReplaceRequested,
+)
 from mts1b.foundation.fill import Fill
 from mts1b.foundation.ids import (
     ClientOrderId,
@@ -21,17 +31,31 @@ from mts1b.foundation.ids import (
     Symbol,
     VenueOrderId,
 )
-from mts1b.foundation.order import Order, OrderStatus, OrderType, Side, TimeInForce
+from mts1b.foundation.order import (
+    Membership,
+    Order,
+    OrderStatus,
+    OrderType,
+    Role,
+    Side,
+    Terms,
+    TimeInForce,
+)
 from mts1b.foundation.position import Position
 from mts1b.oms.ports import OutboxMessage
-
-FILLS_CREATED = "mts.v1.oms.fills.created"
-
+from mts1b.oms.published import FillCreated
+from mts1b.platform.events import encode
+from mts1b.riskengine.activity import RecentOrder
 
 EVENT_KINDS: dict[type, str] = {
     kind: re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower() for kind in get_args(OrderEvent)
 }
 """`OrderFilled` is `order_filled`, as in the journal and the audit chain."""
+
+WITH_ORDER = (
+    OrderReceived | OrderHeld | OrderReleased | ReplaceRequested | OrderReplaced | OrderNotReplaced | OrderRevived
+)
+"""Events that carry the whole order instead of its id."""
 
 _field_names: dict[type, tuple[str, ...]] = {}
 
@@ -56,15 +80,26 @@ def _plain(value: Any) -> Any:
 
 
 def order_id_of(event: OrderEvent) -> OrderId:
-    return event.order.order_id if isinstance(event, OrderReceived | OrderRevived) else event.order_id
+    return event.order.order_id if isinstance(event, WITH_ORDER) else event.order_id
+
+
+TIMES = {
+    "created_at": "created_ns",
+    "updated_at": "updated_ns",
+    "good_till_at": "good_till_ns",
+    "send_by_at": "send_by_ns",
+}
+GROUP = {"group_id": "group_id", "group_role": "role", "group_quantity": "quantity"}
 
 
 def order_row(order: Order) -> dict[str, Any]:
     """The columns of `orders`."""
     found = row(order)
-    found["created_at"], found["updated_at"] = found.pop("created_ns"), found.pop("updated_ns")
+    for column, name in TIMES.items():
+        found[column] = found.pop(name)
     del found["fill_ids"]
-    return found
+    group = found.pop("group") or {}
+    return found | {column: group.get(name) for column, name in GROUP.items()}
 
 
 def order_from(record: Mapping[str, Any]) -> Order:
@@ -92,7 +127,27 @@ def order_from(record: Mapping[str, Any]) -> Order:
         venue_order_id=None if venue_order_id is None else VenueOrderId(venue_order_id),
         reason=record["reason"],
         fill_ids=tuple(FillId(name) for name in record["fill_ids"]),
+        stop_price=record["stop_price"],
+        good_till_ns=record["good_till_at"],
+        revision=record["revision"],
+        wanted=_terms_from(record["wanted"]),
+        group=_membership_from(record),
+        send_by_ns=record["send_by_at"],
     )
+
+
+def _terms_from(stored: str | None) -> Terms | None:
+    if stored is None:
+        return None
+    terms = json.loads(stored)
+    prices = (None if terms[name] is None else Decimal(terms[name]) for name in ("limit_price", "stop_price"))
+    return Terms(terms["revision"], Decimal(terms["quantity"]), *prices)
+
+
+def _membership_from(record: Mapping[str, Any]) -> Membership | None:
+    if record["group_id"] is None:
+        return None
+    return Membership(record["group_id"], Role(record["group_role"]), record["group_quantity"])
 
 
 def fill_row(fill: Fill) -> dict[str, Any]:
@@ -118,6 +173,13 @@ def position_from(record: Mapping[str, Any]) -> Position:
     )
 
 
+def recent_order(record: Mapping[str, Any]) -> RecentOrder:
+    """An order of the last day as risk counts it, from the columns of `sql.RECENT`."""
+    repeat = (StrategyId(record["strategy_id"]), Symbol(record["symbol"]), Side(record["side"]))
+    return RecentOrder(repeat, record["created_at"], record["traded_at"])
+
+
 def fill_message(event: OrderFilled) -> OutboxMessage:
     """What the bus is told of a fill; the fill's id makes a repeat harmless."""
-    return OutboxMessage(FILLS_CREATED, event.fill.fill_id, canonical(row(event.fill)))
+    encoded = encode(FillCreated.of(event.fill))
+    return OutboxMessage(encoded.subject, encoded.message_id, encoded.payload.decode())

@@ -1,6 +1,7 @@
 """The journal of one fund in Postgres: a step's events, projections, audit links and outbox rows commit together.
 
-Steps that arrive while a commit is under way are committed together by the next one. The chain's head is kept in
+Steps that arrive while a commit is under way are committed together by the next one. Each commit checks the writer's
+epoch and fails when another has taken over (`mts1b.oms.lease`). The chain's head is kept in
 memory and its next sequence is claimed by the primary key: should another fund's writer have been faster, the batch is
 linked anew to the head it left. So the sequence has no gaps, and a writer alone pays nothing for it.
 """
@@ -15,54 +16,82 @@ from contextlib import suppress
 from typing import Any
 
 from mts1b.audit.chain import GENESIS, Head
-from mts1b.foundation.clock import NS_PER_DAY
-from mts1b.foundation.errors import InvariantBroken, LeaseLost, MtsError, StackError
+from mts1b.foundation.clock import NS_PER_DAY, Clock, SystemClock
+from mts1b.foundation.errors import InvariantBroken, MtsError, StackError
 from mts1b.foundation.ids import ClientOrderId, FundId, IdempotencyKey, OrderId, Symbol
-from mts1b.foundation.limits import CHAIN_ATTEMPTS_MAX, DEDUP_KEYS_IN_MEMORY_MAX, JOURNAL_BATCH_MAX, QUEUE_DEPTH_MAX
+from mts1b.foundation.limits import (
+    CHAIN_ATTEMPTS_MAX,
+    DEDUP_KEYS_IN_MEMORY_MAX,
+    JOURNAL_BATCH_MAX,
+    LEASE_RENEW_S,
+    QUEUE_DEPTH_MAX,
+    RATE_MESSAGES_MAX,
+)
 from mts1b.foundation.order import Order, OrderStatus
 from mts1b.oms import sql
-from mts1b.oms.encode import order_from, position_from
+from mts1b.oms.encode import order_from, position_from, recent_order
 from mts1b.oms.journal_rows import Batch, batch_of
-from mts1b.oms.ports import DuplicateOrder, Entry, JournalState, OutboxMessage
+from mts1b.oms.lease import Lease
+from mts1b.oms.ports import DuplicateContent, DuplicateOrder, Entry, JournalState, OutboxMessage
 from mts1b.platform.db import Conflict, Connection, Pool, transaction, translated
-from mts1b.riskengine.verdict import Mode
+from mts1b.riskengine.verdict import Mode, Standing
 
-Waiting = tuple[Entry, "asyncio.Future[None]"]
+Waiting = tuple[tuple[Entry, ...], "asyncio.Future[None]"]
 
 KEY_HELD = "order_keys_window"
+CONTENT_HELD = "order_contents_window"
 SEQUENCE_TAKEN = "audit_chain_pkey"
 
 
 class Journal:
-    """A JournalPort. Holds one connection of the pool for writing, with the fund's writer lock on it."""
+    """A JournalPort. Holds one connection of the pool for writing and the fund's lease."""
 
-    def __init__(self, pool: Pool, fund_id: FundId) -> None:
+    def __init__(self, pool: Pool, fund_id: FundId, clock: Clock | None = None) -> None:
         self._pool, self._fund_id = pool, fund_id
+        self._lease = Lease(fund_id, clock or SystemClock())
         self._connection: Connection | None = None
+        self._busy = asyncio.Lock()  # one statement at a time on the connection
         self._head = GENESIS
         self._waiting: deque[Waiting] = deque()
         self._writer: asyncio.Task[None] | None = None
+        self._renewer: asyncio.Task[None] | None = None
         self._failure: MtsError | None = None
 
     async def open(self) -> None:
-        """Take the writer lock, which the server gives back when this process is gone. LeaseLost: another has it."""
-        await self.close()
+        """Take the lease. LeaseLost: another's has not run out."""
+        await self._stop()
         with translated("journal"):
             connection = await self._pool.acquire()
             try:
                 await self._become_writer(connection)
             except BaseException:
-                connection.terminate()  # whatever lock it holds goes with it
+                connection.terminate()
                 await self._pool.release(connection)
                 raise
+        self._renewer = asyncio.create_task(self._renew())
 
     async def _become_writer(self, connection: Connection) -> None:
-        if not await connection.fetchval(sql.BE_THE_WRITER, self._fund_id):
-            raise LeaseLost("fund_id", self._fund_id, "another OMS writes this fund", "stop it first")
-        await connection.execute(sql.WRITER_PLANS)
+        await self._lease.take(connection)
+        await connection.fetch(sql.BECOME_WRITER, self._fund_id)
         record = await connection.fetchrow(sql.HEAD)
         self._head = GENESIS if record is None else Head(record["sequence"], record["hash"])
         self._connection, self._failure = connection, None
+
+    def lease_left_ns(self) -> int:
+        return 0 if self._failure is not None else self._lease.left_ns()
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(LEASE_RENEW_S)
+            try:
+                async with self._busy:
+                    if self._connection is None or self._failure is not None:
+                        return
+                    with translated("journal"):
+                        await self._lease.renew(self._connection)
+            except MtsError as error:
+                self._fail([], error)
+                return
 
     async def load(self, keys_after_ns: int) -> JournalState:
         """Everything a start needs, as of one moment."""
@@ -71,30 +100,35 @@ class Journal:
             if fund is None:
                 return JournalState()
             orders = await connection.fetch(sql.OPEN_ORDERS, self._fund_id)
+            grouped = await connection.fetch(sql.OPEN_GROUPS, self._fund_id)
             positions = await connection.fetch(sql.POSITIONS, self._fund_id)
             keys = await connection.fetch(sql.KEYS, self._fund_id, keys_after_ns, DEDUP_KEYS_IN_MEMORY_MAX)
             marks = await connection.fetch(sql.MARKS, self._fund_id)
+            recent = await connection.fetch(sql.RECENT, self._fund_id, keys_after_ns, RATE_MESSAGES_MAX)
             nav = await connection.fetchrow(sql.NAV, self._fund_id, NS_PER_DAY)
         return JournalState(
             cash=fund["cash"],
             report_sequence=fund["report_sequence"],
-            mode=Mode(fund["mode"]),
+            standing=Standing(Mode(fund["mode"]), Mode(fund["manual_mode"]), frozenset(fund["throttled"])),
             open_orders=tuple(order_from(dict(record)) for record in orders),
+            grouped=tuple(order_from(dict(record)) for record in grouped),
             positions=tuple(position_from(dict(record)) for record in positions),
             keys=tuple((IdempotencyKey(key), OrderId(order), at) for key, order, at in keys),
-            marks=tuple((Symbol(symbol), price) for symbol, price in marks),
+            marks=tuple((Symbol(mark["symbol"]), mark["price"]) for mark in marks),
+            quoted=tuple((Symbol(mark["symbol"]), mark["timestamp"], mark["received_at"]) for mark in marks),
+            recent=tuple(recent_order(dict(record)) for record in recent),
             **({} if nav is None else dict(nav)),
         )
 
-    def append(self, entry: Entry) -> Awaitable[None]:
-        """Queue a step; see JournalPort."""
+    def append(self, *entries: Entry) -> Awaitable[None]:
+        """Queue steps; see JournalPort."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self._connection is None or self._failure is not None:
             done.set_exception(self._failure or StackError("journal", self._fund_id, "is not open", "call open()"))
         elif len(self._waiting) >= QUEUE_DEPTH_MAX:
             done.set_exception(StackError("journal", len(self._waiting), "steps wait already", "is Postgres stuck?"))
         else:
-            self._waiting.append((entry, done))
+            self._waiting.append((entries, done))
             if self._writer is None or self._writer.done():
                 self._writer = asyncio.create_task(self._write_all())
         return done
@@ -120,18 +154,27 @@ class Journal:
 
     async def mark_published(self, ids: Sequence[int], ts_ns: int) -> None:
         with translated("journal"):
-            await self._pool.execute(sql.PUBLISHED, list(ids), ts_ns)
+            await self._pool.execute(sql.PUBLISHED, list(ids), ts_ns, self._fund_id, self._lease.epoch)
 
     async def close(self) -> None:
-        """Commit what waits and give the writer lock back."""
+        """Commit what waits and give the lease back."""
+        await self._stop()
+        await self._lease.give_back(self._pool)
+
+    async def _stop(self) -> None:
+        """Commit what waits and let go of the connection. The lease stays ours."""
         if self._writer is not None:
             await asyncio.gather(self._writer, return_exceptions=True)
+        renewer, self._renewer = self._renewer, None
+        if renewer is not None:
+            renewer.cancel()
+            await asyncio.wait([renewer])
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(StackError), translated("journal"):  # a lost one is back in the pool already
-                if self._failure is not None:
+            if self._failure is not None:
+                with suppress(StackError), translated("journal"):  # a lost one is back in the pool already
                     connection.terminate()  # nobody knows what state it is in
-                await self._pool.release(connection)  # type: ignore[arg-type]
+            await self._pool.release(connection)
 
     async def _one(self, statement: str, value: str) -> Order | None:
         with translated("journal"):
@@ -165,7 +208,7 @@ class Journal:
     async def _write(self, waiting: list[Waiting]) -> None:
         """Commit these together; when one of them is barred, each alone, so that the others go through."""
         try:
-            await self._commit([entry for entry, _ in waiting])
+            await self._commit([entry for entries, _ in waiting for entry in entries])
         except DuplicateOrder as error:
             if len(waiting) > 1:
                 for item in waiting:
@@ -181,14 +224,18 @@ class Journal:
         for _ in range(CHAIN_ATTEMPTS_MAX):
             batch = batch_of(entries, self._head)
             try:
-                with translated("journal"):
-                    await self._run(batch, entries)
+                async with self._busy:
+                    with translated("journal"):
+                        await self._run(batch, entries)
             except Conflict as error:
                 if error.value == KEY_HELD:
                     raise DuplicateOrder("idempotency_key", error.value, "an order of this key exists") from None
+                if error.value == CONTENT_HELD:
+                    raise DuplicateContent("content", error.value, "an order like it was taken just now") from None
                 if error.value != SEQUENCE_TAKEN:
                     raise
-                await self._read_head()
+                async with self._busy:  # the lease may be renewed at this moment
+                    await self._read_head()
                 continue
             self._head = batch.head
             return
@@ -199,12 +246,12 @@ class Journal:
         assert connection is not None
         opening = next((entry for entry in entries if entry.opening_cash is not None), None)
         if opening is None:
-            return await _write_rows(connection, batch.rows())
+            return await self._write_rows(connection, batch.rows())
         async with connection.transaction():
             await connection.execute(sql.OPEN_FUND, opening.fund_id, opening.opening_cash, opening.ts_ns)
-            await _write_rows(connection, batch.rows())
+            await self._write_rows(connection, batch.rows())
 
-
-async def _write_rows(connection: Connection, rows: dict[str, list[dict[str, Any]]]) -> None:
-    """One statement; alone, it is its own transaction."""
-    await connection.fetchrow(sql.write(tuple(rows)), *(json.dumps(table) for table in rows.values()))
+    async def _write_rows(self, connection: Connection, rows: dict[str, list[dict[str, Any]]]) -> None:
+        """One statement; alone, it is its own transaction."""
+        tables = (json.dumps(table) for table in rows.values())
+        await connection.fetchrow(sql.write(tuple(rows)), *tables, self._fund_id, self._lease.epoch)

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
-from mts1b.foundation.commands import CancelOrder, SubmitOrder
+from mts1b.foundation.commands import CancelOrder, ReplaceOrder, SubmitOrder
 from mts1b.foundation.fill import Fill
 from mts1b.foundation.ids import VenueOrderId
-from mts1b.riskengine.verdict import Verdict
+from mts1b.foundation.order import Membership, Terms
+from mts1b.riskengine.verdict import Refused, Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A new command and what the risk chain says to it."""
+    """A new command and what the risk chain says to it. `hold`: accepted, it is not sent before a `Release`."""
 
     command: SubmitOrder
     verdict: Verdict
+    group: Membership | None = None
+    hold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What an order was held for has come: send it, for `quantity` unsigned shares."""
+
+    quantity: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +72,27 @@ class CancelRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplaceDenied:
+    """A risk gate refused other terms: they are not asked for."""
+
+    verdict: Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """The venue has given the order these terms."""
+
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceRefused:
+    """The venue will not give the order other terms: it knows none such, the order has ended, or they make no sense."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class NoAnswer:
     """We sent something about the order and heard nothing in time."""
 
@@ -69,18 +101,25 @@ class NoAnswer:
 
 @dataclass(frozen=True, slots=True)
 class UnknownAtVenue:
-    """Asked by client order id, the venue has never heard of the order."""
+    """Asked by client order id at `asked_ns`, the venue has never heard of the order."""
+
+    asked_ns: int
 
 
 Message = (
     Admission
+    | Release
     | CancelOrder
+    | ReplaceOrder
     | Acknowledged
     | Executed
     | Cancelled
     | Rejected
     | Expired
     | CancelRefused
+    | ReplaceDenied
+    | Replaced
+    | ReplaceRefused
     | NoAnswer
     | UnknownAtVenue
 )
@@ -97,8 +136,13 @@ class SendCancel:
 
 
 @dataclass(frozen=True, slots=True)
+class SendReplace:
+    """Ask the venue for the terms in `order.wanted`."""
+
+
+@dataclass(frozen=True, slots=True)
 class QueryVenue:
     """Ask the venue what it knows of the order."""
 
 
-Effect = SendOrder | SendCancel | QueryVenue
+Effect = SendOrder | SendCancel | SendReplace | QueryVenue

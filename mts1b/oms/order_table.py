@@ -18,10 +18,13 @@ class OrderTable:
         self._ended: OrderedDict[OrderId, Order] = OrderedDict()
         self._by_client: dict[ClientOrderId, OrderId] = {}
         self._keys: OrderedDict[IdempotencyKey, tuple[OrderId, int]] = OrderedDict()
+        self._groups: dict[str, dict[OrderId, Order]] = {}
 
     def put(self, order: Order) -> None:
         """Hold the newest value of an order."""
         self._by_client[order.client_order_id] = order.order_id
+        if order.group is not None:
+            self._put_in_group(order.group.group_id, order)
         if not order.status.is_terminal:
             self._open[order.order_id] = order
             self._ended.pop(order.order_id, None)  # it had ended, and the venue holds it after all
@@ -32,8 +35,29 @@ class OrderTable:
             _, oldest = self._ended.popitem(last=False)
             del self._by_client[oldest.client_order_id]
 
+    def _put_in_group(self, group_id: str, order: Order) -> None:
+        """A group is held whole for as long as one of its orders is open."""
+        members = self._groups.setdefault(group_id, {})
+        members[order.order_id] = order
+
+    def end_group(self, group_id: str) -> None:
+        """Let go of a group that has ended whole."""
+        members = self._groups.get(group_id, {})
+        if all(order.status.is_terminal for order in members.values()):
+            self._groups.pop(group_id, None)
+
+    def group(self, group_id: str) -> list[Order]:
+        """The orders of a group, as they were put in first; none when it has ended."""
+        return list(self._groups.get(group_id, {}).values())
+
+    def groups(self) -> list[str]:
+        """The groups at hand."""
+        return list(self._groups)
+
     def remove(self, order: Order) -> None:
         """Forget an order that did not come to be, and its key."""
+        if order.group is not None:
+            self._groups.pop(order.group.group_id, None)
         self._open.pop(order.order_id, None)
         self._ended.pop(order.order_id, None)
         self._by_client.pop(order.client_order_id, None)

@@ -4,45 +4,39 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from mts1b.brokers.port import Broker, VenueReport
 from mts1b.foundation.clock import NS_PER_S, Clock
-from mts1b.foundation.commands import CancelOrder, SubmitOrder
-from mts1b.foundation.errors import StackError, unknown_name
+from mts1b.foundation.commands import CancelAll, CancelOrder, ReplaceOrder, SubmitGroup, SubmitOrder
+from mts1b.foundation.errors import InputError, unknown_name
 from mts1b.foundation.events import NavMarked
-from mts1b.foundation.ids import FundId, IdempotencyKey, OrderId, Symbol
-from mts1b.foundation.limits import DEDUP_WINDOW_S
-from mts1b.foundation.order import Order, OrderStatus
+from mts1b.foundation.ids import FundId, OrderId, Symbol
+from mts1b.foundation.limits import CONTENT_WINDOW_S, DEDUP_WINDOW_S
+from mts1b.foundation.order import Order, OrderStatus, Role
+from mts1b.oms import replacing
+from mts1b.oms.admission import Admissions
 from mts1b.oms.book import Book
-from mts1b.oms.dispatch import STEP_BROKER, Dispatch, message_of
-from mts1b.oms.machine import Step
-from mts1b.oms.messages import Admission, QueryVenue
+from mts1b.oms.control import Control
+from mts1b.oms.dispatch import Dispatch, message_of
+from mts1b.oms.group_keeper import GroupKeeper
+from mts1b.oms.messages import QueryVenue, ReplaceDenied
 from mts1b.oms.outbox import Outbox
-from mts1b.oms.ports import BusPort, DuplicateOrder, Entry, JournalPort, JournalState, NoRecorder, Recorder, RiskPort
+from mts1b.oms.ports import BusPort, Entry, JournalPort, JournalState, NoRecorder, Recorder, RiskPort
 from mts1b.oms.recovery import RecoveryReport, risk_snapshot
-from mts1b.oms.steps import STEP_JOURNAL, Steps
-from mts1b.riskengine.gates.idempotency import DUPLICATE_KEY
-from mts1b.riskengine.verdict import Decision, Mode, Refused
+from mts1b.oms.steps import Steps
+from mts1b.oms.transitions import Step
+from mts1b.riskengine.replacing import replace_key
+from mts1b.riskengine.verdict import Mode, Refused, Standing
 
-STEP_RECEIVE = "oms_receive"
-STEP_RISK = "risk_check"
-STEP_SUBMIT = "oms_submit"
-GATES_TIMED = 7
-UNANSWERED = (OrderStatus.IN_DOUBT, OrderStatus.SUBMITTING, OrderStatus.PENDING_CANCEL)
-
-STEPS = (
-    STEP_RECEIVE,
-    STEP_RISK,
-    *(f"risk_gate_{gate}" for gate in range(1, GATES_TIMED + 1)),
-    STEP_BROKER,
-    STEP_JOURNAL,
-    STEP_SUBMIT,
+UNANSWERED = (
+    OrderStatus.IN_DOUBT,
+    OrderStatus.SUBMITTING,
+    OrderStatus.PENDING_CANCEL,
+    OrderStatus.PENDING_REPLACE,
 )
-"""Every step an OMS records: `oms_receive` is the look-up of the key plus the commit that admits the order,
-`risk_check` the round trip to risk, `risk_gate_n` each gate, `broker_submit` the round trip to the venue,
-`oms_journal` every commit, `oms_submit` the whole of `submit`."""
 
 
 class Oms:
@@ -61,17 +55,21 @@ class Oms:
         clock: Clock,
         opening_cash: Decimal,
         recorder: Recorder | None = None,
+        content_window_s: float = CONTENT_WINDOW_S,
     ) -> None:
         self.fund_id = fund_id
-        self._recorder = recorder or NoRecorder()
+        recorder = recorder or NoRecorder()
         self._outbox = Outbox(journal, bus, clock)
-        self._steps = Steps(fund_id, journal, risk, self._outbox, clock, self._recorder)
-        self._dispatch = Dispatch(self._steps, broker, clock, self._recorder)
+        self._steps = Steps(fund_id, journal, risk, self._outbox, clock, recorder)
+        self._dispatch = Dispatch(self._steps, broker, clock, recorder)
+        self._groups = GroupKeeper(self._steps, self._dispatch)
+        self._control = Control(fund_id, self._steps.append, risk, clock)
+        self._admissions = Admissions(
+            self._steps, self._dispatch, journal, risk, clock, recorder, self._control, content_window_s
+        )
         self._journal, self._risk, self._clock = journal, risk, clock
         self._opening_cash = opening_cash
-        self._mode, self._marked_ns = Mode.ACTIVE, 0
         self._marks: dict[Symbol, Decimal] = {}
-        self._admitting: dict[IdempotencyKey, asyncio.Task[Order]] = {}
 
     # -- asked of it -------------------------------------------------------------------------------------------------
 
@@ -85,8 +83,9 @@ class Oms:
         await self._journal.open()
         state = await self._load()
         self._steps.load(state, self._opening_cash)
-        self._marks, self._marked_ns, self._mode = dict(state.marks), state.marked_ns, state.mode
-        self._admitting.clear()  # what was under way ends with StackError; its caller asks again
+        self._marks = dict(state.marks)
+        self._control.load(state)
+        self._admissions.clear()
         if state.cash is None:
             cash = self._opening_cash
             opening = Entry(self.fund_id, self._clock.now_ns(), cash=cash, opening_cash=cash)
@@ -95,6 +94,7 @@ class Oms:
         self._steps.ready = True
         found = len(self.open_orders())
         doubtful = await self.reconcile()
+        self._groups.wake_all()
         self._steps.accepting = True
         self._outbox.wake()
         return RecoveryReport(found, doubtful, self.report_sequence)
@@ -105,31 +105,52 @@ class Oms:
         WORKING once acknowledged; DENIED by a gate, REJECTED by the venue; IN_DOUBT when the venue did not answer. The
         same key again, within a day, gives the order it made then and sends nothing. Goes on when the caller gives up.
         """
-        began_ns = self._clock.monotonic_ns()
         self._steps.require_accepting()
-        key = IdempotencyKey(str(command.idempotency_key))  # whatever came: gate 1 refuses what is not text
-        if key not in self._admitting:
-            existing = await self._steps.held(self._existing(key))
-            if existing is not None:
-                self._steps.counts["duplicates"] += 1
-                return existing
-        if key in self._admitting:
-            self._steps.counts["duplicates"] += 1
-        else:
-            self._admitting[key] = task = asyncio.create_task(self._admit(command, began_ns))
-            task.add_done_callback(lambda ended: self._admitted(key, ended))
-        return await asyncio.shield(self._admitting[key])
+        return await self._admissions.submit(command)
+
+    async def submit_group(self, command: SubmitGroup) -> tuple[Order, ...]:
+        """Take a bracket or one-cancels-other whole, or refuse it whole; returns its orders, the entry first.
+
+        Legs with an entry rest here as ACCEPTED until it fills. A group that is none is one refusal.
+        """
+        self._steps.require_accepting()
+        made = await self._admissions.submit_group(command)
+        self._groups.wake(made)
+        return made
 
     async def cancel(self, command: CancelOrder) -> Order:
         """Ask the venue to take an order back. UnknownNameError for an order we do not have."""
+        order = await self._dispatch.take(await self._found(command.order_id), command)
+        self._groups.wake([order])
+        return order
+
+    async def cancel_all(self, command: CancelAll) -> list[Order]:
+        """Ask for every open order back, those on their way in included; returns them as they stand then."""
         self._steps.require_accepting()
-        order = await self._steps.held(self.order(command.order_id))
-        if order is None or order.fund_id != self.fund_id:
-            raise unknown_name("order_id", command.order_id, [item.order_id for item in self.open_orders()])
-        if order.idempotency_key in self._admitting:
-            arriving = asyncio.shield(self._admitting[order.idempotency_key])  # it is on its way out: let it arrive
-            order = await self._steps.held(arriving)
-        return await self._dispatch.take(order, command)
+        wanted = [order for order in self.open_orders() if _is_meant(order, command)]
+        asked = (self.cancel(CancelOrder(order.order_id, command.reason)) for order in wanted)
+        return list(await asyncio.gather(*asked))
+
+    async def replace(self, command: ReplaceOrder) -> Order:
+        """Give an open order other terms. Returns it as it stands then: with `wanted` set when the venue has not
+        answered; unchanged, with the reason, when a gate refused.
+
+        InputError when the terms make no sense for it. UnknownNameError for an order we do not have.
+        """
+        order = await self._found(command.order_id)
+        if order.group is not None and command.quantity is not None and order.group.role is Role.LEG:
+            raise InputError("quantity", command.quantity, "of a leg follows its group", "replace its price only")
+        if wrong := replacing.problem(order, command):
+            raise InputError("order", order.order_id, wrong, "look at it again")
+        wanted = replace(order, wanted=replacing.terms_after(order, command))
+        decision = await self._steps.held(self._risk.check_replace(wanted))
+        if isinstance(decision.verdict, Refused):
+            return await self._dispatch.take(order, ReplaceDenied(decision.verdict))
+        try:
+            order = await self._dispatch.take(order, command)
+        finally:
+            self._risk.release(replace_key(wanted))
+        return order
 
     async def on_report(self, report: VenueReport) -> Order | None:
         """Follow one venue report; returns the order afterwards, None when it is not an order of ours."""
@@ -156,6 +177,7 @@ class Oms:
             await asyncio.gather(*waiting)
         for taken in steps:
             await self._dispatch.perform(taken.order, taken.effects)
+        self._groups.wake(taken.order for taken in steps)
         return [None if order is None else self._steps.latest(order) for order in touched]
 
     async def mark(self, prices: Mapping[Symbol, Decimal], ts_ns: int) -> NavMarked:
@@ -164,40 +186,41 @@ class Oms:
         self._marks.update(prices)
         marked = self.book.marked(self._marks, ts_ns)
         await self._steps.append(Entry(self.fund_id, self._clock.now_ns(), nav=marked, marks=tuple(prices.items())))
-        self._marked_ns = ts_ns
+        self._control.marked_ns = ts_ns
         return marked
 
-    async def halt(self) -> Mode:
-        """Stop the fund, at once and beyond every restart: only cancels pass until `rearm`."""
+    async def halt(self, mode: Mode = Mode.HALTED, by: str = "", why: str = "") -> Standing:
+        """A person's word, at once and beyond every restart, until `resume` or `rearm`. HALTED is the kill switch: only
+        cancels pass, and every open order is asked back. REDUCING lets through what brings positions nearer to zero."""
         self._steps.require_ready()
-        await self.note_mode(await self._risk.halt())
-        return self._mode
+        standing = await self._steps.held(self._control.halt(mode, by, why))
+        if standing.manual is Mode.HALTED:
+            await self.cancel_all(CancelAll(why or "halted"))
+        return standing
 
-    async def rearm(self) -> Mode:
-        """A person's word that the fund may trade again: drawdown counts from NAV now, also after a restart."""
+    async def resume(self, by: str = "", why: str = "") -> Standing:
+        """Take back a person's `halt`. What the drawdown has latched stays: `rearm` opens that."""
         self._steps.require_ready()
-        nav = self.nav()
-        if nav is None:
-            raise StackError("nav", self.fund_id, "is unknown: a name that is held has no price", "mark the fund first")
-        now_ns = self._clock.now_ns()
-        await self._steps.append(Entry(self.fund_id, now_ns, mode=Mode.ACTIVE, rearmed=(nav, self._marked_ns)))
-        self._mode = Mode.ACTIVE
-        await self.note_mode(await self._steps.held(self._risk.rearm()))
-        return self._mode
+        return await self._steps.held(self._control.resume(by, why))
 
-    async def note_mode(self, mode: Mode) -> None:
-        """Journal risk's mode when it has changed."""
-        if mode is not self._mode:
-            self._mode = mode
-            await self._steps.append(Entry(self.fund_id, self._clock.now_ns(), mode=mode))
+    async def rearm(self, by: str = "", why: str = "") -> Standing:
+        """A person's word that the fund may trade again, whatever held it: drawdown counts from NAV now."""
+        self._steps.require_ready()
+        return await self._steps.held(self._control.rearm(self.nav(), by, why))
+
+    async def note_standing(self, standing: Standing) -> None:
+        """Journal how risk stands when that has changed."""
+        await self._control.note(standing)
 
     async def reconcile(self) -> int:
         """Ask the venue about every order that it may hold; returns how many stay without an answer."""
         return await self._ask_about(self.open_orders())
 
     async def settle(self) -> int:
-        """Ask again about orders and cancels that the venue has not answered; returns how many stay so."""
-        return await self._ask_about(self.unsettled())
+        """Ask again about what the venue has not answered, and keep the rule of groups; returns how many stay so."""
+        doubtful = await self._ask_about(self.unsettled())
+        self._groups.wake_all()
+        return doubtful
 
     async def restore_risk(self) -> None:
         """Give risk the fund's view again, as after a restart of risk. Orders may be in flight meanwhile."""
@@ -211,7 +234,8 @@ class Oms:
 
     async def close(self) -> None:
         """Let orders in flight finish, empty the outbox, stop being the writer. The venue keeps what it holds."""
-        await asyncio.gather(*self._admitting.values(), return_exceptions=True)
+        await self._admissions.settled()
+        await self._groups.settled()
         self._steps.stop()
         await self._outbox.close()
         await self._journal.close()
@@ -244,10 +268,15 @@ class Oms:
         """How many orders were sent without an answer so far."""
         return sum(order.status in (OrderStatus.IN_DOUBT, OrderStatus.SUBMITTING) for order in self.open_orders())
 
+    @property
+    def standing(self) -> Standing:
+        """What holds the fund back."""
+        return self._control.standing
+
     def unsettled(self) -> list[Order]:
         """Orders that were sent, or asked back, without an answer so far, and that nobody is busy with."""
         waiting = [order for order in self.open_orders() if order.status in UNANSWERED]
-        return [order for order in waiting if order.idempotency_key not in self._admitting]
+        return [order for order in waiting if not self._admissions.is_arriving(order)]
 
     async def order_counts(self) -> dict[str, int]:
         """Every order of the fund by its status, however often anything restarted.
@@ -282,7 +311,7 @@ class Oms:
         self._steps.require_ready()
         for listed in orders:
             order = self._steps.latest(listed)
-            if order.idempotency_key not in self._admitting and not order.status.is_terminal:
+            if not (self._admissions.is_arriving(order) or order.status.is_terminal or order.is_held):
                 await self._dispatch.perform(order, (QueryVenue(),))
         return self.doubtful()
 
@@ -292,17 +321,15 @@ class Oms:
     async def _restore_risk(self, state: JournalState) -> None:
         """History from the journal, orders and book from memory, which is ahead of it by what is in flight."""
         self._steps.snapshot_taken()
-        await self._risk.restore(risk_snapshot(state, self.book, self.open_orders(), self._marks))
+        await self._risk.restore(risk_snapshot(state, self.book, self.open_orders(), self._marks, self.standing))
 
-    def _admitted(self, key: IdempotencyKey, ended: asyncio.Task[Order]) -> None:
-        if self._admitting.get(key) is ended:
-            del self._admitting[key]
-        if not ended.cancelled():
-            ended.exception()  # its caller may have gone: nobody is left to ask
-
-    async def _existing(self, key: IdempotencyKey) -> Order | None:
-        found = self._steps.table.by_key(key, self._clock.now_ns() - DEDUP_WINDOW_S * NS_PER_S)
-        return None if found is None else await self.order(found)
+    async def _found(self, order_id: OrderId) -> Order:
+        """An order of the fund, once it is no longer on its way in."""
+        self._steps.require_accepting()
+        order = await self._steps.held(self.order(order_id))
+        if order is None or order.fund_id != self.fund_id:
+            raise unknown_name("order_id", order_id, [item.order_id for item in self.open_orders()])
+        return await self._admissions.arrived(order)
 
     async def _find_old(self, reports: Sequence[VenueReport]) -> None:
         """Fetch orders from the journal that reports are about and memory has let go of."""
@@ -312,46 +339,6 @@ class Oms:
                 if old is not None and old.fund_id == self.fund_id:
                     self._steps.table.put(old)
 
-    async def _admit(self, command: SubmitOrder, began_ns: int) -> Order:
-        looked_ns = self._clock.monotonic_ns()
-        decision = await self._steps.held(self._risk.check(command))
-        decided_ns = self._clock.monotonic_ns()
-        if decision.mode.severity > self._mode.severity:
-            await self.note_mode(decision.mode)
-        if isinstance(decision.verdict, Refused) and decision.verdict.reason == DUPLICATE_KEY:
-            existing = await self._journal.order_by_key(command.idempotency_key)
-            if existing is not None:  # older than the keys in memory
-                self._steps.counts["duplicates"] += 1
-                return existing
-        taken = self._steps.decide(None, Admission(command, decision.verdict))
-        order = taken.order
-        if taken.is_kept:
-            self._steps.table.remember_key(order.idempotency_key, order.order_id, order.created_ns)
-        try:
-            await self._steps.commit(taken, is_new=True)
-        except DuplicateOrder:
-            return await self._other_writers_order(command, decision.accepted)
-        journalled_ns = self._clock.monotonic_ns()
-        self._steps.counts["denied" if isinstance(decision.verdict, Refused) else "submitted"] += 1
-        self._steps.counts["refused_unkept"] += not taken.is_kept
-        order = await self._dispatch.perform(order, taken.effects)
-        self._record(decision, looked_ns - began_ns + journalled_ns - decided_ns, decided_ns - looked_ns)
-        self._recorder.record(STEP_SUBMIT, self._clock.monotonic_ns() - began_ns)
-        return order
 
-    async def _other_writers_order(self, command: SubmitOrder, accepted: bool) -> Order:
-        """The journal barred our order: its key made another before."""
-        self._steps.counts["duplicates"] += 1
-        if accepted:
-            self._risk.release(command.idempotency_key)
-        order = await self._journal.order_by_key(command.idempotency_key)
-        if order is None:
-            raise StackError("journal", command.idempotency_key, "barred a key that it does not hold", "run recover()")
-        self._steps.table.remember_key(order.idempotency_key, order.order_id, order.created_ns)
-        return order
-
-    def _record(self, decision: Decision, receive_ns: int, risk_ns: int) -> None:
-        self._recorder.record(STEP_RECEIVE, receive_ns)
-        self._recorder.record(STEP_RISK, risk_ns)
-        for step, ns in zip(STEPS[2 : 2 + GATES_TIMED], decision.gate_ns, strict=False):
-            self._recorder.record(step, ns)
+def _is_meant(order: Order, command: CancelAll) -> bool:
+    return command.strategy_id in (None, order.strategy_id) and command.symbol in (None, order.symbol)

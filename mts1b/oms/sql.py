@@ -11,18 +11,22 @@ from functools import cache
 ORDER_COLUMNS = (
     "order_id, client_order_id, idempotency_key, fund_id, strategy_id, symbol, side, order_type, time_in_force, "
     "quantity, reference_price, limit_price, status, filled_quantity, average_price, fees, "
-    "venue_order_id, reason, created_at, updated_at"
+    "venue_order_id, reason, created_at, updated_at, stop_price, good_till_at, revision, wanted, "
+    "group_id, group_role, group_quantity, send_by_at"
 )
 
 NEW_ORDERS = f"""
-    INSERT INTO orders ({ORDER_COLUMNS}, dedup_until)
-    SELECT {ORDER_COLUMNS}, dedup_until FROM json_populate_recordset(NULL::orders, @) RETURNING 1"""  # noqa: S608
+    INSERT INTO orders ({ORDER_COLUMNS}, dedup_until, content, content_until)
+    SELECT {ORDER_COLUMNS}, dedup_until, content, content_until
+    FROM json_populate_recordset(NULL::orders, @) RETURNING 1"""  # noqa: S608
 
 WRITES = {
     "new_orders": NEW_ORDERS,
     "moved_orders": """
     UPDATE orders AS o SET status = r.status, filled_quantity = r.filled_quantity, average_price = r.average_price,
-        fees = r.fees, venue_order_id = r.venue_order_id, reason = r.reason, updated_at = r.updated_at
+        fees = r.fees, venue_order_id = r.venue_order_id, reason = r.reason, updated_at = r.updated_at,
+        quantity = r.quantity, limit_price = r.limit_price, stop_price = r.stop_price, revision = r.revision,
+        wanted = r.wanted, send_by_at = r.send_by_at
     FROM json_populate_recordset(NULL::orders, @) AS r WHERE o.order_id = r.order_id RETURNING 1""",
     "fills": """
     INSERT INTO fills (fill_id, order_id, fund_id, strategy_id, symbol, side, quantity, price, fee, "timestamp")
@@ -51,12 +55,14 @@ WRITES = {
     ON CONFLICT (fund_id, "timestamp") DO UPDATE
         SET nav = excluded.nav, cash = excluded.cash, gross = excluded.gross RETURNING 1""",
     "marks": """
-    INSERT INTO marks (fund_id, symbol, price, "timestamp")
-    SELECT fund_id, symbol, price, "timestamp" FROM json_populate_recordset(NULL::marks, @)
-    ON CONFLICT (fund_id, symbol) DO UPDATE
-        SET price = excluded.price, "timestamp" = excluded."timestamp" RETURNING 1""",
+    INSERT INTO marks (fund_id, symbol, price, "timestamp", received_at)
+    SELECT fund_id, symbol, price, "timestamp", received_at FROM json_populate_recordset(NULL::marks, @)
+    ON CONFLICT (fund_id, symbol) DO UPDATE SET price = excluded.price, "timestamp" = excluded."timestamp",
+        received_at = excluded.received_at RETURNING 1""",
     "funds": """
     UPDATE funds AS f SET cash = coalesce(r.cash, f.cash), mode = coalesce(r.mode, f.mode),
+        manual_mode = coalesce(r.manual_mode, f.manual_mode), throttled = coalesce(r.throttled, f.throttled),
+        rearmed_on = coalesce(r.rearmed_on, f.rearmed_on),
         rearmed_nav = coalesce(r.rearmed_nav, f.rearmed_nav), rearmed_at = coalesce(r.rearmed_at, f.rearmed_at),
         report_sequence = greatest(f.report_sequence, r.report_sequence), updated_at = r.updated_at
     FROM json_populate_recordset(NULL::funds, @) AS r WHERE f.fund_id = r.fund_id RETURNING 1""",
@@ -70,8 +76,11 @@ CHANGED = ("moved_orders", "funds")
 
 @cache
 def write(tables: tuple[str, ...]) -> str:
-    """One statement that writes these tables' rows; $1 is those of the first."""
-    parts, checks = [], ["true"]
+    """One statement that writes these tables' rows; $1 is those of the first, the last two parameters are fund and
+    epoch. It fails as a whole when the epoch is not the fund's any more."""
+    fund, epoch = f"${len(tables) + 1}", f"${len(tables) + 2}"
+    parts = [f"lease AS (SELECT 1 FROM writer_leases WHERE fund_id = {fund} AND epoch = {epoch} FOR SHARE)"]  # noqa: S608
+    checks = [f"holds_lease({fund}, (SELECT count(*) FROM lease))"]  # noqa: S608
     for at, table in enumerate(tables, 1):
         parts.append(f"{table} AS ({WRITES[table].replace('@', f'${at}')})")
         if table in CHANGED:
@@ -79,11 +88,25 @@ def write(tables: tuple[str, ...]) -> str:
     return f"WITH {', '.join(parts)} SELECT {' AND '.join(checks)}"  # noqa: S608 the names are ours
 
 
-WRITER_PLANS = (
+TAKE_LEASE = """
+INSERT INTO writer_leases AS l (fund_id, epoch, holder, expires_at)
+VALUES ($1, 1, $2, clock_timestamp() + $3::float8 * interval '1 second')
+ON CONFLICT (fund_id) DO UPDATE SET epoch = l.epoch + 1, holder = excluded.holder, expires_at = excluded.expires_at
+    WHERE l.holder = excluded.holder OR l.expires_at <= clock_timestamp()
+RETURNING epoch"""
+"""A writer takes its own lease over at once: it knows what it sent. Another's only when that has run out."""
+
+RENEW_LEASE = """UPDATE writer_leases SET expires_at = clock_timestamp() + $3::float8 * interval '1 second'
+    WHERE fund_id = $1 AND epoch = $2 RETURNING epoch"""
+RELEASE_LEASE = "UPDATE writer_leases SET expires_at = '-infinity' WHERE fund_id = $1 AND epoch = $2"
+
+BECOME_WRITER = (
     "SELECT set_config(name, value, false) FROM (VALUES ('plan_cache_mode', 'force_generic_plan'), ('jit', 'off'), "
-    "('enable_seqscan', 'off'), ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off')) AS plan (name, value)"
+    "('enable_seqscan', 'off'), ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off'), "
+    "('application_name', left('mts writer ' || $1::text, 63))) AS plan (name, value)"
 )
-"""The writer finds rows by key, however small a table was when the plan was made: cost stays flat as it grows."""
+"""The writer shows by its name in pg_stat_activity. It finds rows by key, however small a table was when the plan was
+made: cost stays flat as it grows."""
 
 OPEN_FUND = "INSERT INTO funds (fund_id, opening_cash, cash, updated_at) VALUES ($1, $2, $2, $3)"
 
@@ -101,10 +124,19 @@ ORDER_BY_KEY = f"{WITH_FILLS} WHERE idempotency_key = $1 ORDER BY created_at DES
 OPEN_ORDERS = f"""{WITH_FILLS} WHERE fund_id = $1
     AND status NOT IN ('denied', 'filled', 'cancelled', 'rejected', 'expired') ORDER BY created_at, order_id"""
 
-FUND = "SELECT cash, report_sequence, mode FROM funds WHERE fund_id = $1"
+OPEN_GROUPS = f"""{WITH_FILLS} WHERE group_id IN (
+    SELECT group_id FROM orders WHERE fund_id = $1 AND group_id IS NOT NULL
+    AND status NOT IN ('denied', 'filled', 'cancelled', 'rejected', 'expired'))
+    AND status IN ('denied', 'filled', 'cancelled', 'rejected', 'expired') ORDER BY created_at, order_id"""  # noqa: S608
+"""Of groups with an open order, those members that have ended."""
+
+FUND = "SELECT cash, report_sequence, mode, manual_mode, throttled FROM funds WHERE fund_id = $1"
 POSITIONS = """SELECT fund_id, symbol, quantity, average_price, realised_pnl, fees FROM positions
     WHERE fund_id = $1 ORDER BY symbol"""
-MARKS = "SELECT symbol, price FROM marks WHERE fund_id = $1 ORDER BY symbol"
+MARKS = """SELECT symbol, price, "timestamp", received_at FROM marks WHERE fund_id = $1 ORDER BY symbol"""
+RECENT = """SELECT strategy_id, symbol, side, created_at, CASE WHEN filled_quantity > 0
+        AND updated_at > coalesce((SELECT rearmed_on FROM funds WHERE fund_id = $1), 0) THEN updated_at END AS traded_at
+    FROM orders WHERE fund_id = $1 AND created_at > $2 AND status <> 'denied' ORDER BY created_at DESC LIMIT $3"""
 KEYS = """SELECT * FROM (
     SELECT idempotency_key, order_id, created_at FROM orders WHERE fund_id = $1 AND created_at > $2
     ORDER BY created_at DESC LIMIT $3
@@ -127,6 +159,5 @@ FROM last, fund"""
 ORDER_COUNTS = "SELECT status, count(*) FROM orders WHERE fund_id = $1 GROUP BY status"
 UNPUBLISHED = """SELECT id, subject, message_id, payload FROM outbox
     WHERE fund_id = $1 AND published_at IS NULL ORDER BY id LIMIT $2"""
-PUBLISHED = "UPDATE outbox SET published_at = $2 WHERE id = ANY($1::bigint[])"
-
-BE_THE_WRITER = "SELECT pg_try_advisory_lock(hashtextextended('mts1b.oms.' || $1, 0))"
+PUBLISHED = """UPDATE outbox SET published_at = $2 FROM writer_leases AS l
+    WHERE id = ANY($1::bigint[]) AND l.fund_id = $3 AND l.epoch = $4"""

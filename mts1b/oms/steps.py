@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from decimal import Decimal
 from typing import TypeVar
 
@@ -19,11 +19,12 @@ from mts1b.foundation.ids import FundId
 from mts1b.foundation.order import Order
 from mts1b.oms.book import Book
 from mts1b.oms.encode import fill_message
-from mts1b.oms.machine import Step, step
+from mts1b.oms.machine import step
 from mts1b.oms.messages import Message
 from mts1b.oms.order_table import OrderTable
 from mts1b.oms.outbox import Outbox
 from mts1b.oms.ports import DuplicateOrder, Entry, JournalPort, JournalState, Recorder, RiskPort
+from mts1b.oms.transitions import Step
 
 STEP_JOURNAL = "oms_journal"
 
@@ -89,7 +90,7 @@ class Steps:
         self.table = OrderTable()
         for key, order_id, created_ns in state.keys:
             self.table.remember_key(key, order_id, created_ns)
-        for order in state.open_orders:
+        for order in (*state.grouped, *state.open_orders):
             self.table.put(order)
         cash = opening_cash if state.cash is None else state.cash
         self.book = Book(self.fund_id, cash, {position.symbol: position for position in state.positions})
@@ -133,14 +134,22 @@ class Steps:
                     self.counts["fills"] += 1
         return taken
 
-    def commit(self, taken: Step, is_new: bool = False) -> Awaitable[None]:
+    def commit(self, taken: Step, is_new: bool = False, content: tuple[str, int] | None = None) -> Awaitable[None]:
         """Queue the step at once, behind those before it. Await the result: durable, and risk told."""
         if not taken.events:
             return _nothing()
+        return self._told(self.append(self._entry(taken, is_new, content)), [taken], self._snapshots)
+
+    def commit_new(self, taken: Sequence[Step], content: tuple[str, int] | None = None) -> Awaitable[None]:
+        """Queue the steps that made a group of orders; they become durable together. The first has the content."""
+        entries = [self._entry(step, True, None if at else content) for at, step in enumerate(taken)]
+        return self._told(self.append(*entries), taken, self._snapshots)
+
+    def _entry(self, taken: Step, is_new: bool, content: tuple[str, int] | None) -> Entry:
         fills = [event for event in taken.events if isinstance(event, OrderFilled)]
         moved = self.report_sequence != self._journalled_sequence
         self._journalled_sequence = self.report_sequence
-        entry = Entry(
+        return Entry(
             self.fund_id,
             taken.order.updated_ns,
             order=taken.order if taken.is_kept else None,
@@ -150,12 +159,12 @@ class Steps:
             cash=self.book.cash if fills else None,
             report_sequence=self.report_sequence if moved else None,
             outbox=tuple(fill_message(event) for event in fills),
+            content=content,
         )
-        return self._told(self.append(entry), taken, self._snapshots)
 
-    def append(self, entry: Entry) -> Awaitable[None]:
-        """Queue an entry at once. Await the result: durable."""
-        return self._durable(self.journal.append(entry), self._clock.monotonic_ns(), self._generation)
+    def append(self, *entries: Entry) -> Awaitable[None]:
+        """Queue entries at once. Await the result: durable, all or none."""
+        return self._durable(self.journal.append(*entries), self._clock.monotonic_ns(), self._generation)
 
     async def _durable(self, committed: Awaitable[None], began_ns: int, generation: int) -> None:
         try:
@@ -169,16 +178,18 @@ class Steps:
         self._require_generation(generation)
         self._recorder.record(STEP_JOURNAL, self._clock.monotonic_ns() - began_ns)
 
-    async def _told(self, durable: Awaitable[None], taken: Step, snapshots: int) -> None:
+    async def _told(self, durable: Awaitable[None], steps: Sequence[Step], snapshots: int) -> None:
         try:
             await durable
         except DuplicateOrder:
-            self.table.remove(taken.order)
+            for taken in steps:
+                self.table.remove(taken.order)
             raise
-        if taken.is_kept and snapshots == self._snapshots:
-            self.risk.tell(taken.events)
-        if any(isinstance(event, OrderFilled) for event in taken.events):
-            self._outbox.wake()
+        for taken in steps:
+            if taken.is_kept and snapshots == self._snapshots:
+                self.risk.tell(taken.events)
+            if any(isinstance(event, OrderFilled) for event in taken.events):
+                self._outbox.wake()
 
 
 async def _nothing() -> None:

@@ -12,6 +12,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from mts1b.backtester import Evaluation, evaluate, merged
+from mts1b.platform.telemetry import span
+from mts1b.platform.telemetry.ray_metrics import CHUNKS
 from mts1b.quantkit.blocks import MERGED, moments
 from mts1b.quantkit.trades import merge_trades, trade_statistics
 from mts1b.research.folds import Cuts, Fold, Span
@@ -51,7 +53,9 @@ def fold_column(fold: int, window: str, metric: str) -> str:
 
 def evaluate_chunks(work: SweepWork, chunks: tuple[Chunk, ...]) -> list[pl.DataFrame]:
     """The rows of each chunk, computed together: they share the tables of the strategy."""
-    rows = _rows(work, np.concatenate([chunk.numbers(work.spec.grid) for chunk in chunks]))
+    spec, numbers = work.spec, np.concatenate([chunk.numbers(work.spec.grid) for chunk in chunks])
+    with span(CHUNKS, strategy=spec.strategy.name, backend=spec.backend, combinations=len(numbers)):
+        rows = _rows(work, numbers)
     ends = np.cumsum([chunk.combinations for chunk in chunks])
     return [rows.slice(end - chunk.combinations, chunk.combinations) for chunk, end in zip(chunks, ends, strict=True)]
 

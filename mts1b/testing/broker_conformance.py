@@ -16,7 +16,7 @@ from typing import Protocol
 from mts1b.brokers.port import Broker, ReportKind, VenueAck, VenueReject, VenueReport, VenueStatus
 from mts1b.foundation.errors import VenueError
 from mts1b.foundation.ids import ClientOrderId, Symbol
-from mts1b.foundation.order import OrderType, Side, TimeInForce
+from mts1b.foundation.order import OrderType, Side, Terms, TimeInForce
 from mts1b.testing.orders import make_order
 
 DAY_NS = 86_400 * 1_000_000_000
@@ -147,6 +147,93 @@ async def a_limit_order_waits_for_its_price(venue: Venue) -> None:
     assert reports[2].client_order_id == order.client_order_id and reports[2].price == Decimal("103")
 
 
+async def a_stop_sleeps_until_its_price(venue: Venue) -> None:
+    falling = make_order(
+        1, order_type=OrderType.STOP, time_in_force=TimeInForce.GTC, side=Side.SELL, stop_price=Decimal("99")
+    )
+    limited = make_order(
+        2, order_type=OrderType.STOP_LIMIT, time_in_force=TimeInForce.GTC, side=Side.SELL,
+        stop_price=Decimal("100"), limit_price=Decimal("99.5"),
+    )  # fmt: skip
+    await venue.broker.submit(falling)
+    await venue.broker.submit(limited)
+    await venue.market.open_session(DAY_NS, PRICES)
+    assert kinds(await take(venue.broker, 2)) == [ReportKind.ACK] * 2, "101.25 is above both"
+    await venue.market.quote(DAY_NS + 1, {Symbol("AAPL"): Decimal("98.5")})
+    (filled,) = await take(venue.broker, 1, after=2)
+    assert (filled.client_order_id, filled.price) == (falling.client_order_id, Decimal("98.5"))
+    await venue.market.quote(DAY_NS + 2, {Symbol("AAPL"): Decimal("101")})
+    (late,) = await take(venue.broker, 1, after=3)
+    assert (late.client_order_id, late.price) == (limited.client_order_id, Decimal("101")), "awake, it is a limit order"
+
+
+async def at_once_or_not_at_all(venue: Venue) -> None:
+    await venue.market.open_session(DAY_NS, PRICES)
+    limit = {"order_type": OrderType.LIMIT, "time_in_force": TimeInForce.FOK}
+    await venue.broker.submit(make_order(1, **limit, limit_price=Decimal("101")))
+    await venue.broker.submit(make_order(2, **limit, limit_price=Decimal("102")))
+    found = kinds(await take(venue.broker, 4))
+    assert found == [ReportKind.ACK, ReportKind.EXPIRE, ReportKind.ACK, ReportKind.FILL]
+
+
+async def an_order_until_a_time_ends_then(venue: Venue) -> None:
+    limit = {"order_type": OrderType.LIMIT, "time_in_force": TimeInForce.GTD, "limit_price": Decimal("90")}
+    order = make_order(1, **limit, good_till_ns=DAY_NS + 10)
+    await venue.broker.submit(order)
+    await venue.market.open_session(DAY_NS, PRICES)
+    await venue.market.quote(DAY_NS + 9, {Symbol("AAPL"): Decimal("95")})
+    await venue.market.close_session(DAY_NS + 9)
+    state = await venue.broker.query(order.client_order_id)
+    assert state is not None and state.status is VenueStatus.WORKING
+    await venue.market.open_session(DAY_NS + 10, {Symbol("AAPL"): Decimal("80")})
+    assert kinds(await take(venue.broker, 2)) == [ReportKind.ACK, ReportKind.EXPIRE]
+
+
+async def other_terms_are_taken_once_and_in_order(venue: Venue) -> None:
+    limit = {"order_type": OrderType.LIMIT, "time_in_force": TimeInForce.GTC, "limit_price": Decimal("90")}
+    order = make_order(1, **limit)
+    await venue.broker.submit(order)
+    await venue.market.open_session(DAY_NS, PRICES)
+    second = replace(order, wanted=Terms(2, Decimal(60), Decimal("91")))
+    assert isinstance(await venue.broker.replace(second), VenueAck)
+    assert isinstance(await venue.broker.replace(second), VenueAck), "a resend answers as the first did"
+    late = replace(order, wanted=Terms(1, Decimal(500), Decimal("200")))
+    assert isinstance(await venue.broker.replace(late), VenueReject), "an older revision comes too late"
+    (said,) = await take(venue.broker, 1, after=1)
+    assert said.kind is ReportKind.REPLACE and said.terms == second.wanted
+    await venue.market.quote(DAY_NS + 1, {Symbol("AAPL"): Decimal("90.5")})
+    (filled,) = await take(venue.broker, 1, after=2)
+    assert (filled.kind, filled.quantity, filled.price) == (ReportKind.FILL, Decimal(60), Decimal("90.5"))
+    ended = await venue.broker.replace(replace(order, wanted=Terms(3, Decimal(70), Decimal("91"))))
+    assert isinstance(ended, VenueReject)
+
+
+async def bad_terms_are_refused_for_good(venue: Venue) -> None:
+    limit = {"order_type": OrderType.LIMIT, "time_in_force": TimeInForce.GTC, "limit_price": Decimal("90")}
+    order = make_order(1, **limit)
+    await venue.broker.submit(order)
+    await venue.market.open_session(DAY_NS, PRICES)
+    for wanted in (Terms(1, Decimal("0.5"), Decimal("90")), Terms(2, Decimal(50)), Terms(2, Decimal(50), Decimal(91))):
+        assert isinstance(await venue.broker.replace(replace(order, wanted=wanted)), VenueReject)
+    unknown = make_order(9, **limit, wanted=Terms(1, Decimal(50), Decimal("91")))
+    assert isinstance(await venue.broker.replace(unknown), VenueReject)
+    taken = await venue.broker.replace(replace(order, wanted=Terms(3, Decimal(50), Decimal("102"))))
+    assert isinstance(taken, VenueAck), "the prices reach the market at once"
+    assert kinds(await take(venue.broker, 3)) == [ReportKind.ACK, ReportKind.REPLACE, ReportKind.FILL]
+
+
+async def what_was_to_leave_earlier_does_not_arrive(venue: Venue) -> None:
+    late = make_order(1, send_by_ns=1)
+    again = replace(late, wanted=Terms(1, Decimal(5)))
+    for call in (lambda: venue.broker.submit(late), lambda: venue.broker.replace(again)):
+        try:
+            await call()
+        except VenueError:
+            continue
+        raise AssertionError("an order was sent after the time it was to leave by")
+    assert await venue.broker.query(late.client_order_id) is None
+
+
 async def reports_resume_where_they_stopped(venue: Venue) -> None:
     for number in range(1, 6):
         await venue.broker.submit(make_order(number))
@@ -181,6 +268,12 @@ CASES: tuple[Case, ...] = (
     a_filled_order_cannot_be_cancelled,
     a_name_without_a_price_expires,
     a_limit_order_waits_for_its_price,
+    a_stop_sleeps_until_its_price,
+    at_once_or_not_at_all,
+    an_order_until_a_time_ends_then,
+    other_terms_are_taken_once_and_in_order,
+    bad_terms_are_refused_for_good,
+    what_was_to_leave_earlier_does_not_arrive,
     reports_resume_where_they_stopped,
     reports_wait_and_end_with_the_broker,
 )

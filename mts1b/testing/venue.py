@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from mts1b.brokers.paper.client import paper_order
 from mts1b.brokers.paper.matching import (
+    Amend,
     Cancel,
     CloseSession,
     Command,
@@ -35,11 +36,23 @@ class MemoryVenue:
         self._closed = False
 
     async def submit(self, order: Order) -> VenueAck | VenueReject:
+        self._in_time(order)
         self._do(Place(paper_order(order), self._clock.now_ns()))
         first = self.exchange.orders[order.client_order_id].state.reports[0]
         if first.kind is ReportKind.REJECT:
             return VenueReject(order.client_order_id, first.reason, first.ts_ns)
         return VenueAck(order.client_order_id, first.venue_order_id, first.ts_ns)
+
+    async def replace(self, order: Order) -> VenueAck | VenueReject:
+        self._in_time(order)
+        assert order.wanted is not None, "the order wants no other terms"
+        now_ns, name = self._clock.now_ns(), order.client_order_id
+        if problem := self.exchange.amend_problem(name, order.wanted):
+            if name in self.exchange.orders:
+                self._do(Amend(name, order.wanted, now_ns))  # the revision is spent
+            return VenueReject(name, problem, now_ns)
+        self._do(Amend(name, order.wanted, now_ns))
+        return VenueAck(name, self.exchange.orders[name].state.venue_order_id, now_ns)
 
     async def cancel(self, client_order_id: ClientOrderId) -> VenueAck | VenueReject:
         now_ns = self._clock.now_ns()
@@ -75,6 +88,10 @@ class MemoryVenue:
 
     async def close_session(self, ts_ns: int) -> int:
         return self._do(CloseSession(ts_ns))
+
+    def _in_time(self, order: Order) -> None:
+        if 0 < order.send_by_ns < self._clock.now_ns():
+            raise VenueError("venue", "memory", "the request comes too late", "ask about the order")
 
     def _do(self, command: Command) -> int:
         try:

@@ -27,7 +27,6 @@ async def put(found: Endpoints, text: str) -> None:
     await connection.execute("INSERT INTO note VALUES ($1)", text)
     await connection.close()
     bus = await eventbus.connect(found.nats_url)
-    await bus.ensure_stream("TEST", ["mts.v1.test.>"])
     await bus.publish(SUBJECT, text.encode(), message_id=text)
     await bus.close()
     cache = redis.asyncio.Redis.from_url(found.valkey_url)
@@ -43,7 +42,7 @@ async def get(found: Endpoints, reader: str) -> dict[str, str]:
     await connection.close()
     bus = await eventbus.connect(found.nats_url)
     async with asyncio.timeout(10):
-        async for message in bus.subscribe(SUBJECT, durable=reader):
+        async for message in await bus.subscribe(SUBJECT, durable=reader):
             notes["nats"] = message.payload.decode()
             await message.ack()
             if not message.pending:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -16,17 +17,27 @@ from mts1b.audit.chain import Verified, verify
 from mts1b.audit.store import read_links
 from mts1b.foundation.clock import NS_PER_DAY, NS_PER_S
 from mts1b.foundation.errors import InvariantBroken, LeaseLost, MtsError, StackError
-from mts1b.foundation.events import NavMarked, OrderFilled, OrderReceived, OrderSubmitting, OrderWorking
+from mts1b.foundation.events import (
+    NavMarked,
+    OrderCancelled,
+    OrderFilled,
+    OrderReceived,
+    OrderReplaced,
+    OrderSubmitting,
+    OrderWorking,
+)
 from mts1b.foundation.fill import Fill
 from mts1b.foundation.ids import FillId, FundId, IdempotencyKey, Symbol, VenueOrderId
 from mts1b.foundation.limits import DEDUP_WINDOW_S
-from mts1b.foundation.order import Order, OrderStatus
+from mts1b.foundation.order import Membership, Order, OrderStatus, OrderType, Role, Terms, TimeInForce
 from mts1b.foundation.position import Position
+from mts1b.oms import journal as journal_module
 from mts1b.oms.encode import fill_message
 from mts1b.oms.journal import Journal
-from mts1b.oms.ports import DuplicateOrder, Entry, JournalPort
-from mts1b.platform.db import Pool, close_pools, migrate, open_pool
-from mts1b.riskengine.verdict import Mode
+from mts1b.oms.ports import DuplicateContent, DuplicateOrder, Entry, JournalPort
+from mts1b.platform.db import Pool, close_pools, migrate, open_pool, read_migrations
+from mts1b.platform.db.migrations import _MIGRATIONS_TABLE
+from mts1b.riskengine.verdict import Mode, Standing
 from mts1b.testing.journal import MemoryJournal, MemoryStore
 from mts1b.testing.orders import make_order
 from tests.conftest import RunningStack
@@ -42,18 +53,20 @@ SOURCE_INDEXES = {
     "audit_chain_pkey": "(sequence)",
     "audit_chain_subject_id_timestamp": '(subject_id, "timestamp")',
 }
+THE_SOURCES_QUERY = "SELECT indexname FROM pg_indexes WHERE schemaname = 'public' ORDER BY indexname"
 
 
 @asynccontextmanager
-async def fresh_database(stack: RunningStack) -> AsyncIterator[Pool]:
-    """A pool on an empty, migrated schema of its own, dropped afterwards."""
+async def fresh_database(stack: RunningStack, migrated: bool = True) -> AsyncIterator[Pool]:
+    """A pool on an empty schema of its own, migrated unless said otherwise, dropped afterwards."""
     schema = "t" + uuid.uuid4().hex[:12]
     dsn = stack.endpoints.postgres_dsn
     admin = await open_pool(f"admin-{schema}", dsn, pool_size=1)
     await admin.execute(f"CREATE SCHEMA {schema}")
     pool = await open_pool(schema, f"{dsn}{'&' if '?' in dsn else '?'}search_path={schema}", pool_size=6)
     try:
-        await migrate(pool)
+        if migrated:
+            await migrate(pool)
         yield pool
     finally:
         await admin.execute(f"DROP SCHEMA {schema} CASCADE")
@@ -184,19 +197,20 @@ def test_the_mode_and_the_base_of_a_re_arm_are_kept(run_with: Any) -> None:
 
         await journal.open()
         await journal.append(opening())
-        assert (await journal.load(0)).mode is Mode.ACTIVE
+        assert (await journal.load(0)).standing == Standing()
         await mark(NS_PER_DAY, 100)
         await mark(NS_PER_DAY + 5, 60)
-        await journal.append(Entry(fund, 2, mode=Mode.HALTED))
+        await journal.append(Entry(fund, 2, standing=Standing(Mode.HALTED, Mode.REDUCING, frozenset({"s/A/buy"}))))
         state = await journal.load(0)
-        assert (state.mode, state.peak_nav, state.day_start_nav) == (Mode.HALTED, 100, 100)
-        await journal.append(Entry(fund, 3, mode=Mode.ACTIVE, rearmed=(Decimal(60), NS_PER_DAY + 5)))
+        assert state.standing == Standing(Mode.HALTED, Mode.REDUCING, frozenset({"s/A/buy"}))
+        assert (state.peak_nav, state.day_start_nav) == (100, 100)
+        await journal.append(Entry(fund, 3, standing=Standing(), by="a person", rearmed=(Decimal(60), NS_PER_DAY + 5)))
         state = await journal.load(0)
-        assert (state.mode, state.peak_nav, state.day_start_nav) == (Mode.ACTIVE, 60, 60)
+        assert (state.standing, state.peak_nav, state.day_start_nav) == (Standing(), 60, 60)
         await mark(NS_PER_DAY + 6, 70)
         await journal.append(Entry(fund, 4, cash=Decimal(5)))
         state = await journal.load(0)
-        assert (state.mode, state.peak_nav, state.day_start_nav, state.cash) == (Mode.ACTIVE, 70, 60, 5)
+        assert (state.standing, state.peak_nav, state.day_start_nav, state.cash) == (Standing(), 70, 60, 5)
         await mark(2 * NS_PER_DAY, 65)
         state = await journal.load(0)
         assert (state.peak_nav, state.day_start_nav) == (70, 70)
@@ -315,6 +329,229 @@ def test_the_schema_has_every_index_of_the_source(stack: RunningStack) -> None:
     on_postgres(stack, case)
 
 
+def test_the_sources_query_shows_them(stack: RunningStack) -> None:
+    async def case() -> None:
+        pool = await open_pool("public", stack.endpoints.postgres_dsn, pool_size=1)
+        await migrate(pool)
+        shown = [row["indexname"] for row in await pool.fetch(THE_SOURCES_QUERY)]
+        assert shown == sorted(shown) and set(SOURCE_INDEXES) <= set(shown)
+        await close_pools()
+
+    asyncio.run(case())
+
+
+def test_everything_of_an_order_is_read_back(run_with: Any) -> None:
+    async def case(make: Factory) -> None:
+        journal = make("fund")
+        await journal.open()
+        await journal.append(opening())
+        whole = make_order(
+            1,
+            order_type=OrderType.STOP_LIMIT,
+            time_in_force=TimeInForce.GTD,
+            limit_price=Decimal("9.5"),
+            stop_price=Decimal("9.75"),
+            good_till_ns=10**18,
+            revision=3,
+            wanted=Terms(4, Decimal(70), Decimal("9.25"), Decimal("9.5")),
+            group=Membership("g", Role.ENTRY, Decimal(100)),
+            send_by_ns=10**18 + 5,
+        )
+        bare = make_order(2, wanted=Terms(1, Decimal("0.5")))
+        leg = make_order(3, group=Membership("g", Role.LEG, Decimal(100)))
+        for order in (whole, bare, leg):
+            await journal.append(received(order))
+        moved = replace(
+            whole, status=OrderStatus.WORKING, quantity=Decimal(70), limit_price=Decimal(9), stop_price=Decimal(8),
+            revision=4, wanted=None, send_by_ns=7, updated_ns=9,
+        )  # fmt: skip
+        await journal.append(Entry(whole.fund_id, 9, order=moved, events=(OrderReplaced(moved, 9),)))
+        gone = replace(leg, status=OrderStatus.CANCELLED, updated_ns=9)
+        await journal.append(Entry(leg.fund_id, 9, order=gone, events=(OrderCancelled(leg.order_id, "x", 9),)))
+        state = await journal.load(0)
+        assert set(state.open_orders) == {moved, replace(bare, status=OrderStatus.SUBMITTING)}
+        assert state.grouped == (gone,), "of a group with an open order, who has ended"
+
+    run_with(case)
+
+
+def test_entries_given_together_come_whole_or_not_at_all(run_with: Any) -> None:
+    async def case(make: Factory) -> None:
+        journal = make("fund")
+        await journal.open()
+        await journal.append(opening())
+        first, second, third = (make_order(number, created_ns=10**18) for number in (1, 2, 3))
+        await journal.append(received(first))
+        with pytest.raises(DuplicateOrder):
+            await journal.append(received(second), received(replace(third, idempotency_key=first.idempotency_key)))
+        assert await journal.order(second.order_id) is None and await journal.order(third.order_id) is None
+        await journal.append(received(second), received(third))
+        assert len((await journal.load(0)).open_orders) == 3
+
+    run_with(case)
+
+
+def test_two_connections_race_with_one_content(run_with: Any) -> None:
+    async def case(make: Factory) -> None:
+        journals = [make(f"fund{n}") for n in range(4)]
+        for n, journal in enumerate(journals):
+            await journal.open()
+            await journal.append(opening(f"fund{n}"))
+
+        async def write(turn: int, n: int, after_ns: int = 0) -> BaseException | None:
+            order = make_order(100 * turn + n + after_ns, created_ns=10**18 + after_ns, fund_id=FundId(f"fund{n}"))
+            entry = replace(received(order), content=(f"c{turn}", 10**18 + 500))
+            return (await asyncio.gather(journals[n].append(entry), return_exceptions=True))[0]
+
+        for turn in range(5):
+            results = await asyncio.gather(*(write(turn, n) for n in range(4)))
+            assert sorted(type(result).__name__ for result in results) == ["DuplicateContent"] * 3 + ["NoneType"]
+        assert isinstance(await write(0, 0, 499), DuplicateContent)
+        assert await write(0, 0, 500) is None, "the window is over"
+
+    run_with(case)
+
+
+@asynccontextmanager
+async def taken_over(make: Factory) -> AsyncIterator[tuple[JournalPort, JournalPort]]:
+    """Two writers of one fund: the second took over when the first one's lease had run out."""
+    one, two = make("fund"), make("fund")
+    await one.open()
+    await one.append(opening())
+    with pytest.raises(LeaseLost):
+        await two.open()
+    await let_lease_run_out(one)
+    await two.open()
+    yield one, two
+
+
+async def let_lease_run_out(journal: JournalPort) -> None:
+    if isinstance(journal, Journal):
+        await journal._pool.execute("UPDATE writer_leases SET expires_at = clock_timestamp()")
+    else:
+        assert isinstance(journal, MemoryJournal)
+        journal.store.leases[FundId("fund")].expires_ns = None
+
+
+def test_who_has_lost_the_lease_writes_nothing(run_with: Any) -> None:
+    async def case(make: Factory) -> None:
+        async with taken_over(make) as (one, two):
+            order = make_order(1)
+            await two.append(received(order))
+            await two.append(filled(order, "F1", 100, "10", 1))
+            ((row, _),) = await two.unpublished(1)
+            await one.mark_published([row], 1)
+            assert len(await two.unpublished(9)) == 1, "not even that"
+            with pytest.raises(LeaseLost):
+                await one.append(received(make_order(2)))
+            assert one.lease_left_ns() == 0 < two.lease_left_ns()
+            with pytest.raises(MtsError):
+                await one.append(received(make_order(2)))
+            assert await two.order(make_order(2).order_id) is None
+            with pytest.raises(LeaseLost):
+                await one.open()
+
+    run_with(case)
+
+
+def test_a_writer_takes_over_from_itself(run_with: Any) -> None:
+    async def case(make: Factory) -> None:
+        journal = make("fund")
+        await journal.open()
+        await journal.append(opening())
+        await journal.open()
+        await journal.append(received(make_order(1)))
+        assert len((await journal.load(0)).open_orders) == 1
+
+    run_with(case)
+
+
+def test_a_commit_under_way_is_waited_for(stack: RunningStack) -> None:
+    """A take-over between a commit's first look and its end would let two writers in."""
+
+    async def case(pool: Pool) -> None:
+        one, two = Journal(pool, FundId("fund")), Journal(pool, FundId("fund"))
+        await one.open()
+        await pool.execute("UPDATE writer_leases SET expires_at = '-infinity'")
+        async with pool.acquire() as connection, connection.transaction():
+            await connection.execute("SELECT 1 FROM writer_leases WHERE fund_id = 'fund' FOR SHARE")
+            taking = asyncio.create_task(two.open())
+            await asyncio.sleep(0.05)
+            assert not taking.done()
+        await taking
+        with pytest.raises(LeaseLost, match="taken fund over"):
+            await one.append(opening())
+        await two.append(opening())
+        await one.close()
+        await two.close()
+
+    on_postgres(stack, case)
+
+
+def test_a_lease_is_renewed_until_another_takes_it(stack: RunningStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_module, "LEASE_RENEW_S", 0.01)
+
+    async def case(pool: Pool) -> None:
+        journal = Journal(pool, FundId("fund"))
+        await journal.open()
+        first = await pool.fetchval("SELECT expires_at FROM writer_leases")
+        async with asyncio.timeout(10):
+            while await pool.fetchval("SELECT expires_at FROM writer_leases") == first:  # noqa: ASYNC110 it is renewed
+                await asyncio.sleep(0.01)
+        assert journal.lease_left_ns() > 0
+        await pool.execute("UPDATE writer_leases SET epoch = epoch + 1")
+        async with asyncio.timeout(10):
+            while journal.lease_left_ns():  # noqa: ASYNC110 the renewer finds out
+                await asyncio.sleep(0.01)
+        with pytest.raises(LeaseLost):
+            await journal.append(opening())
+        await journal.close()
+
+    on_postgres(stack, case)
+
+
+MIGRATIONS = read_migrations("mts1b.oms.migrations")
+OLD_ORDER = """INSERT INTO orders (order_id, client_order_id, idempotency_key, fund_id, strategy_id, symbol, side,
+    order_type, time_in_force, quantity, reference_price, status, filled_quantity, average_price, fees, reason,
+    created_at, updated_at, dedup_until) VALUES ($1, $2, $3, 'fund', 'strategy', 'AAPL', 'buy',
+    'market', 'opg', 100, 10, 'working', 0, 0, 0, '', 1, 1, 99)"""
+OLD_FUND = "INSERT INTO funds (fund_id, opening_cash, cash, updated_at) VALUES ('fund', 1000000, 1000000, 1)"
+
+
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
+def test_migrations_run_with_open_orders(stack: RunningStack, version: int) -> None:
+    """A database of each earlier version, holding an open order, is brought up to date; trading goes on."""
+
+    async def case() -> None:
+        async with fresh_database(stack, migrated=False) as pool:
+            for _, _, text in MIGRATIONS[:version]:
+                await pool.execute(text)
+            await pool.execute(_MIGRATIONS_TABLE)
+            for number, name, text in MIGRATIONS[:version]:
+                checksum = sha256(text.encode()).hexdigest()
+                await pool.execute(
+                    "INSERT INTO schema_migrations (package, version, name, checksum) VALUES ($1, $2, $3, $4)",
+                    "mts1b.oms.migrations", number, name, checksum,
+                )  # fmt: skip
+            order = make_order(1, status=OrderStatus.WORKING, created_ns=1, updated_ns=1)
+            await pool.execute(OLD_ORDER, order.order_id, order.client_order_id, order.idempotency_key)
+            if version >= 2:
+                await pool.execute(OLD_FUND)
+            assert await migrate(pool) == [name for _, name, _ in MIGRATIONS[version:]]
+            journal = Journal(pool, FundId("fund"))
+            await journal.open()
+            if version < 2:
+                await journal.append(opening())
+            (found,) = (await journal.load(0)).open_orders
+            assert found == order
+            await journal.append(filled(found, "F1", 100, "10", 1))
+            state = await journal.load(0)
+            assert not state.open_orders and state.cash == Decimal("998999.99")
+            await journal.close()
+
+    asyncio.run(case())
+
+
 def test_the_chain_stays_gapless_with_many_funds_writing(stack: RunningStack) -> None:
     async def case(pool: Pool) -> None:
         journals = [Journal(pool, FundId(f"fund{n}")) for n in range(4)]
@@ -372,7 +609,7 @@ def test_a_lost_connection_stops_the_journal_until_it_is_opened_again(stack: Run
         await journal.open()
         await journal.append(opening())
         await pool.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'mts writer%'"
         )
         with pytest.raises(StackError):
             await journal.append(received(make_order(1)))

@@ -20,7 +20,7 @@ from tests.conftest import RunningStack
 from tests.contract.test_journal import fresh_database, on_postgres
 from tests.unit.oms.desk import FUND, Desk
 
-KILL_WRITER = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
+KILL_WRITER = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'mts writer%'"
 
 RECOUNT = """SELECT f.cash, f.opening_cash + coalesce((
     SELECT sum(CASE side WHEN 'buy' THEN -1 ELSE 1 END * quantity * price - fee) FROM fills), 0) AS recounted

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,10 +15,12 @@ from mts1b.brokers.paper.client import PaperBroker, PaperMarket
 from mts1b.brokers.paper.endpoint import Endpoint
 from mts1b.brokers.paper.matching import Rules
 from mts1b.brokers.paper.process import ExchangeProcess
-from mts1b.brokers.port import ReportKind, VenueReport
+from mts1b.brokers.port import ReportKind, VenueAck, VenueReport
 from mts1b.foundation.clock import SystemClock
 from mts1b.foundation.errors import StackError, VenueError, VenueTimeout
+from mts1b.foundation.order import Terms
 from mts1b.testing.broker_conformance import CASES, DAY_NS, PRICES, Case, Venue, kinds, take
+from mts1b.testing.clock import SimulatedClock
 from mts1b.testing.orders import make_order
 
 CLOCK = SystemClock()
@@ -53,6 +56,23 @@ def on_exchange(folder: Path, case: Callable[[Venue], Awaitable[None]], rules: R
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
 def test_conformance(case: Case, tmp_path: Path) -> None:
     on_exchange(tmp_path, case)
+
+
+def test_the_exchange_refuses_what_comes_too_late(tmp_path: Path) -> None:
+    """Whoever looked at the clock, was stopped and sent then: its order arrives after its time, and is not taken."""
+
+    async def run() -> None:
+        async with exchange(tmp_path) as process:
+            stopped = PaperBroker(process.endpoint, clock=SimulatedClock(0))
+            late = make_order(1, send_by_ns=CLOCK.now_ns() - 1)
+            for call in (stopped.submit, stopped.replace):
+                with pytest.raises(VenueError, match="comes too late"):
+                    await call(replace(late, wanted=Terms(1, Decimal(5))))
+            assert await stopped.query(late.client_order_id) is None
+            assert isinstance(await stopped.submit(replace(late, send_by_ns=CLOCK.now_ns() + 10**10)), VenueAck)
+            await stopped.close()
+
+    asyncio.run(run())
 
 
 def test_nothing_is_lost_when_it_is_killed(tmp_path: Path) -> None:

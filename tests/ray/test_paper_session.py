@@ -107,7 +107,7 @@ async def published(nats_url: str, result: PaperResult) -> set[str]:
     found: list[str] = []
     try:
         async with asyncio.timeout(20):
-            async for message in bus.subscribe("mts.v1.oms.fills.created", f"test-{result.fund_id}"):
+            async for message in await bus.subscribe("mts.v1.oms.fills.created", f"test-{result.fund_id}"):
                 payload = json.loads(message.payload)
                 if payload["fund_id"] == result.fund_id:
                     found.append(message.message_id)

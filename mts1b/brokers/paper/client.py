@@ -14,6 +14,7 @@ from mts1b.brokers.paper import codec
 from mts1b.brokers.paper.endpoint import Endpoint
 from mts1b.brokers.paper.matching import PaperOrder
 from mts1b.brokers.port import VenueAck, VenueOrderState, VenueReject, VenueReport
+from mts1b.foundation.clock import Clock, SystemClock
 from mts1b.foundation.errors import InputError, VenueError, VenueTimeout
 from mts1b.foundation.ids import ClientOrderId, Symbol
 from mts1b.foundation.limits import BROKER_TIMEOUT_S, CONNECT_TIMEOUT_S, ORDERS_IN_FLIGHT_MAX
@@ -35,14 +36,18 @@ class PaperHttp:
     1.3 ms, most of a broker's share of the latency budget on a busy machine.
     """
 
-    def __init__(self, endpoint: Endpoint, timeout_s: float = BROKER_TIMEOUT_S) -> None:
-        self._endpoint, self._timeout_s = endpoint, timeout_s
+    def __init__(self, endpoint: Endpoint, timeout_s: float = BROKER_TIMEOUT_S, clock: Clock | None = None) -> None:
+        self._endpoint, self._timeout_s, self._clock = endpoint, timeout_s, clock or SystemClock()
         self._session: aiohttp.ClientSession | None = None
 
-    async def ask(self, method: str, path: str, body: object = None) -> Any:
-        """The answer's JSON; None when the exchange says 404."""
+    async def ask(self, method: str, path: str, body: object = None, send_by_ns: int = 0) -> Any:
+        """The answer's JSON; None when the exchange says 404. VenueError when `send_by_ns` (not 0) has passed."""
         url, data = self._endpoint.url + path, None if body is None else json.dumps(body).encode()
         headers = {} if data is None else {"Content-Type": "application/json"}
+        if send_by_ns:
+            headers["X-Send-By"] = str(send_by_ns)
+            if self._clock.now_ns() > send_by_ns:
+                raise VenueError("venue", "paper", "the order was to leave earlier: not sent", "ask about the order")
         try:
             async with self._pool().request(method, url, data=data, headers=headers) as answer:
                 status, content = answer.status, await answer.read()
@@ -78,14 +83,21 @@ class PaperHttp:
 class PaperBroker:
     """`mts1b.brokers.port.Broker` on the paper exchange. Use it from one event loop."""
 
-    def __init__(self, endpoint: Endpoint, timeout_s: float = BROKER_TIMEOUT_S) -> None:
+    def __init__(self, endpoint: Endpoint, timeout_s: float = BROKER_TIMEOUT_S, clock: Clock | None = None) -> None:
         self._endpoint = endpoint
-        self._http = PaperHttp(endpoint, timeout_s)
+        self._http = PaperHttp(endpoint, timeout_s, clock)
         self._closed = asyncio.Event()
         self._sockets: set[aiohttp.ClientWebSocketResponse] = set()
 
     async def submit(self, order: Order) -> VenueAck | VenueReject:
-        answer = await self._http.ask("POST", "/orders", codec.order_json(paper_order(order)))
+        answer = await self._http.ask("POST", "/orders", codec.order_json(paper_order(order)), order.send_by_ns)
+        return _read(codec.read_answer, answer, order.client_order_id)
+
+    async def replace(self, order: Order) -> VenueAck | VenueReject:
+        if order.wanted is None:
+            raise InputError("order", order.order_id, "wants no other terms", "set `wanted`")
+        body = codec.terms_json(order.wanted)
+        answer = await self._http.ask("PUT", f"/orders/{order.client_order_id}", body, order.send_by_ns)
         return _read(codec.read_answer, answer, order.client_order_id)
 
     async def cancel(self, client_order_id: ClientOrderId) -> VenueAck | VenueReject:
@@ -184,6 +196,8 @@ def paper_order(order: Order) -> PaperOrder:
         time_in_force=order.time_in_force,
         quantity=order.quantity,
         limit_price=order.limit_price,
+        stop_price=order.stop_price,
+        good_till_ns=order.good_till_ns,
     )
 
 

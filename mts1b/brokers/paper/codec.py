@@ -10,6 +10,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
 
 from mts1b.brokers.paper.matching import (
+    Amend,
     Cancel,
     CloseSession,
     Command,
@@ -23,7 +24,7 @@ from mts1b.brokers.paper.matching import (
 from mts1b.brokers.port import ReportKind, VenueAck, VenueOrderState, VenueReject, VenueReport, VenueStatus
 from mts1b.foundation.errors import InputError
 from mts1b.foundation.ids import ClientOrderId, FillId, Symbol, VenueOrderId
-from mts1b.foundation.order import OrderType, Side, TimeInForce
+from mts1b.foundation.order import OrderType, Side, Terms, TimeInForce
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -42,6 +43,11 @@ def read(data: object, name: str, kind: Callable[[Any], T]) -> T:
         return kind(data[name])
     except (ValueError, TypeError, InvalidOperation, KeyError):
         raise InputError(name, data[name], "not readable", f"give a valid {name}") from None
+
+
+def read_later(data: object, name: str, kind: Callable[[Any], T]) -> T | None:
+    """The field `name`, which entries written by an older exchange do not have."""
+    return read(data, name, kind) if isinstance(data, Mapping) and data.get(name) is not None else None
 
 
 def decimal(value: object) -> Decimal:
@@ -87,7 +93,27 @@ def order_json(order: PaperOrder) -> Json:
         "time_in_force": order.time_in_force.value,
         "quantity": str(order.quantity),
         "limit_price": None if order.limit_price is None else str(order.limit_price),
+        "stop_price": None if order.stop_price is None else str(order.stop_price),
+        "good_till_ns": order.good_till_ns,
     }
+
+
+def terms_json(terms: Terms) -> Json:
+    return {
+        "revision": terms.revision,
+        "quantity": str(terms.quantity),
+        "limit_price": None if terms.limit_price is None else str(terms.limit_price),
+        "stop_price": None if terms.stop_price is None else str(terms.stop_price),
+    }
+
+
+def read_terms(data: object) -> Terms:
+    return Terms(
+        revision=read(data, "revision", whole),
+        quantity=read(data, "quantity", decimal),
+        limit_price=read(data, "limit_price", optional_decimal),
+        stop_price=read(data, "stop_price", optional_decimal),
+    )
 
 
 def read_order(data: object) -> PaperOrder:
@@ -99,6 +125,8 @@ def read_order(data: object) -> PaperOrder:
         time_in_force=read(data, "time_in_force", TimeInForce),
         quantity=read(data, "quantity", decimal),
         limit_price=read(data, "limit_price", optional_decimal),
+        stop_price=read_later(data, "stop_price", decimal),
+        good_till_ns=read_later(data, "good_till_ns", whole),
     )
 
 
@@ -114,6 +142,7 @@ def report_json(report: VenueReport) -> Json:
         "price": str(report.price),
         "fee": str(report.fee),
         "reason": report.reason,
+        "terms": None if report.terms is None else terms_json(report.terms),
     }
 
 
@@ -129,6 +158,7 @@ def read_report(data: object) -> VenueReport:
         price=read(data, "price", decimal),
         fee=read(data, "fee", decimal),
         reason=read(data, "reason", str),
+        terms=read_later(data, "terms", read_terms),
     )
 
 
@@ -191,6 +221,9 @@ def command_json(command: Command) -> Json:
             return {"do": "place", "order": order_json(order), "ts_ns": ts_ns}
         case Cancel(client_order_id, ts_ns):
             return {"do": "cancel", "client_order_id": client_order_id, "ts_ns": ts_ns}
+        case Amend(client_order_id, terms, ts_ns):
+            found = terms_json(terms)
+            return {"do": "amend", "client_order_id": client_order_id, "terms": found, "ts_ns": ts_ns}
         case OpenSession(ts_ns, values):
             return {"do": "open", "ts_ns": ts_ns, "prices": prices_json(values)}
         case Quote(ts_ns, values):
@@ -208,6 +241,8 @@ def read_command(data: object) -> Command:
             return Place(read(data, "order", read_order), ts_ns)
         case "cancel":
             return Cancel(ClientOrderId(read(data, "client_order_id", text)), ts_ns)
+        case "amend":
+            return Amend(ClientOrderId(read(data, "client_order_id", text)), read(data, "terms", read_terms), ts_ns)
         case "open":
             return OpenSession(ts_ns, read(data, "prices", prices))
         case "quote":
@@ -215,4 +250,4 @@ def read_command(data: object) -> Command:
         case "close":
             return CloseSession(ts_ns)
         case other:
-            raise InputError("do", other, "unknown command", "use rules, place, cancel, open, quote or close")
+            raise InputError("do", other, "unknown command", "use rules, place, cancel, amend, open, quote or close")

@@ -5,6 +5,7 @@ after a crash the stored entries are applied again and nothing is decided twice.
 
 Prices: one price a name stands for both sides of the quote. A market order pays `slippage_bps` against itself, rounded
 to the tick against itself; a limit order trades at the quote or not at all. Liquidity is unlimited: orders fill whole.
+A stop order sleeps until the quote has reached its stop price, and is a market or limit order from then on.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from mts1b.brokers.port import ReportKind, VenueOrderState, VenueReport, VenueSt
 from mts1b.foundation.errors import InputError, InvariantBroken
 from mts1b.foundation.ids import ClientOrderId, FillId, Symbol, VenueOrderId
 from mts1b.foundation.limits import TICK
-from mts1b.foundation.order import OrderType, Side, TimeInForce
+from mts1b.foundation.order import OrderType, Side, Terms, TimeInForce
 
 BPS = Decimal("0.0001")
 CASH_STEP = Decimal("0.0001")
@@ -47,6 +48,8 @@ class PaperOrder:
     time_in_force: TimeInForce
     quantity: Decimal
     limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    good_till_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,15 @@ class Place:
 @dataclass(frozen=True, slots=True)
 class Cancel:
     client_order_id: ClientOrderId
+    ts_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Amend:
+    """Other terms for a working order."""
+
+    client_order_id: ClientOrderId
+    terms: Terms
     ts_ns: int
 
 
@@ -90,7 +102,7 @@ class CloseSession:
     ts_ns: int
 
 
-Command = SetRules | Place | Cancel | OpenSession | Quote | CloseSession
+Command = SetRules | Place | Cancel | Amend | OpenSession | Quote | CloseSession
 
 
 class OutOfTurn(InputError):
@@ -99,11 +111,13 @@ class OutOfTurn(InputError):
 
 @dataclass(slots=True)
 class Held:
-    """An order at the exchange with its story so far."""
+    """An order at the exchange with its story so far. `revision`: of the last terms that were asked for."""
 
     order: PaperOrder
     state: VenueOrderState
     ack_ts_ns: int
+    is_awake: bool = True
+    revision: int = 0
 
 
 @dataclass(slots=True)
@@ -136,9 +150,13 @@ class Exchange:
                 self._hold(order, reports[0])
             case OpenSession(ts_ns, prices):
                 self.market_ns, self.is_open, self.prices = ts_ns, True, dict(prices)
+                self._wake(prices)
             case Quote(ts_ns, prices):
                 self.market_ns = ts_ns
                 self.prices.update(prices)
+                self._wake(prices)
+            case Amend(client_order_id, terms):
+                self._amended(client_order_id, terms, accepted=bool(reports))
             case CloseSession(ts_ns):
                 self.market_ns, self.is_open, self.prices = max(ts_ns, self.market_ns), False, {}
         for report in reports:
@@ -158,6 +176,8 @@ class Exchange:
             case Cancel(client_order_id, ts_ns):
                 if client_order_id in self.working:
                     yield self._draft(ReportKind.CANCEL, client_order_id, ts_ns, reason="cancelled on request")
+            case Amend(client_order_id, terms, ts_ns):
+                yield from self._amend(client_order_id, terms, ts_ns)
             case OpenSession(ts_ns, prices):
                 if self.is_open and ts_ns == self.market_ns and dict(prices) == self.prices:
                     return  # a resend
@@ -170,6 +190,30 @@ class Exchange:
                 yield from self._sweep_working(ts_ns, prices)
             case CloseSession(ts_ns):
                 yield from self._expire_day_orders(ts_ns)
+
+    def amend_problem(self, client_order_id: ClientOrderId, terms: Terms) -> str:
+        """Why these terms are not taken; empty when they are, or were before."""
+        held = self.orders.get(client_order_id)
+        if held is None:
+            return "unknown order"
+        if terms.revision <= held.revision:
+            taken = any(report.terms == terms for report in held.state.reports)
+            return "" if taken else f"revision {held.revision} was asked for already"
+        if client_order_id not in self.working:
+            return f"already {held.state.status}"
+        if terms.quantity <= held.state.filled_quantity:
+            return f"quantity {terms.quantity} is not above the {held.state.filled_quantity} filled"
+        return self._problem(_with_terms(held.order, terms))
+
+    def _amend(self, client_order_id: ClientOrderId, terms: Terms, ts_ns: int) -> Iterator[VenueReport]:
+        held = self.orders.get(client_order_id)
+        if held is None or terms.revision <= held.revision or self.amend_problem(client_order_id, terms):
+            return
+        yield replace(self._draft(ReportKind.REPLACE, client_order_id, ts_ns), terms=terms)
+        order = _with_terms(held.order, terms)
+        awake = held.is_awake and (terms.stop_price == held.order.stop_price)
+        if self.is_open and order.time_in_force is not TimeInForce.OPG:
+            yield from self._match(order, self.market_ns, self.prices, awake)
 
     def _place(self, order: PaperOrder, ts_ns: int) -> Iterator[VenueReport]:
         known = self.orders.get(order.client_order_id)
@@ -187,55 +231,78 @@ class Exchange:
     def _problem(self, order: PaperOrder) -> str:
         if order.quantity <= 0 or order.quantity % self.rules.lot != 0:
             return f"quantity {order.quantity} is not a positive multiple of the lot {self.rules.lot}"
-        if (order.order_type is OrderType.LIMIT) != (order.limit_price is not None):
-            return "a limit order needs a limit price, a market order has none"
-        if order.limit_price is not None and (order.limit_price <= 0 or order.limit_price % self.rules.tick != 0):
-            return f"limit price {order.limit_price} is not a positive multiple of the tick {self.rules.tick}"
-        if order.time_in_force is TimeInForce.IOC and not self.is_open:
+        for name, price, needed in (
+            ("limit", order.limit_price, order.order_type.has_limit),
+            ("stop", order.stop_price, order.order_type.has_stop),
+        ):
+            if needed != (price is not None):
+                return f"a {order.order_type} order needs {'a' if needed else 'no'} {name} price"
+            if price is not None and (price <= 0 or price % self.rules.tick != 0):
+                return f"{name} price {price} is not a positive multiple of the tick {self.rules.tick}"
+        return self._time_problem(order)
+
+    def _time_problem(self, order: PaperOrder) -> str:
+        if order.time_in_force in AT_ONCE and not self.is_open:
             return "the market is closed"
+        if order.time_in_force in AT_ONCE and order.order_type.has_stop:
+            return f"a stop order waits, which {order.time_in_force} does not"
+        if (order.time_in_force is TimeInForce.GTD) != (order.good_till_ns is not None):
+            return "an order until a time needs that time, another has none"
+        if order.good_till_ns is not None and order.good_till_ns <= self.market_ns:
+            return f"the time {order.good_till_ns} has passed"
         return ""
 
     def _auction(self, ts_ns: int, prices: Prices) -> Iterator[VenueReport]:
-        for client_order_id in self.working:
-            order = self.orders[client_order_id].order
-            report = self._match(order, ts_ns, prices)
-            if report is not None:
-                yield report
-            elif order.time_in_force is TimeInForce.OPG:
+        for client_order_id, held in self._working():
+            order = held.order
+            if _is_over(order, ts_ns):
+                yield self._draft(ReportKind.EXPIRE, client_order_id, ts_ns, reason="its time has passed")
+                continue
+            reports = list(self._match(order, ts_ns, prices, held.is_awake))
+            yield from reports
+            if not reports and order.time_in_force is TimeInForce.OPG:
                 missing = order.symbol not in prices
                 reason = "no opening price" if missing else "not marketable at the opening"
                 yield self._draft(ReportKind.EXPIRE, client_order_id, ts_ns, reason=reason)
 
     def _sweep_working(self, ts_ns: int, prices: Prices) -> Iterator[VenueReport]:
-        for client_order_id in self.working:
-            order = self.orders[client_order_id].order
-            if order.time_in_force is not TimeInForce.OPG and (report := self._match(order, ts_ns, prices)):
-                yield report
+        for client_order_id, held in self._working():
+            if _is_over(held.order, ts_ns):
+                yield self._draft(ReportKind.EXPIRE, client_order_id, ts_ns, reason="its time has passed")
+            elif held.order.time_in_force is not TimeInForce.OPG:
+                yield from self._match(held.order, ts_ns, prices, held.is_awake)
 
     def _expire_day_orders(self, ts_ns: int) -> Iterator[VenueReport]:
-        for client_order_id in self.working:
-            if self.orders[client_order_id].order.time_in_force is TimeInForce.DAY:
+        for client_order_id, held in self._working():
+            if held.order.time_in_force is TimeInForce.DAY:
                 yield self._draft(ReportKind.EXPIRE, client_order_id, ts_ns, reason="end of day")
+            elif _is_over(held.order, ts_ns):
+                yield self._draft(ReportKind.EXPIRE, client_order_id, ts_ns, reason="its time has passed")
+
+    def _working(self) -> Iterator[tuple[ClientOrderId, Held]]:
+        return ((client_order_id, self.orders[client_order_id]) for client_order_id in self.working)
 
     def _try(self, order: PaperOrder, ts_ns: int, prices: Prices) -> Iterator[VenueReport]:
-        if report := self._match(order, ts_ns, prices):
-            yield report
-        elif order.time_in_force is TimeInForce.IOC:
+        reports = list(self._match(order, ts_ns, prices, not order.order_type.has_stop))
+        yield from reports
+        if not reports and order.time_in_force in AT_ONCE:
             yield self._draft(ReportKind.EXPIRE, order.client_order_id, ts_ns, reason="not marketable at once")
 
-    def _match(self, order: PaperOrder, ts_ns: int, prices: Prices) -> VenueReport | None:
+    def _match(self, order: PaperOrder, ts_ns: int, prices: Prices, is_awake: bool) -> Iterator[VenueReport]:
         quote = prices.get(order.symbol)
-        if quote is None or quote <= 0:
-            return None
+        if quote is None or quote <= 0 or not (is_awake or _reached(order, quote)):
+            return
         price = quote
         if order.limit_price is None:
             price = slipped(quote, order.side, self.rules)
         elif (quote - order.limit_price) * order.side.sign > 0:
-            return None
-        fee = (price * order.quantity * self.rules.fee_bps * BPS).quantize(CASH_STEP, ROUND_HALF_EVEN)
+            return
+        held = self.orders.get(order.client_order_id)
+        quantity = order.quantity - (held.state.filled_quantity if held else 0)
+        fee = (price * quantity * self.rules.fee_bps * BPS).quantize(CASH_STEP, ROUND_HALF_EVEN)
         draft = self._draft(ReportKind.FILL, order.client_order_id, ts_ns)
         fill_id = FillId(f"F-{order.client_order_id}-1")
-        return replace(draft, fill_id=fill_id, quantity=order.quantity, price=price, fee=fee)
+        yield replace(draft, fill_id=fill_id, quantity=quantity, price=price, fee=fee)
 
     def _draft(self, kind: ReportKind, client_order_id: ClientOrderId, ts_ns: int, reason: str = "") -> VenueReport:
         held = self.orders.get(client_order_id)
@@ -252,8 +319,27 @@ class Exchange:
             quantity=order.quantity,
             filled_quantity=Decimal(0),
         )
-        self.orders[order.client_order_id] = Held(order, state, first.ts_ns)
+        held = self.orders[order.client_order_id] = Held(order, state, first.ts_ns)
         self.working[order.client_order_id] = None
+        if order.order_type.has_stop:
+            held.is_awake = self.is_open and _reached(order, self.prices.get(order.symbol))
+
+    def _wake(self, prices: Prices) -> None:
+        """Stop orders whose price the quotes have reached."""
+        for _, held in self._working():
+            if not held.is_awake:
+                held.is_awake = _reached(held.order, prices.get(held.order.symbol))
+
+    def _amended(self, client_order_id: ClientOrderId, terms: Terms, accepted: bool) -> None:
+        held = self.orders.get(client_order_id)
+        if held is None or terms.revision <= held.revision:
+            return
+        held.revision = terms.revision
+        if accepted:
+            moved = terms.stop_price != held.order.stop_price
+            held.order = _with_terms(held.order, terms)
+            if moved:
+                held.is_awake = self.is_open and _reached(held.order, self.prices.get(held.order.symbol))
 
     def _take(self, report: VenueReport) -> None:
         if report.sequence != len(self.reports) + 1:
@@ -279,6 +365,8 @@ def after(state: VenueOrderState, report: VenueReport) -> VenueOrderState:
     """An order's state with one more report. InvariantBroken on an overfill or a report after the end."""
     if state.status in ENDED:
         raise InvariantBroken("client_order_id", state.client_order_id, f"{report.kind} after {state.status}")
+    if report.terms is not None:
+        return replace(state, quantity=report.terms.quantity, reports=(*state.reports, report))
     filled = state.filled_quantity + report.quantity
     if report.kind is ReportKind.FILL and filled > state.quantity:
         raise InvariantBroken("filled_quantity", filled, f"more than the {state.quantity} ordered")
@@ -288,6 +376,24 @@ def after(state: VenueOrderState, report: VenueReport) -> VenueOrderState:
         status = _STATUS_AFTER[report.kind]
     reason = report.reason or state.reason
     return replace(state, status=status, filled_quantity=filled, reason=reason, reports=(*state.reports, report))
+
+
+AT_ONCE = (TimeInForce.IOC, TimeInForce.FOK)
+
+
+def _with_terms(order: PaperOrder, terms: Terms) -> PaperOrder:
+    return replace(order, quantity=terms.quantity, limit_price=terms.limit_price, stop_price=terms.stop_price)
+
+
+def _reached(order: PaperOrder, quote: Decimal | None) -> bool:
+    """Whether the market has come to the order's stop price from its good side."""
+    if order.stop_price is None:
+        return True
+    return quote is not None and (quote - order.stop_price) * order.side.sign >= 0
+
+
+def _is_over(order: PaperOrder, ts_ns: int) -> bool:
+    return order.good_till_ns is not None and ts_ns >= order.good_till_ns
 
 
 def slipped(price: Decimal, side: Side, rules: Rules) -> Decimal:

@@ -1,6 +1,7 @@
 """The exchange's HTTP and WebSocket. Every answer is given after what it says is on the disk.
 
     POST   /orders                 place; the same id and content again gives the same answer    -> ack or reject
+    PUT    /orders/{id}            other terms for a working order, each revision once           -> ack or reject
     GET    /orders/{id}            the order's state with all its reports; 404 when unknown
     DELETE /orders/{id}            cancel                                                        -> ack or reject
     GET    /reports?after=N        reports above N, at most `limit` (1,000)
@@ -10,7 +11,9 @@
     POST   /session/close          {ts_ns}: expires day orders                                   -> {sequence}
     GET    /status                 {sequence, market_ns, is_open, orders, working}
 
-All need `Authorization: Bearer <token>`. 400: not readable. 401: wrong token. 409: makes no sense now.
+All need `Authorization: Bearer <token>`. 400: not readable. 401: wrong token. 409: makes no sense now. POST and PUT of
+an order with `X-Send-By` (UTC nanoseconds) are refused with 409 when they arrive later: whoever sent them was stopped
+in between, and may not speak for the fund any more.
 """
 
 from __future__ import annotations
@@ -24,7 +27,17 @@ from aiohttp import WSMsgType, web
 
 from mts1b.brokers.paper import codec
 from mts1b.brokers.paper.log import DurableLog
-from mts1b.brokers.paper.matching import Cancel, CloseSession, Command, Exchange, OpenSession, OutOfTurn, Place, Quote
+from mts1b.brokers.paper.matching import (
+    Amend,
+    Cancel,
+    CloseSession,
+    Command,
+    Exchange,
+    OpenSession,
+    OutOfTurn,
+    Place,
+    Quote,
+)
 from mts1b.brokers.port import ReportKind, VenueAck, VenueReject, VenueReport
 from mts1b.foundation.clock import Clock
 from mts1b.foundation.errors import InputError, StackError
@@ -74,6 +87,7 @@ class PaperServer:
         app.add_routes(
             [
                 web.post("/orders", self._place),
+                web.put("/orders/{id}", self._amend),
                 web.get("/orders/{id}", self._query),
                 web.delete("/orders/{id}", self._cancel),
                 web.get("/reports", self._reports),
@@ -101,7 +115,29 @@ class PaperServer:
         except StackError as error:
             return _problem(503, str(error))
 
+    def _in_time(self, request: web.Request) -> None:
+        send_by = request.headers.get("X-Send-By", "0")
+        if not send_by.isdecimal():
+            raise InputError("X-Send-By", send_by, "not a time", "give UTC nanoseconds")
+        if 0 < int(send_by) < self._clock.now_ns():
+            raise OutOfTurn("X-Send-By", send_by, "has passed: the request comes too late", "ask about the order")
+
+    async def _amend(self, request: web.Request) -> web.Response:
+        self._in_time(request)
+        client_order_id = ClientOrderId(request.match_info["id"])
+        terms, now_ns = codec.read_terms(await request.json()), self._clock.now_ns()
+        held = self.exchange.orders.get(client_order_id)
+        problem = self.exchange.amend_problem(client_order_id, terms)
+        if held is None or (problem and terms.revision <= held.revision):
+            return _json(codec.answer_json(VenueReject(client_order_id, problem, now_ns)))
+        await self.record(Amend(client_order_id, terms, now_ns))
+        await self._caught_up()
+        if problem:
+            return _json(codec.answer_json(VenueReject(client_order_id, problem, now_ns)))
+        return _json(codec.answer_json(VenueAck(client_order_id, held.state.venue_order_id, now_ns)))
+
     async def _place(self, request: web.Request) -> web.Response:
+        self._in_time(request)
         order = codec.read_order(await request.json())
         if order.client_order_id in self.exchange.orders:
             self.exchange.decide(Place(order, 0))  # 409 when the id names another order

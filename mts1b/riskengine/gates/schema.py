@@ -1,4 +1,5 @@
-"""Gate 2: the command is well formed. Pydantic checks types and ranges, strictly: no text passes for a number."""
+"""Gate 2: the command is well formed. Pydantic checks types and ranges, strictly: no text passes for a number; the
+instrument says what prices and quantities come in."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from mts1b.foundation.commands import SubmitOrder
 from mts1b.foundation.order import OrderType, Side, TimeInForce
 from mts1b.riskengine.context import GateContext
-from mts1b.riskengine.verdict import ACCEPTED, Verdict, refused, unset
+from mts1b.riskengine.verdict import ACCEPTED, Verdict, refused
 
 GATE = 2
 
@@ -35,10 +36,13 @@ class OrderSchema(BaseModel):
     order_type: OrderType
     time_in_force: TimeInForce
     limit_price: Amount | None
+    stop_price: Amount | None
+    good_till_ns: Annotated[int, Field(ge=0, le=YEAR_2262_NS)] | None
 
 
 def gate(command: SubmitOrder, context: GateContext) -> Verdict:
-    """Refuse `malformed`, `wrong_fund`, `limit_price`, `off_tick` or `off_lot`."""
+    """Refuse `malformed`, `wrong_fund`, `limit_price`, `stop_price`, `good_till`, `instrument_unknown`, `off_tick` or
+    `off_lot`."""
     try:
         OrderSchema.model_validate(command)
     except ValidationError as error:
@@ -46,20 +50,23 @@ def gate(command: SubmitOrder, context: GateContext) -> Verdict:
         return refused(GATE, "malformed", field=".".join(map(str, first["loc"])), problem=first["msg"])
     if command.fund_id != context.state.fund_id:
         return refused(GATE, "wrong_fund", fund_id=command.fund_id, expected=context.state.fund_id)
-    if (command.limit_price is not None) != (command.order_type is OrderType.LIMIT):
+    if (command.limit_price is not None) != command.order_type.has_limit:
         return refused(GATE, "limit_price", order_type=command.order_type, limit_price=command.limit_price)
+    if (command.stop_price is not None) != command.order_type.has_stop:
+        return refused(GATE, "stop_price", order_type=command.order_type, stop_price=command.stop_price)
+    if (command.good_till_ns is not None) != (command.time_in_force is TimeInForce.GTD):
+        time_in_force, until_ns = command.time_in_force, command.good_till_ns
+        return refused(GATE, "good_till", time_in_force=time_in_force, good_till_ns=until_ns)
     return _on_grid(command, context)
 
 
 def _on_grid(command: SubmitOrder, context: GateContext) -> Verdict:
-    tick, lot = context.limits.price_tick, context.limits.quantity_lot
-    if tick is None:
-        return unset(GATE, "price_tick")
-    if lot is None:
-        return unset(GATE, "quantity_lot")
-    if command.quantity % lot:
-        return refused(GATE, "off_lot", quantity=command.quantity, quantity_lot=lot)
-    for price in (command.reference_price, command.limit_price):
-        if price is not None and price % tick:
-            return refused(GATE, "off_tick", price=price, price_tick=tick)
+    instrument = context.state.book.master.instruments.get(command.symbol)
+    if instrument is None:
+        return refused(GATE, "instrument_unknown", symbol=command.symbol)
+    if command.quantity % instrument.lot:
+        return refused(GATE, "off_lot", quantity=command.quantity, lot=instrument.lot)
+    for price in (command.reference_price, command.limit_price, command.stop_price):
+        if price is not None and price % instrument.tick:
+            return refused(GATE, "off_tick", price=price, tick=instrument.tick)
     return ACCEPTED

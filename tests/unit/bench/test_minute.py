@@ -30,7 +30,7 @@ def test_the_same_seed_makes_the_same_bars(tmp_path: Path) -> None:
     versions = []
     for _ in range(2):
         with minute.made_lake(2, 1, directory=tmp_path) as root:
-            held = open_lake(root).equities.bars.manifest("1m")
+            held = open_lake(root).equities.bars.stored("1m")
             assert held is not None
             versions.append(held.version)
     assert versions[0] == versions[1]

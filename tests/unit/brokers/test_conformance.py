@@ -10,7 +10,7 @@ from mts1b.testing.venue import MemoryVenue
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
 def test_memory_venue(case: Case) -> None:
     async def run() -> None:
-        venue = MemoryVenue(SimulatedClock(1))
+        venue = MemoryVenue(SimulatedClock(10))
         await case(Venue(venue, venue))
 
     asyncio.run(run())

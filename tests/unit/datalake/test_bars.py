@@ -18,6 +18,9 @@ from mts1b.datalake.schema import BARS, on_tick
 from mts1b.foundation.errors import DataError, InputError, StackError, UnknownNameError
 from tests.unit.datalake.made_bars import INTRADAY, bars
 
+DELIVERED = pl.Schema({**BARS, "adj_close": pl.Float64()})
+"""Columns of bars that came with adjusted closes."""
+
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
@@ -39,7 +42,7 @@ def test_the_sources_fast_and_slow_examples_as_written(lake: Lake) -> None:
         interval="daily",
         start="2024-01-01", end="2024-06-01",
     )  # fmt: skip
-    assert df.schema == BARS
+    assert df.schema == DELIVERED
     assert (df["ts"].min(), df["ts"].max()) == (datetime(2024, 1, 2, tzinfo=UTC), datetime(2024, 6, 1, tzinfo=UTC))
     whole = lake.equities.bars.read(
         symbols=["AAPL"],
@@ -55,14 +58,18 @@ def test_the_module_level_lake_follows_the_settings(tmp_path: Path, monkeypatch:
     assert lake.root == tmp_path / "lake"
 
 
-def test_adjusted_prices_follow_the_one_rule(lake: Lake) -> None:
+def test_prices_are_stored_as_delivered_and_adjusted_on_reading(lake: Lake) -> None:
     given_bars = bars().filter(pl.col("symbol") == "MSFT")
     read = lake.equities.bars.read(symbols=["MSFT"])
-    factor = given_bars["adj_close"] / given_bars["close"]
+    total = lake.equities.bars.read(symbols=["MSFT"], adjust="total")
+    factor = read["adj_close"] / read["close"]
     for name in ("open", "high", "low", "close"):
-        assert read[name].equals(on_tick(given_bars[name] * factor), null_equal=False)
-    assert read["close_raw"].equals(on_tick(given_bars["close"]).alias("close_raw"))
-    assert read["volume"].to_list() == given_bars["volume"].to_list()
+        assert read[name].equals(on_tick(given_bars[name]), null_equal=False)
+        assert np.allclose(total[name], read[name] * factor, rtol=1e-15)
+    assert read["adj_close"].equals(on_tick(given_bars["adj_close"]).alias("adj_close"))
+    assert read["adjustment"].unique().to_list() == ["split"]  # an adj_close came along, and nobody said otherwise
+    assert read["volume"].to_list() == given_bars["volume"].to_list() == total["volume"].to_list()
+    assert lake.equities.bars.read(symbols=["MSFT"], adjust="split").equals(read)
 
 
 def test_the_sample_comes_back_whole_and_on_the_tick(sample_lake: Lake) -> None:
@@ -72,7 +79,11 @@ def test_the_sample_comes_back_whole_and_on_the_tick(sample_lake: Lake) -> None:
     assert panel.symbols == tuple(sorted(source["symbol"].unique()))
     column = source.filter(pl.col("symbol") == "XOM").sort("ts")
     assert np.abs(panel.close[:, panel.symbols.index("XOM")] - column["adj_close"].to_numpy()).max() < 0.0001
+    assert panel.lineage is not None and panel.lineage.adjust == "total" and not panel.lineage.undivided
+    delivered = sample_lake.equities.bars.panel(adjust=None)
     for field in (panel.open, panel.high, panel.low, panel.close):
+        assert field.flags.c_contiguous
+    for field in (delivered.open, delivered.high, delivered.low, delivered.close):
         assert field.flags.c_contiguous
         assert all(
             Decimal(repr(price)) == Decimal(repr(price)).quantize(Decimal("0.0001"))
@@ -85,17 +96,17 @@ def test_the_sample_comes_back_whole_and_on_the_tick(sample_lake: Lake) -> None:
 def test_a_reader_opens_only_the_years_it_needs(sample_lake: Lake, tmp_path: Path) -> None:
     copy = open_lake(tmp_path / "lake")
     held = copy.equities.bars.ingest(sample_path())
-    for part in held.parts:
-        if part.key != "year=2016":
-            (copy.equities.bars.directory / "interval=daily" / part.file).unlink()
+    for file in held.files():
+        if "year=2016" not in file:
+            Path(file).unlink()
     read = copy.equities.bars.read(start="2016-01-01", end="2016-12-31")
     assert read.equals(sample_lake.equities.bars.read(start="2016-01-01", end="2016-12-31"))
 
 
 def test_ingesting_twice_changes_nothing(lake: Lake) -> None:
-    before = lake.equities.bars.manifest()
+    before = lake.equities.bars.stored()
     files = {path: path.stat().st_mtime_ns for path in lake.root.rglob("*") if path.is_file()}
-    assert lake.equities.bars.ingest(bars()) == before
+    assert lake.equities.bars.ingest(bars()).snapshot == before.snapshot
     assert {path: path.stat().st_mtime_ns for path in lake.root.rglob("*") if path.is_file()} == files
 
 
@@ -104,29 +115,33 @@ def test_equal_data_have_equal_versions_whatever_their_order(lake: Lake, tmp_pat
     halves = bars().sample(fraction=1.0, shuffle=True, seed=3)
     other.equities.bars.ingest(halves[:150])
     other.equities.bars.ingest(halves[150:])
-    assert other.equities.bars.manifest().version == lake.equities.bars.manifest().version
+    assert other.equities.bars.stored().version == lake.equities.bars.stored().version
     assert other.equities.bars.panel().data_version == lake.equities.bars.panel().data_version
 
 
 def test_new_bars_replace_old_ones_of_the_same_time_and_keep_the_rest(lake: Lake) -> None:
     before = lake.equities.bars.read()
     correction = before.filter(pl.col("ts") == datetime(2024, 3, 1, tzinfo=UTC), pl.col("symbol") == "AAPL")
-    correction = correction.with_columns(pl.col("high") * 2).drop("close_raw")
-    version = lake.equities.bars.manifest().version
+    correction = correction.with_columns(pl.col("high") * 2)
+    version = lake.equities.bars.stored().version
     lake.equities.bars.ingest(correction)
     after = lake.equities.bars.read()
-    assert lake.equities.bars.manifest().version != version
+    assert lake.equities.bars.stored().version != version
     assert after.height == before.height
     assert (after["high"] != before["high"]).sum() == 1
     assert lake.equities.bars.verify() == after.height
 
 
-def test_the_files_a_reader_may_have_begun_with_stay_one_ingest_longer(lake: Lake) -> None:
-    old = lake.equities.bars.files(lake.equities.bars.manifest())
-    lake.equities.bars.ingest(bars(seed=2))
-    assert all(path.exists() for path in old)
-    lake.equities.bars.ingest(bars(seed=3))
-    assert not any(path.exists() for path in old)
+def test_files_of_older_versions_stay_until_they_are_forgotten(lake: Lake) -> None:
+    read = lake.equities.bars
+    old, first = read.stored().files(), read.read()
+    read.ingest(bars(seed=2))
+    assert all(Path(file).exists() for file in old) and read.at(1).read().equals(first)
+    assert read.forget() == [] and read.at(1).read().equals(first)
+    assert len(read.forget(older_than_s=0)) == len(old) and not any(Path(file).exists() for file in old)
+    with pytest.raises(DataError, match="cannot be read"):
+        read.at(1).read()
+    assert read.read().height == 400
 
 
 def test_a_panel_fills_gaps_with_nan_and_keeps_the_order_asked_for(tmp_path: Path) -> None:
@@ -153,7 +168,7 @@ def test_data_version_tells_apart_names_dates_and_values(lake: Lake) -> None:
 def test_intraday_bars_lie_by_month_and_a_bare_end_date_includes_its_day(tmp_path: Path) -> None:
     made = open_lake(tmp_path).equities.bars
     held = made.ingest(INTRADAY, interval="1m")
-    assert [part.key for part in held.parts] == ["year=2019/month=01", "year=2019/month=02"]
+    assert [file.partition for file in held.snapshot.files] == ["year=2019/month=01", "year=2019/month=02"]
     assert made.read(interval="1m", start="2019-02-01", end="2019-02-01").height == 2
     assert made.read(interval="1m", end="2019-02-01T14:31:00").height == 2
     assert made.read(interval="1m", end=datetime(2019, 2, 1, 15, 31, tzinfo=UTC)).height == 3
@@ -206,7 +221,7 @@ def test_a_crash_before_the_manifest_leaves_the_old_bars(lake: Lake, monkeypatch
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr("mts1b.datalake.manifest.save", crash)
+        patched.setattr("mts1b.datalake.log.Log.commit", crash)
         lake.equities.bars.ingest(bars(seed=9))
     assert lake.equities.bars.read().equals(before)
     lake.equities.bars.ingest(bars())
@@ -228,7 +243,7 @@ def test_two_writers_take_turns_and_readers_see_whole_versions(tmp_path: Path) -
 
 
 def test_a_range_without_bars_is_an_empty_frame(lake: Lake) -> None:
-    assert lake.equities.bars.read(start="2030-01-01").schema == BARS
+    assert lake.equities.bars.read(start="2030-01-01").schema == DELIVERED
     assert lake.equities.bars.read(start="2030-01-01").height == 0
 
 
@@ -277,7 +292,7 @@ def test_a_bad_row_is_named_and_nothing_is_stored(tmp_path: Path, change: dict, 
     with pytest.raises(DataError, match=words) as caught:
         made.ingest(pl.DataFrame(rows, infer_schema_length=None))
     assert caught.value.field == "row" and "2024-01-13" in str(caught.value)
-    assert made.manifest() is None
+    assert made.stored() is None
 
 
 def test_a_repeated_bar_is_refused(tmp_path: Path) -> None:
@@ -319,23 +334,23 @@ def test_an_empty_lake_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_damage_in_the_lake_names_the_file(lake: Lake) -> None:
-    part = lake.equities.bars.files(lake.equities.bars.manifest())[0]
+    part = Path(lake.equities.bars.stored().files()[0])
     part.write_bytes(part.read_bytes()[:-20])
     with pytest.raises(DataError, match=part.name):
-        lake.equities.bars.read()
-    (part.parent.parent / "manifest.json").write_text("{")
-    with pytest.raises(DataError, match="unreadable manifest"):
-        lake.equities.bars.read()
+        open_lake(lake.root).equities.bars.read()
+    for entry in (part.parent.parent / "_delta_log").glob("*1.json"):
+        entry.write_text("{")
+    with pytest.raises(DataError, match="the log cannot be read"):
+        open_lake(lake.root).equities.bars.read()
 
 
 def test_verify_finds_bars_that_were_changed(lake: Lake) -> None:
-    held = lake.equities.bars.manifest()
-    first = lake.equities.bars.files(held)[0]
+    first = lake.equities.bars.stored().files()[0]
     changed = pl.read_parquet(first, hive_partitioning=False)
     changed = changed.with_columns((pl.col("close") + 1).cast(changed.schema["close"]))
     changed.write_parquet(first)
-    with pytest.raises(DataError, match="holds other bars"):
-        lake.equities.bars.verify()
+    with pytest.raises(DataError, match="holds other rows"):
+        open_lake(lake.root).equities.bars.verify()
 
 
 def test_progress_counts_the_partitions(tmp_path: Path) -> None:

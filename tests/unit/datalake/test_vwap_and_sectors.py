@@ -32,13 +32,13 @@ def with_vwap(frame: pl.DataFrame) -> pl.DataFrame:
 def test_vwap_is_adjusted_stored_and_read(lake: Lake) -> None:
     given = with_vwap(bars())
     held = lake.equities.bars.ingest(given)
-    assert held.vwap and lake.equities.bars.verify() == held.rows
+    assert held.snapshot.holds("vwap") and lake.equities.bars.verify() == held.rows
     read = lake.equities.bars.read()
-    factor = given["adj_close"] / given["close"]
-    assert read["vwap"].equals(on_tick(given["vwap"] * factor).alias("vwap")) and read["vwap"].null_count() == 134
+    assert read["vwap"].equals(on_tick(given["vwap"]).alias("vwap")) and read["vwap"].null_count() == 134
+    total = lake.equities.bars.read(["MSFT"], adjust="total")
     panel = lake.equities.bars.panel(["MSFT"])
     assert panel.vwap is not None and np.isnan(panel.vwap).sum() == 67
-    np.testing.assert_array_equal(panel.vwap[:, 0], read.filter(pl.col("symbol") == "MSFT")["vwap"].to_numpy())
+    np.testing.assert_allclose(panel.vwap[:, 0], total["vwap"].to_numpy(), rtol=1e-15)
     again = open_lake(lake.root / "again").equities.bars.ingest(given.with_columns(pl.col("vwap").fill_null(np.nan)))
     assert again.version == held.version
 
@@ -46,13 +46,22 @@ def test_vwap_is_adjusted_stored_and_read(lake: Lake) -> None:
 def test_files_without_vwap_stand_beside_those_with_it(lake: Lake) -> None:
     """Three years: none, one and again none; a later delivery without it takes it away from its bars."""
     plain = lake.equities.bars.ingest(bars(days=800, first=date(2022, 7, 1)))
-    assert not plain.vwap and lake.equities.bars.read().schema == BARS and lake.equities.bars.panel().vwap is None
+    assert (
+        not plain.snapshot.holds("vwap")
+        and lake.equities.bars.read().schema == {**BARS, "adj_close": pl.Float64()}
+        and lake.equities.bars.panel().vwap is None
+    )
     year = with_vwap(bars(days=800, first=date(2022, 7, 1))).filter(pl.col("ts").dt.year() == 2023)
     mixed = lake.equities.bars.ingest(year)
-    assert [part.vwap for part in mixed.parts] == [False, True, False]
-    assert [a.content == b.content for a, b in zip(plain.parts, mixed.parts, strict=True)] == [True, False, True]
+    assert ["vwap" not in file.lacks for file in mixed.snapshot.files] == [False, True, False]
+    assert [a.content == b.content for a, b in zip(plain.snapshot.files, mixed.snapshot.files, strict=True)] == [
+        True,
+        False,
+        True,
+    ]
     read = lake.equities.bars.read()
-    assert read.drop("vwap").schema == BARS and read["vwap"].is_not_null().sum() == year["vwap"].is_not_null().sum()
+    assert read.drop("vwap", "adj_close").schema == BARS
+    assert read["vwap"].is_not_null().sum() == year["vwap"].is_not_null().sum()
     assert lake.equities.bars.panel(end="2022-12-31").vwap is None
     panel = lake.equities.bars.panel()
     assert panel.vwap is not None and np.isfinite(panel.vwap).sum() == read["vwap"].is_not_null().sum()
@@ -76,22 +85,22 @@ def test_stretches_have_it_too(lake: Lake) -> None:
 def test_a_vwap_that_is_no_price(lake: Lake, price: float) -> None:
     with pytest.raises(DataError, match="vwap is not a positive price"):
         lake.equities.bars.ingest(bars().with_columns(vwap=pl.lit(price)))
-    assert lake.equities.bars.manifest() is None
+    assert lake.equities.bars.stored() is None
 
 
 def test_sectors_reach_the_panel(lake: Lake, tmp_path: Path) -> None:
     lake.equities.bars.ingest(bars())
     before = lake.equities.bars.panel()
-    assert before.sectors == () and lake.equities.sectors.manifest() is None
+    assert before.sectors == () and lake.equities.sectors.stored() is None
     SECTORS.write_csv(tmp_path / "sectors.csv")
     held = lake.equities.sectors.ingest(tmp_path / "sectors.csv")
     panel = lake.equities.bars.panel(["MSFT", "AAPL"])
     assert panel.sectors == ("", "Technology") and lake.equities.bars.panel(["MSFT"]).sectors == ()
     assert lake.equities.bars.panel().data_version != before.data_version
-    assert (held.symbols, held.sources) == (2, ("sectors.csv",)) and lake.equities.sectors.manifest() == held
+    assert (held.rows, held.sources) == (2, ("sectors.csv",)) and lake.equities.sectors.stored() == held
     assert lake.equities.sectors.ingest(tmp_path / "sectors.csv") == held
     after = lake.equities.sectors.ingest(pl.DataFrame({"symbol": ["MSFT", "XOM"], "sector": ["Technology", "Oil "]}))
-    assert after.version != held.version and after.symbols == 3
+    assert after.version != held.version and after.rows == 3
     assert lake.equities.sectors.of(["XOM", "MSFT", "SPY"]) == ("Oil", "Technology", "")
 
 
@@ -111,14 +120,11 @@ def test_sectors_that_cannot_be(lake: Lake, frame: pl.DataFrame, words: str) -> 
         lake.equities.sectors.ingest(frame)
     with pytest.raises(InputError, match="no such file"):
         lake.equities.sectors.ingest("nowhere.csv")
-    assert lake.equities.sectors.manifest() is None
+    assert lake.equities.sectors.stored() is None
 
 
 def test_damaged_sectors_are_named(lake: Lake) -> None:
     held = lake.equities.sectors.ingest(SECTORS)
-    (lake.equities.sectors.directory / held.file).write_text("not Parquet")
+    Path(held.files()[0]).write_text("not Parquet")
     with pytest.raises(DataError, match="cannot be read"):
-        lake.equities.sectors.read()
-    (lake.equities.sectors.directory / "manifest.json").write_text("{}")
-    with pytest.raises(DataError, match="unreadable manifest"):
-        lake.equities.sectors.manifest()
+        open_lake(lake.root).equities.sectors.read()

@@ -77,11 +77,12 @@ def test_client_order_id_is_derived() -> None:
 
 
 @pytest.mark.parametrize("status", list(OrderStatus))
-def test_terminal_orders_have_nothing_open(status: OrderStatus) -> None:
+def test_only_orders_at_the_venue_have_something_open(status: OrderStatus) -> None:
     import dataclasses
 
     order = dataclasses.replace(ORDER, status=status)
-    assert order.open_quantity == (0 if status in TERMINAL else 6)
+    held_here = status is OrderStatus.ACCEPTED
+    assert order.open_quantity == order.exposed_quantity == (0 if status in TERMINAL or held_here else 6)
 
 
 def test_fill_cash_and_position_pnl() -> None:

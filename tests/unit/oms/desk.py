@@ -23,7 +23,7 @@ from mts1b.testing.bus import MemoryBus
 from mts1b.testing.clock import SimulatedClock
 from mts1b.testing.journal import MemoryJournal, MemoryStore
 from mts1b.testing.venue import MemoryVenue
-from tests.unit.riskengine.books import FUND, SYMBOLS, limits
+from tests.unit.riskengine.books import FUND, MASTER, SYMBOLS, limits
 
 PRICE = Decimal("10")
 OPENING_CASH = Decimal(1_000_000)
@@ -40,6 +40,9 @@ class Faults:
 
     async def submit(self, order: Order) -> VenueAck | VenueReject:
         return await self._through("submit", lambda: self.venue.submit(order))
+
+    async def replace(self, order: Order) -> VenueAck | VenueReject:
+        return await self._through("replace", lambda: self.venue.replace(order))
 
     async def cancel(self, client_order_id: ClientOrderId) -> VenueAck | VenueReject:
         return await self._through("cancel", lambda: self.venue.cancel(client_order_id))
@@ -75,7 +78,8 @@ class Ticking(SimulatedClock):
 class Desk:
     """What outlives an OMS (clock, store, venue, bus) and the OMS of the moment."""
 
-    def __init__(self, **changes: Any) -> None:
+    def __init__(self, content_window_s: float = 0.0, **changes: Any) -> None:
+        self.content_window_s = content_window_s
         self.clock = Ticking(10**18)
         self.store, self.bus = MemoryStore(), MemoryBus()
         self.exchange = MemoryVenue(self.clock)
@@ -87,10 +91,12 @@ class Desk:
     async def start(self, journal: JournalPort | None = None, fund: FundId = FUND) -> Oms:
         """A new OMS on what is stored, recovered and marked at PRICE."""
         self.journal = journal or MemoryJournal(self.store, fund)
-        self.risk = RiskService(fund, limits(**self.changes), self.clock)
+        self.risk = RiskService(fund, limits(**self.changes), self.clock, MASTER)
         self.risk.set_covariance(SYMBOLS, np.eye(len(SYMBOLS)) * 1e-4)
-        port = LocalRisk(self.risk)
-        self.oms = Oms(fund, self.journal, port, self.venue, self.bus, self.clock, OPENING_CASH)
+        port, window_s = LocalRisk(self.risk), self.content_window_s
+        self.oms = Oms(
+            fund, self.journal, port, self.venue, self.bus, self.clock, OPENING_CASH, content_window_s=window_s
+        )
         await self.oms.recover()
         await self.mark()
         return self.oms
@@ -141,5 +147,6 @@ class Desk:
         }
         working: dict[Symbol, Decimal] = {}
         for order in self.oms.open_orders():
-            working[order.symbol] = working.get(order.symbol, Decimal(0)) + order.open_quantity
+            if order.exposed_quantity:
+                working[order.symbol] = working.get(order.symbol, Decimal(0)) + order.exposed_quantity
         assert working == {s: n.buys + n.sells for s, n in state.names.items() if n.buys + n.sells}

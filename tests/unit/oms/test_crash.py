@@ -22,11 +22,11 @@ class DyingJournal(MemoryJournal):
         super().__init__(store, FUND)
         self.at, self.before, self.count = at, before, 0
 
-    def append(self, entry: Entry) -> Awaitable[None]:
+    def append(self, *entries: Entry) -> Awaitable[None]:
         self.count += 1
         if self.count < self.at or self._failure is not None:
-            return super().append(entry)
-        return asyncio.ensure_future(self._die(None if self.before else super().append(entry)))
+            return super().append(*entries)
+        return asyncio.ensure_future(self._die(None if self.before else super().append(*entries)))
 
     async def _die(self, committed: Awaitable[None] | None) -> None:
         if committed is not None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from mts1b.brokers.port import VenueOrderState
+from mts1b.foundation.clock import NS_PER_S
 from mts1b.foundation.commands import CancelOrder
 from mts1b.foundation.errors import StackError, UnknownNameError
 from mts1b.foundation.ids import ClientOrderId, FundId, Symbol
@@ -101,9 +103,13 @@ def test_an_order_let_go_that_arrives_after_all_is_taken_back() -> None:
         arriving = desk.command(1)
         desk.venue.script = ["lost", "lost"]
         order = await desk.oms.submit(arriving)
-        gone = await desk.oms.cancel(CancelOrder(order.order_id, "x"))
+        waiting = await desk.oms.cancel(CancelOrder(order.order_id, "x"))
+        assert waiting.status is S.PENDING_CANCEL, "it may still be under way"
+        desk.clock.advance(10 * NS_PER_S)
+        await desk.oms.settle()
+        gone = desk.store.orders[order.order_id]
         assert gone.status is S.CANCELLED and desk.risk.state.name(Symbol("A")).is_idle
-        await desk.exchange.submit(order)  # it was under way all the time
+        await desk.exchange.submit(replace(order, send_by_ns=0))  # it was under way all the time
         desk.venue.script = ["lost", "lost"]
         await desk.oms.on_reports(desk.reports())
         assert [item.status for item in desk.oms.open_orders()] == [S.PENDING_CANCEL]
@@ -126,7 +132,8 @@ def test_after_a_restart_the_fund_has_its_marks_again() -> None:
         nav = desk.oms.nav()
         await desk.oms.close()
         desk.journal = MemoryJournal(desk.store, FUND)
-        desk.oms = Oms(FUND, desk.journal, LocalRisk(desk.risk), desk.venue, desk.bus, desk.clock, OPENING_CASH)
+        port = LocalRisk(desk.risk)
+        desk.oms = Oms(FUND, desk.journal, port, desk.venue, desk.bus, desk.clock, OPENING_CASH, content_window_s=0.0)
         await desk.oms.recover()
         assert desk.oms.nav() == desk.risk.state.nav == nav
         assert (await desk.oms.submit(desk.command(2))).status is S.WORKING, "no new prices are needed"

@@ -16,7 +16,7 @@ from mts1b.foundation.errors import InvariantBroken, LeaseLost, StackError, Unkn
 from mts1b.foundation.ids import FillId, FundId, IdempotencyKey, OrderId, Symbol
 from mts1b.foundation.order import OrderStatus, Side
 from mts1b.oms import order_table
-from mts1b.oms.service import STEPS
+from mts1b.oms.admission import STEPS
 from mts1b.testing.journal import MemoryJournal
 from tests.unit.oms.desk import OPENING_CASH, Desk
 
@@ -348,7 +348,7 @@ def test_every_step_is_timed() -> None:
 
     async def case(desk: Desk) -> None:
         names = Names()
-        desk.oms._recorder = desk.oms._dispatch._recorder = desk.oms._steps._recorder = names
+        desk.oms._admissions._recorder = desk.oms._dispatch._recorder = desk.oms._steps._recorder = names
         await desk.oms.submit(desk.command(1, side=Side.BUY))
         assert set(names) == set(STEPS) - {"risk_gate_7"}
 

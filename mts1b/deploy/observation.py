@@ -1,0 +1,31 @@
+"""How this project's processes are observed, from the settings and what is up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mts1b.config import Settings
+from mts1b.deploy.endpoints import Endpoints, read_running, with_given
+from mts1b.platform.telemetry.service import Observation
+
+
+def targets_dir(settings: Settings) -> Path:
+    """Where each process that shows metrics puts a file for Prometheus."""
+    return settings.run_dir / "prometheus" / "services"
+
+
+def observation(settings: Settings, found: Endpoints | None = None) -> Observation:
+    """What processes are told. `found`: where the parts answer; read from the run directory if not handed in."""
+    if found is None:
+        found = with_given(settings, read_running(settings) or Endpoints(data_dir=str(settings.data_dir)))
+    wanted = settings.telemetry
+    shown = wanted.exposition and settings.run_dir.is_dir()
+    return Observation(
+        nats_url=found.nats_url,
+        targets=str(targets_dir(settings)) if shown else None,
+        slow_ms=wanted.slow_ms,
+        retention_s=wanted.retention_hours * 3_600.0,
+        retention_bytes_max=wanted.retention_bytes_max,
+        traces_exporter=wanted.traces_exporter,
+        metrics_exporter=wanted.metrics_exporter,
+    )
