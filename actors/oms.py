@@ -41,7 +41,7 @@ class RiskMarks(Protocol):
 class OmsWorker:
     """`start` recovers and follows the venue; the other calls start it when nobody has, as after a restart.
 
-    What recovery cannot mend (LeaseLost for longer than LEASE_S, InvariantBroken) is handed to `give_up`, which ends
+    What recovery cannot mend (LeaseLost for twice as long as a lease, InvariantBroken) is handed to `give_up`, which ends
     the process so that the next one begins with the journal; without it every later call raises it.
     """
 
@@ -226,8 +226,8 @@ class OmsWorker:
 
 
 async def _recovered(oms: Oms) -> RecoveryReport:
-    """Recover. A writer lock that is still held, as that of a process or a connection just lost, is waited for."""
-    for _ in range(int(LEASE_S / LOCK_RETRY_S)):
+    """Recover. A lease that has not run out, as that of a process just lost, is waited for."""
+    for _ in range(int(2 * LEASE_S / LOCK_RETRY_S)):
         with suppress(LeaseLost):
             return await oms.recover()
         await asyncio.sleep(LOCK_RETRY_S)
