@@ -182,19 +182,22 @@ class MemoryJournal:
     async def _commit(self, entries: Sequence[Entry]) -> None:
         async with self._order:  # the lock serves in the order of `append`
             await asyncio.sleep(0)
-            if self._failure is not None:
-                raise self._failure
-            if not self.holds_lease():
-                self._failure = LeaseLost("fund_id", self._fund_id, "another OMS has taken over", "stop")
-                raise self._failure
-            if self.store.fail_next:
-                self.store.fail_next = False
-                self._failure = StackError("journal", self._fund_id, "the commit failed", "recover")
-                raise self._failure
-            self._require_free(entries)
-            for entry in entries:
-                self._claim(entry)
-                self._write(entry)
+            self._commit_now(entries)
+
+    def _commit_now(self, entries: Sequence[Entry]) -> None:
+        if self._failure is not None:
+            raise self._failure
+        if not self.holds_lease():
+            self._failure = LeaseLost("fund_id", self._fund_id, "another OMS has taken over", "stop")
+            raise self._failure
+        if self.store.fail_next:
+            self.store.fail_next = False
+            self._failure = StackError("journal", self._fund_id, "the commit failed", "recover")
+            raise self._failure
+        self._require_free(entries)
+        for entry in entries:
+            self._claim(entry)
+            self._write(entry)
 
     def _require_free(self, entries: Sequence[Entry]) -> None:
         """All keys and contents of these entries, before any of them is claimed: they come whole or not at all."""
