@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from actors.assumed import assumed_master, with_assumed
 from actors.broker import BrokerWorker
 from actors.feed import Feed
 from actors.oms import OmsWorker
@@ -21,7 +22,8 @@ from mts1b.foundation.ids import FundId, StrategyId, Symbol
 from mts1b.foundation.limits import ORDERS_IN_FLIGHT_MAX
 from mts1b.quantkit.covariance import sample_covariance
 from mts1b.riskengine.limits import RiskLimits
-from mts1b.riskengine.verdict import Mode
+from mts1b.riskengine.master import MasterData, Reference
+from mts1b.riskengine.verdict import Standing
 from mts1b.strategy.definition import Strategy, Values
 from mts1b.strategy.panel import Panel
 
@@ -31,6 +33,7 @@ class DeskPlan:
     """One strategy trading one fund, from row `first` of the panel on. `opening_cash` opens the fund.
 
     `in_flight`: orders handed over at a time. With more than one the rebalance ends sooner and each order takes longer.
+    `master`: what is known of the names; empty, everything is assumed from the panel (`actors.assumed`).
     `content_window_s`: how long an order bars the same one under another key; 0 in a replay, whose sessions follow one
     another at once.
     `covariance_bars`: history that gate 4's covariance is estimated from; 252 is a year.
@@ -45,6 +48,7 @@ class DeskPlan:
     opening_cash: Decimal
     in_flight: int = 1
     covariance_bars: int = 252
+    master: MasterData = field(default_factory=MasterData)
     content_window_s: float = 0.0
 
     def __post_init__(self) -> None:
@@ -57,6 +61,16 @@ class DeskPlan:
             raise InputError("cash", str(self.opening_cash), "a fund opens with money", "give more than 0")
         if not 1 <= self.in_flight <= ORDERS_IN_FLIGHT_MAX:
             raise InputError("in_flight", self.in_flight, f"must be 1 to {ORDERS_IN_FLIGHT_MAX}", "choose one in range")
+
+    @property
+    def reference(self) -> Reference:
+        """What risk starts with: the plan's limits, its master data, and what has to be assumed besides."""
+        return Reference(self.limits, master=with_assumed(self.master, assumed_master(self.panel, self.first)))
+
+    @property
+    def assumed(self) -> tuple[str, ...]:
+        """Names whose master data are assumed."""
+        return tuple(name for name in self.symbols if name not in self.master.instruments)
 
     @property
     def mandate(self) -> Mandate:
@@ -77,7 +91,7 @@ class RiskDesk(Protocol):
 
     async def mark(self, prices: Mapping[Symbol, Decimal], ts_ns: int) -> NavMarked: ...
 
-    async def mode(self) -> Mode: ...
+    async def standing(self) -> Standing: ...
 
     async def statistics(self) -> dict[str, Any]: ...
 

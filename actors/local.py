@@ -43,6 +43,7 @@ def local_desk(
 ) -> Desk:
     """The five workers as they are wired in actors, next to each other."""
     service = RiskService(plan.fund_id, plan.limits, clock)
+    service.refer(plan.reference)
     service.set_covariance(plan.symbols, plan.covariance())
 
     async def build(recorder: Recorder) -> Oms:

@@ -19,7 +19,7 @@ from mts1b.foundation.order import Order
 from mts1b.oms.recovery import RecoveryReport
 from mts1b.oms.service import Oms
 from mts1b.platform.telemetry import Recorder
-from mts1b.riskengine.verdict import Mode
+from mts1b.riskengine.verdict import Mode, Standing
 
 BATCH_REPORTS = 500
 RETRY_S = 0.2
@@ -35,7 +35,7 @@ class RiskMarks(Protocol):
 
     async def mark(self, prices: Mapping[Symbol, Decimal], ts_ns: int) -> NavMarked: ...
 
-    async def mode(self) -> Mode: ...
+    async def standing(self) -> Standing: ...
 
 
 class OmsWorker:
@@ -80,13 +80,17 @@ class OmsWorker:
     async def cancel(self, command: CancelOrder) -> Order:
         return await (await self._running()).cancel(command)
 
-    async def halt(self) -> Mode:
-        """Only cancels pass until `rearm`, whatever restarts."""
-        return await (await self._running()).halt()
+    async def halt(self, mode: Mode = Mode.HALTED, by: str = "", why: str = "") -> Standing:
+        """A person's word that holds until `resume` or `rearm`, whatever restarts; HALTED cancels all that is open."""
+        return await (await self._running()).halt(mode, by, why)
 
-    async def rearm(self) -> Mode:
-        """A person's word that the fund may trade again."""
-        return await (await self._running()).rearm()
+    async def resume(self, by: str = "", why: str = "") -> Standing:
+        """Take that word back."""
+        return await (await self._running()).resume(by, why)
+
+    async def rearm(self, by: str = "", why: str = "") -> Standing:
+        """A person's word that the fund may trade again, whatever held it."""
+        return await (await self._running()).rearm(by, why)
 
     async def mark(self, prices: Mapping[Symbol, Decimal], ts_ns: int) -> NavMarked:
         """Value the fund, here and in risk. InvariantBroken when the two books do not agree."""
@@ -99,7 +103,7 @@ class OmsWorker:
                 continue  # a fill came between the two: they are of different moments
             if (marked.nav, marked.cash) != (theirs.nav, theirs.cash):
                 raise InvariantBroken("nav", marked.nav, f"risk has {theirs.nav}")
-            await oms.note_mode(await self._risk.mode())
+            await oms.note_standing(await self._risk.standing())
             return marked
         raise StackError("nav", oms.fund_id, "fills come faster than the fund can be valued", "mark it again")
 

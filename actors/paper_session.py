@@ -26,7 +26,7 @@ from mts1b.foundation.clock import NS_PER_S, Clock
 from mts1b.foundation.errors import InputError, InvariantBroken
 from mts1b.foundation.fill import Fill
 from mts1b.foundation.ids import FundId, Symbol
-from mts1b.foundation.limits import DEDUP_WINDOW_S, TICK
+from mts1b.foundation.limits import DEDUP_WINDOW_S
 from mts1b.foundation.order import OrderStatus
 from mts1b.oms.fills import fund_fills
 from mts1b.platform import db
@@ -117,20 +117,37 @@ class PaperResult:
 
 
 def paper_limits(symbols: Sequence[Symbol], opening_cash: Decimal) -> RiskLimits:
-    """Limits of a long-only paper fund over `symbols`, each written down: what is unset denies."""
+    """Limits of a long-only paper fund over `symbols`, each written down: what is unset denies.
+
+    A week's age of a quote is that of daily bars over a holiday; sells and buys of one rebalance are open together, so
+    that cash at worst is a little below none.
+    """
     return RiskLimits(
         dedup_window_s=DEDUP_WINDOW_S,
-        price_tick=Decimal(TICK),
-        quantity_lot=Decimal(1),
         allowed_symbols=frozenset(symbols),
         restricted_symbols=frozenset(),
         quantity_max=Decimal(1_000_000),
         notional_max=opening_cash / 20,
+        market_margin=Decimal("0.02"),
         price_collar=Decimal("0.05"),
+        quote_age_s_max=7 * 86_400,
         open_orders_max=2 * len(symbols),
-        gross_to_nav_max=Decimal("1.10"),
+        orders_per_s_max=5_000,
+        messages_per_s_max=5_000,
+        order_to_trade_max=Decimal(100),
+        order_to_trade_from=10_000,
+        repeats_max=10_000,
+        repeats_window_s=60,
+        self_match_allowed=False,
+        gross_max=10 * opening_cash,
+        net_max=10 * opening_cash,
+        leverage_max=Decimal("1.10"),
         net_to_nav_max=Decimal("1.10"),
         name_to_nav_max=Decimal("0.10"),
+        sector_to_nav_max=Decimal("1.10"),
+        cash_to_nav_min=Decimal("-0.15"),
+        margin_to_nav_max=Decimal("1.10"),
+        adv_share_max=Decimal("0.05"),
         var_to_nav_max=Decimal("0.05"),
         day_drawdown_reduce=Decimal("0.05"),
         day_drawdown_halt=Decimal("0.10"),

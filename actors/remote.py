@@ -14,11 +14,12 @@ from actors.observed import remotely
 from mts1b.brokers.port import VenueAck, VenueOrderState, VenueReject, VenueReport
 from mts1b.foundation.commands import CancelOrder, SubmitOrder
 from mts1b.foundation.errors import MtsError, StackError, VenueError, VenueTimeout
-from mts1b.foundation.events import NavMarked, OrderEvent
+from mts1b.foundation.events import FundEvent, NavMarked, OrderEvent
 from mts1b.foundation.ids import ClientOrderId, IdempotencyKey, Symbol
 from mts1b.foundation.order import Order
-from mts1b.riskengine.state import RiskSnapshot
-from mts1b.riskengine.verdict import Decision, Mode
+from mts1b.riskengine.master import Reference
+from mts1b.riskengine.snapshot import RiskSnapshot
+from mts1b.riskengine.verdict import Decision, Mode, Standing
 
 REPORTS_WAIT_S = 5.0
 RECONNECT_S = 0.2
@@ -117,7 +118,7 @@ class RemoteRisk:
 
     def __init__(self, handle: ActorHandle) -> None:
         self._handle = handle
-        self._untold: list[OrderEvent] = []
+        self._untold: list[OrderEvent | FundEvent] = []
         self._timer: asyncio.TimerHandle | None = None
         self.restore_it: Callable[[], Awaitable[None]] | None = None
         """Gives the actor the journal's view; set once the OMS exists."""
@@ -132,16 +133,22 @@ class RemoteRisk:
         """Value the fund at these prices, after everything it was told."""
         return await self._restored(lambda: remotely(self._handle.mark, prices, ts_ns, self._take()))
 
-    async def mode(self) -> Mode:
-        return await self._restored(lambda: remotely(self._handle.mode))
+    async def standing(self) -> Standing:
+        return await self._restored(lambda: remotely(self._handle.standing))
 
-    async def halt(self) -> Mode:
-        return await self._restored(lambda: remotely(self._handle.halt))
+    async def halt(self, mode: Mode) -> Standing:
+        return await self._restored(lambda: remotely(self._handle.halt, mode))
 
-    async def rearm(self) -> Mode:
+    async def resume(self) -> Standing:
+        return await self._restored(lambda: remotely(self._handle.resume))
+
+    async def refer(self, reference: Reference) -> None:
+        await ask(remotely(self._handle.refer, reference), "risk")
+
+    async def rearm(self) -> Standing:
         return await self._restored(lambda: remotely(self._handle.rearm, self._take()))
 
-    def tell(self, events: Sequence[OrderEvent]) -> None:
+    def tell(self, events: Sequence[OrderEvent | FundEvent]) -> None:
         self._untold += events
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(TELL_WITHIN_S, self._flush)
@@ -154,7 +161,7 @@ class RemoteRisk:
         self._take()  # the journal's view holds them
         await ask(remotely(self._handle.restore, snapshot), "risk")
 
-    def _take(self) -> list[OrderEvent]:
+    def _take(self) -> list[OrderEvent | FundEvent]:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -8,12 +8,13 @@ from typing import Any
 
 from mts1b.foundation.commands import CancelOrder, SubmitOrder
 from mts1b.foundation.errors import StackError
-from mts1b.foundation.events import NavMarked, OrderEvent
+from mts1b.foundation.events import FundEvent, NavMarked, OrderEvent
 from mts1b.foundation.ids import IdempotencyKey, Symbol
 from mts1b.foundation.order import Order
+from mts1b.riskengine.master import Reference
 from mts1b.riskengine.service import RiskService
-from mts1b.riskengine.state import RiskSnapshot
-from mts1b.riskengine.verdict import Decision, Mode
+from mts1b.riskengine.snapshot import RiskSnapshot
+from mts1b.riskengine.verdict import Decision, Mode, Standing
 
 
 class RiskWorker:
@@ -23,19 +24,19 @@ class RiskWorker:
         self._service = service
         self._restored = False
 
-    def check(self, command: SubmitOrder | CancelOrder, told: Sequence[OrderEvent] = ()) -> Decision:
+    def check(self, command: SubmitOrder | CancelOrder, told: Sequence[OrderEvent | FundEvent] = ()) -> Decision:
         """Decide, after following what is `told` with the question."""
         self.tell(told)
         self._require_restored()
         return self._service.check(command)
 
-    def check_replace(self, order: Order, told: Sequence[OrderEvent] = ()) -> Decision:
+    def check_replace(self, order: Order, told: Sequence[OrderEvent | FundEvent] = ()) -> Decision:
         """Decide about other terms, after following what is `told` with the question."""
         self.tell(told)
         self._require_restored()
         return self._service.check_replace(order)
 
-    def tell(self, events: Sequence[OrderEvent]) -> None:
+    def tell(self, events: Sequence[OrderEvent | FundEvent]) -> None:
         """Follow journalled events; what a worker that is not restored is told, the journal's view will hold.
 
         Nobody waits for this: when it fails, the worker's view is worthless and has to be restored.
@@ -53,23 +54,34 @@ class RiskWorker:
         self._service.restore(snapshot)
         self._restored = True
 
-    def mark(self, prices: Mapping[Symbol, Decimal], ts_ns: int, told: Sequence[OrderEvent] = ()) -> NavMarked:
+    def mark(
+        self, prices: Mapping[Symbol, Decimal], ts_ns: int, told: Sequence[OrderEvent | FundEvent] = ()
+    ) -> NavMarked:
         """Value the fund, after following what is `told`."""
         self.tell(told)
         self._require_restored()
         return self._service.mark(prices, ts_ns)
 
-    def mode(self) -> Mode:
-        """How much the fund may do."""
-        self._require_restored()
-        return self._service.mode()
+    def refer(self, reference: Reference) -> None:
+        """Go by these limits and master data from the next order on."""
+        self._service.refer(reference)
 
-    def halt(self) -> Mode:
-        """Only cancels pass until `rearm`."""
+    def standing(self) -> Standing:
+        """What holds the fund back."""
         self._require_restored()
-        return self._service.halt()
+        return self._service.standing()
 
-    def rearm(self, told: Sequence[OrderEvent] = ()) -> Mode:
+    def halt(self, mode: Mode = Mode.HALTED) -> Standing:
+        """A person's word; see `RiskService.halt`."""
+        self._require_restored()
+        return self._service.halt(mode)
+
+    def resume(self) -> Standing:
+        """Take that word back."""
+        self._require_restored()
+        return self._service.resume()
+
+    def rearm(self, told: Sequence[OrderEvent | FundEvent] = ()) -> Standing:
         """Trade again; drawdown counts from NAV now, after following what is `told`."""
         self.tell(told)
         self._require_restored()

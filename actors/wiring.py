@@ -43,7 +43,7 @@ from mts1b.deploy.ray_client import NAMESPACE
 from mts1b.foundation.clock import SystemClock
 from mts1b.foundation.commands import CancelOrder, SubmitOrder
 from mts1b.foundation.errors import MtsError
-from mts1b.foundation.events import OrderEvent
+from mts1b.foundation.events import FundEvent, OrderEvent
 from mts1b.foundation.ids import FundId, Symbol
 from mts1b.foundation.limits import STOP_TIMEOUT_S
 from mts1b.oms.journal import Journal
@@ -51,7 +51,7 @@ from mts1b.oms.service import Oms
 from mts1b.platform import db, eventbus
 from mts1b.platform.telemetry import Recorder
 from mts1b.platform.telemetry.service import NOTHING, Observation
-from mts1b.riskengine.limits import RiskLimits
+from mts1b.riskengine.master import Reference
 from mts1b.riskengine.service import RiskService
 from mts1b.riskengine.verdict import Decision
 from mts1b.strategy.definition import Strategy, Values
@@ -172,13 +172,14 @@ class RiskActor(RiskWorker):
     """The plan's risk engine in an actor of its own."""
 
     def __init__(
-        self, limits: RiskLimits, fund_id: FundId, symbols: Sequence[Symbol], covariance: NDArray[np.float64]
+        self, reference: Reference, fund_id: FundId, symbols: Sequence[Symbol], covariance: NDArray[np.float64]
     ) -> None:
-        service = RiskService(fund_id, limits, SystemClock())
+        service = RiskService(fund_id, reference.limits, SystemClock())
+        service.refer(reference)
         service.set_covariance(symbols, covariance)
         super().__init__(service)
 
-    def check(self, command: SubmitOrder | CancelOrder, told: Sequence[OrderEvent] = ()) -> Decision:
+    def check(self, command: SubmitOrder | CancelOrder, told: Sequence[OrderEvent | FundEvent] = ()) -> Decision:
         decision = super().check(command, told)
         gates_recorded(decision.gate_ns)
         return decision
@@ -199,7 +200,7 @@ async def ray_desk(
     """
     start = partial(_start, plan.fund_id, detached, observation)
     panel = Shared.put(plan.panel)
-    limits = (plan.limits, plan.fund_id, plan.symbols, plan.covariance())
+    limits = (plan.reference, plan.fund_id, plan.symbols, plan.covariance())
     handles: dict[str, ActorHandle] = {}
     try:
         handles["broker"] = start("broker", BrokerActor, venue)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
 
 from mts1b.foundation.fill import Fill
-from mts1b.foundation.ids import OrderId, VenueOrderId
+from mts1b.foundation.ids import FundId, OrderId, Symbol, VenueOrderId
 from mts1b.foundation.order import Order
 
 
@@ -173,6 +174,51 @@ OrderEvent = (
     | OrderInDoubt
     | OrderRevived
 )
+
+
+class CashKind(StrEnum):
+    DEPOSIT = "deposit"
+    WITHDRAWAL = "withdrawal"
+    BORROW_FEE = "borrow_fee"
+    DIVIDEND = "dividend"
+    INTEREST = "interest"
+    CONVERSION = "conversion"  # one currency into another: two of them, one for each
+
+
+@dataclass(frozen=True, slots=True)
+class CashMoved:
+    """Money that came or went without a trade: `amount` of `currency`, signed. `move_id` names it for ever."""
+
+    move_id: str
+    fund_id: FundId
+    kind: CashKind
+    currency: str
+    amount: Decimal
+    note: str
+    ts_ns: int
+    symbol: Symbol | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SharesSplit:
+    """`denominator` shares of a name became `numerator` at `ts_ns`; fills from before that count in the new shares.
+
+    `quantity`: signed shares held afterwards, whole lots; `cash`: what was paid for the fraction, in the name's
+    `currency`.
+    """
+
+    fund_id: FundId
+    symbol: Symbol
+    numerator: Decimal
+    denominator: Decimal
+    quantity: Decimal
+    cash: Decimal
+    currency: str
+    ts_ns: int
+
+
+FundEvent = CashMoved | SharesSplit
+"""What happens to a fund's book besides orders."""
 
 
 @dataclass(frozen=True, slots=True)

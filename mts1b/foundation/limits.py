@@ -107,6 +107,12 @@ LEASE_RENEW_S = 1.0
 LEASE_MARGIN_S = 0.5
 """How much earlier than the journal's clock a writer takes its lease for over: clocks do not run alike."""
 
+RATE_MESSAGES_MAX = 10_000
+"""Messages of a fund whose times risk remembers: no limit on messages a second can be higher."""
+
+REPEATS_MAX = 10_000
+"""Trades of one strategy, name and side whose times risk remembers."""
+
 VETO_TIMEOUT_S = 5.0
 """How long gate 7 may think, as the source says."""
 

@@ -14,12 +14,13 @@ from mts1b.foundation.limits import DEDUP_WINDOW_S
 from mts1b.foundation.order import Membership, Order, Side
 from mts1b.oms import groups
 from mts1b.oms.contents import DUPLICATE_CONTENT, Contents, content_of
+from mts1b.oms.control import Control
 from mts1b.oms.dispatch import STEP_BROKER, Dispatch
 from mts1b.oms.messages import Admission, Effect
 from mts1b.oms.ports import DuplicateContent, DuplicateOrder, JournalPort, Recorder, RiskPort
 from mts1b.oms.steps import STEP_JOURNAL, Steps
 from mts1b.riskengine.gates.idempotency import DUPLICATE_KEY
-from mts1b.riskengine.verdict import ACCEPTED, Decision, Mode, Refused, Verdict, refused
+from mts1b.riskengine.verdict import ACCEPTED, Decision, Refused, Verdict, refused
 
 if TYPE_CHECKING:
     from mts1b.foundation.clock import Clock
@@ -58,11 +59,11 @@ class Admissions:
         risk: RiskPort,
         clock: Clock,
         recorder: Recorder,
-        note_mode: Callable[[Mode], Awaitable[None]],
+        control: Control,
         content_window_s: float,
     ) -> None:
         self._steps, self._dispatch, self._journal, self._risk = steps, dispatch, journal, risk
-        self._clock, self._recorder, self._note_mode = clock, recorder, note_mode
+        self._clock, self._recorder, self._control = clock, recorder, control
         self._window_ns = int(content_window_s * NS_PER_S)
         self._contents = Contents(self._window_ns)
         self._arriving: dict[IdempotencyKey, asyncio.Task[Made]] = {}
@@ -156,9 +157,13 @@ class Admissions:
         return (order,)
 
     async def _judged(self, command: SubmitOrder) -> Decision:
-        decision = await self._steps.held(self._risk.check(command))
-        await self._note_mode(decision.mode)
-        return decision
+        """What risk says; once more when the fund was held back while it did, so that a halt counts at once."""
+        while True:
+            decision = await self._steps.held(self._risk.check(command))
+            await self._steps.held(self._control.decided(decision.standing))
+            if not decision.accepted or self._control.standing.mode.severity <= decision.mode.severity:
+                return decision
+            self._risk.release(command.idempotency_key)
 
     async def _write(
         self, command: SubmitOrder, verdict: Verdict, content: tuple[str, int] | None

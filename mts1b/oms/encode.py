@@ -45,6 +45,7 @@ from mts1b.foundation.position import Position
 from mts1b.oms.ports import OutboxMessage
 from mts1b.oms.published import FillCreated
 from mts1b.platform.events import encode
+from mts1b.riskengine.activity import RecentOrder
 
 EVENT_KINDS: dict[type, str] = {
     kind: re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower() for kind in get_args(OrderEvent)
@@ -170,6 +171,12 @@ def position_from(record: Mapping[str, Any]) -> Position:
         record["realised_pnl"],
         record["fees"],
     )
+
+
+def recent_order(record: Mapping[str, Any]) -> RecentOrder:
+    """An order of the last day as risk counts it, from the columns of `sql.RECENT`."""
+    repeat = (StrategyId(record["strategy_id"]), Symbol(record["symbol"]), Side(record["side"]))
+    return RecentOrder(repeat, record["created_at"], record["traded_at"])
 
 
 def fill_message(event: OrderFilled) -> OutboxMessage:

@@ -25,15 +25,16 @@ from mts1b.foundation.limits import (
     JOURNAL_BATCH_MAX,
     LEASE_RENEW_S,
     QUEUE_DEPTH_MAX,
+    RATE_MESSAGES_MAX,
 )
 from mts1b.foundation.order import Order, OrderStatus
 from mts1b.oms import sql
-from mts1b.oms.encode import order_from, position_from
+from mts1b.oms.encode import order_from, position_from, recent_order
 from mts1b.oms.journal_rows import Batch, batch_of
 from mts1b.oms.lease import Lease
 from mts1b.oms.ports import DuplicateContent, DuplicateOrder, Entry, JournalState, OutboxMessage
 from mts1b.platform.db import Conflict, Connection, Pool, transaction, translated
-from mts1b.riskengine.verdict import Mode
+from mts1b.riskengine.verdict import Mode, Standing
 
 Waiting = tuple[tuple[Entry, ...], "asyncio.Future[None]"]
 
@@ -103,16 +104,19 @@ class Journal:
             positions = await connection.fetch(sql.POSITIONS, self._fund_id)
             keys = await connection.fetch(sql.KEYS, self._fund_id, keys_after_ns, DEDUP_KEYS_IN_MEMORY_MAX)
             marks = await connection.fetch(sql.MARKS, self._fund_id)
+            recent = await connection.fetch(sql.RECENT, self._fund_id, keys_after_ns, RATE_MESSAGES_MAX)
             nav = await connection.fetchrow(sql.NAV, self._fund_id, NS_PER_DAY)
         return JournalState(
             cash=fund["cash"],
             report_sequence=fund["report_sequence"],
-            mode=Mode(fund["mode"]),
+            standing=Standing(Mode(fund["mode"]), Mode(fund["manual_mode"]), frozenset(fund["throttled"])),
             open_orders=tuple(order_from(dict(record)) for record in orders),
             grouped=tuple(order_from(dict(record)) for record in grouped),
             positions=tuple(position_from(dict(record)) for record in positions),
             keys=tuple((IdempotencyKey(key), OrderId(order), at) for key, order, at in keys),
-            marks=tuple((Symbol(symbol), price) for symbol, price in marks),
+            marks=tuple((Symbol(mark["symbol"]), mark["price"]) for mark in marks),
+            quoted=tuple((Symbol(mark["symbol"]), mark["timestamp"], mark["received_at"]) for mark in marks),
+            recent=tuple(recent_order(dict(record)) for record in recent),
             **({} if nav is None else dict(nav)),
         )
 
@@ -230,7 +234,8 @@ class Journal:
                     raise DuplicateContent("content", error.value, "an order like it was taken just now") from None
                 if error.value != SEQUENCE_TAKEN:
                     raise
-                await self._read_head()
+                async with self._busy:  # the lease may be renewed at this moment
+                    await self._read_head()
                 continue
             self._head = batch.head
             return

@@ -70,9 +70,23 @@ def _facts(entry: Entry) -> Iterator[tuple[str, str, dict[str, Any], int, bool]]
         yield order_id_of(event), EVENT_KINDS[type(event)], row(event), event.ts_ns, entry.order is not None
     if entry.nav is not None:
         yield entry.fund_id, "nav_marked", row(entry.nav), entry.ts_ns, False
-    if entry.mode is not None:
-        nav = None if entry.rearmed is None else format(entry.rearmed[0], "f")
-        yield entry.fund_id, "mode_set", {"mode": entry.mode.value, "rearmed_nav": nav}, entry.ts_ns, False
+    if entry.standing is not None:
+        yield entry.fund_id, "standing_set", _standing(entry), entry.ts_ns, False
+    for note in entry.notes:
+        yield note.subject_id, note.kind, dict(note.content), entry.ts_ns, False
+
+
+def _standing(entry: Entry) -> dict[str, Any]:
+    assert entry.standing is not None
+    return {
+        "mode": entry.standing.mode.value,
+        "latched": entry.standing.latched.value,
+        "manual": entry.standing.manual.value,
+        "throttled": sorted(entry.standing.throttled),
+        "rearmed_nav": None if entry.rearmed is None else format(entry.rearmed[0], "f"),
+        "by": entry.by,
+        "why": entry.why,
+    }
 
 
 def _project(entry: Entry, batch: Batch) -> None:
@@ -97,7 +111,7 @@ def _project(entry: Entry, batch: Batch) -> None:
         batch.nav_marks[(entry.fund_id, entry.nav.ts_ns)] = mark
         for symbol, price in entry.marks:
             known = {"fund_id": entry.fund_id, "symbol": symbol, "price": format(price, "f")}
-            batch.marks[(entry.fund_id, symbol)] = {**known, "timestamp": entry.nav.ts_ns}
+            batch.marks[(entry.fund_id, symbol)] = {**known, "timestamp": entry.nav.ts_ns, "received_at": entry.ts_ns}
     _project_fund(entry, batch)
 
 
@@ -106,9 +120,12 @@ def _project_fund(entry: Entry, batch: Batch) -> None:
     changes = {
         "cash": None if entry.cash is None else format(entry.cash, "f"),
         "report_sequence": entry.report_sequence,
-        "mode": entry.mode,
+        "mode": None if entry.standing is None else entry.standing.latched,
+        "manual_mode": None if entry.standing is None else entry.standing.manual,
+        "throttled": None if entry.standing is None else sorted(entry.standing.throttled),
         "rearmed_nav": None if nav is None else format(nav, "f"),
         "rearmed_at": rearmed_at,
+        "rearmed_on": None if entry.rearmed is None else entry.ts_ns,
     }
     changes = {column: value for column, value in changes.items() if value is not None}
     if entry.opening_cash is not None or not changes:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mts1b.foundation.commands import CancelOrder, SubmitOrder
-from mts1b.foundation.events import OrderEvent
+from mts1b.foundation.events import FundEvent, OrderEvent
 from mts1b.foundation.ids import IdempotencyKey
 from mts1b.foundation.order import Order
+from mts1b.riskengine.master import Reference
 from mts1b.riskengine.service import RiskService
-from mts1b.riskengine.state import RiskSnapshot
-from mts1b.riskengine.verdict import Decision, Mode
+from mts1b.riskengine.snapshot import RiskSnapshot
+from mts1b.riskengine.verdict import Decision, Mode, Standing
 
 
 class LocalRisk:
@@ -25,17 +26,23 @@ class LocalRisk:
     async def check_replace(self, order: Order) -> Decision:
         return self.service.check_replace(order)
 
-    def tell(self, events: Sequence[OrderEvent]) -> None:
+    def tell(self, events: Sequence[OrderEvent | FundEvent]) -> None:
         self.service.on_events(events)
 
     def release(self, key: IdempotencyKey) -> None:
         self.service.release(key)
 
-    async def halt(self) -> Mode:
-        return self.service.halt()
+    async def halt(self, mode: Mode) -> Standing:
+        return self.service.halt(mode)
 
-    async def rearm(self) -> Mode:
+    async def resume(self) -> Standing:
+        return self.service.resume()
+
+    async def rearm(self) -> Standing:
         return self.service.rearm()
+
+    async def refer(self, reference: Reference) -> None:
+        self.service.refer(reference)
 
     async def restore(self, snapshot: RiskSnapshot) -> None:
         self.service.restore(snapshot)

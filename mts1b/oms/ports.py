@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
 from mts1b.foundation.commands import CancelOrder, SubmitOrder
 from mts1b.foundation.errors import DataError
-from mts1b.foundation.events import NavMarked, OrderEvent
+from mts1b.foundation.events import FundEvent, NavMarked, OrderEvent
 from mts1b.foundation.ids import ClientOrderId, FundId, IdempotencyKey, OrderId, Symbol
 from mts1b.foundation.order import Order, OrderStatus
 from mts1b.foundation.position import Position
-from mts1b.riskengine.state import RiskSnapshot
-from mts1b.riskengine.verdict import Decision, Mode
+from mts1b.riskengine.activity import RecentOrder
+from mts1b.riskengine.master import Reference
+from mts1b.riskengine.snapshot import RiskSnapshot
+from mts1b.riskengine.verdict import Decision, Mode, Standing
 
 
 class RiskPort(Protocol):
@@ -29,7 +31,7 @@ class RiskPort(Protocol):
         `mts1b.riskengine.replacing.replace_key`."""
         ...
 
-    def tell(self, events: Sequence[OrderEvent]) -> None:
+    def tell(self, events: Sequence[OrderEvent | FundEvent]) -> None:
         """Pass on journalled events."""
         ...
 
@@ -37,12 +39,20 @@ class RiskPort(Protocol):
         """The order accepted under this key did not come to be."""
         ...
 
-    async def halt(self) -> Mode:
-        """Only cancels pass until `rearm`."""
+    async def halt(self, mode: Mode) -> Standing:
+        """A person's word: HALTED lets only cancels pass, REDUCING only what brings positions nearer to zero."""
         ...
 
-    async def rearm(self) -> Mode:
-        """Trade again; drawdown counts from NAV now."""
+    async def resume(self) -> Standing:
+        """Take that word back; what the drawdown latched stays."""
+        ...
+
+    async def rearm(self) -> Standing:
+        """Trade again, whatever held the fund; drawdown counts from NAV now."""
+        ...
+
+    async def refer(self, reference: Reference) -> None:
+        """Go by these limits and master data from now on."""
         ...
 
     async def restore(self, snapshot: RiskSnapshot) -> None:
@@ -89,14 +99,23 @@ class OutboxMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """Something about an order or a fund that goes on record: `content` as plain values."""
+
+    subject_id: str
+    kind: str
+    content: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One step to make durable whole or not at all: events, what they change, what they say to the world.
 
     `order` is the order afterwards, `is_new` when the step made it. `position`, `cash` and `report_sequence` are the
-    new values where they changed. `marks` are the prices `nav` was
-    valued at, those that are new. `opening_cash` opens the fund.
-    `rearmed`: NAV that drawdown counts from again, and the time of the last mark before. `content`: what a new order
-    bars from being taken again under another key, and until when (UTC nanoseconds).
+    new values where they changed. `marks` are the prices `nav` was valued at, those that are new. `opening_cash` opens
+    the fund. `standing`: what holds it back from now on, said `by` whom and `why`. `rearmed`: NAV that drawdown counts
+    from again, and the time of the last mark before. `notes` go on record in the audit chain and nowhere else.
+    `content`: what a new order bars from being taken again under another key, and until when (UTC nanoseconds).
     """
 
     fund_id: FundId
@@ -111,8 +130,11 @@ class Entry:
     nav: NavMarked | None = None
     marks: tuple[tuple[Symbol, Decimal], ...] = ()
     opening_cash: Decimal | None = None
-    mode: Mode | None = None
+    standing: Standing | None = None
     rearmed: tuple[Decimal, int] | None = None
+    by: str = ""
+    why: str = ""
+    notes: tuple[Note, ...] = ()
     content: tuple[str, int] | None = None
 
 
@@ -120,7 +142,8 @@ class Entry:
 class JournalState:
     """What a start needs: the fund (`cash` None: never opened), its open orders, its recent keys, its NAV history.
 
-    `marks`: the last price of each name, as of `marked_ns` or before. `grouped`: orders that have ended, of groups that
+    `marks`: the last price of each name, as of `marked_ns` or before; `quoted`: when the market made it and when it
+    came. `recent`: the orders of the last day that risk let through. `grouped`: orders that have ended, of groups that
     still have an open one.
     """
 
@@ -135,7 +158,9 @@ class JournalState:
     marked_ns: int = 0
     peak_nav: Decimal | None = None
     day_start_nav: Decimal | None = None
-    mode: Mode = Mode.ACTIVE
+    standing: Standing = Standing()
+    quoted: tuple[tuple[Symbol, int, int], ...] = ()
+    recent: tuple[RecentOrder, ...] = ()
 
 
 class JournalPort(Protocol):

@@ -10,7 +10,8 @@ from mts1b.foundation.ids import Symbol
 from mts1b.foundation.order import Order
 from mts1b.oms.book import Book
 from mts1b.oms.ports import JournalState
-from mts1b.riskengine.state import RiskSnapshot
+from mts1b.riskengine.snapshot import RiskSnapshot
+from mts1b.riskengine.verdict import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,11 @@ class RecoveryReport:
 
 
 def risk_snapshot(
-    state: JournalState, book: Book, open_orders: Sequence[Order], marks: Mapping[Symbol, Decimal]
+    state: JournalState,
+    book: Book,
+    open_orders: Sequence[Order],
+    marks: Mapping[Symbol, Decimal],
+    standing: Standing,
 ) -> RiskSnapshot:
     """The journal's view of the fund, as risk starts from it."""
     return RiskSnapshot(
@@ -36,5 +41,7 @@ def risk_snapshot(
         last_nav=state.last_nav,
         peak_nav=state.peak_nav,
         day_start_nav=state.day_start_nav,
-        mode=state.mode,
+        standing=standing,
+        quoted=state.quoted,
+        recent=state.recent,
     )

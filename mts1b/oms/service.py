@@ -11,7 +11,7 @@ from typing import Any
 from mts1b.brokers.port import Broker, VenueReport
 from mts1b.foundation.clock import NS_PER_S, Clock
 from mts1b.foundation.commands import CancelAll, CancelOrder, ReplaceOrder, SubmitGroup, SubmitOrder
-from mts1b.foundation.errors import InputError, StackError, unknown_name
+from mts1b.foundation.errors import InputError, unknown_name
 from mts1b.foundation.events import NavMarked
 from mts1b.foundation.ids import FundId, OrderId, Symbol
 from mts1b.foundation.limits import CONTENT_WINDOW_S, DEDUP_WINDOW_S
@@ -19,6 +19,7 @@ from mts1b.foundation.order import Order, OrderStatus, Role
 from mts1b.oms import replacing
 from mts1b.oms.admission import Admissions
 from mts1b.oms.book import Book
+from mts1b.oms.control import Control
 from mts1b.oms.dispatch import Dispatch, message_of
 from mts1b.oms.group_keeper import GroupKeeper
 from mts1b.oms.messages import QueryVenue, ReplaceDenied
@@ -28,7 +29,7 @@ from mts1b.oms.recovery import RecoveryReport, risk_snapshot
 from mts1b.oms.steps import Steps
 from mts1b.oms.transitions import Step
 from mts1b.riskengine.replacing import replace_key
-from mts1b.riskengine.verdict import Mode, Refused
+from mts1b.riskengine.verdict import Mode, Refused, Standing
 
 UNANSWERED = (
     OrderStatus.IN_DOUBT,
@@ -62,12 +63,12 @@ class Oms:
         self._steps = Steps(fund_id, journal, risk, self._outbox, clock, recorder)
         self._dispatch = Dispatch(self._steps, broker, clock, recorder)
         self._groups = GroupKeeper(self._steps, self._dispatch)
+        self._control = Control(fund_id, self._steps.append, risk, clock)
         self._admissions = Admissions(
-            self._steps, self._dispatch, journal, risk, clock, recorder, self._note_stricter, content_window_s
+            self._steps, self._dispatch, journal, risk, clock, recorder, self._control, content_window_s
         )
         self._journal, self._risk, self._clock = journal, risk, clock
         self._opening_cash = opening_cash
-        self._mode, self._marked_ns = Mode.ACTIVE, 0
         self._marks: dict[Symbol, Decimal] = {}
 
     # -- asked of it -------------------------------------------------------------------------------------------------
@@ -82,7 +83,8 @@ class Oms:
         await self._journal.open()
         state = await self._load()
         self._steps.load(state, self._opening_cash)
-        self._marks, self._marked_ns, self._mode = dict(state.marks), state.marked_ns, state.mode
+        self._marks = dict(state.marks)
+        self._control.load(state)
         self._admissions.clear()
         if state.cash is None:
             cash = self._opening_cash
@@ -184,32 +186,31 @@ class Oms:
         self._marks.update(prices)
         marked = self.book.marked(self._marks, ts_ns)
         await self._steps.append(Entry(self.fund_id, self._clock.now_ns(), nav=marked, marks=tuple(prices.items())))
-        self._marked_ns = ts_ns
+        self._control.marked_ns = ts_ns
         return marked
 
-    async def halt(self) -> Mode:
-        """Stop the fund, at once and beyond every restart: only cancels pass until `rearm`."""
+    async def halt(self, mode: Mode = Mode.HALTED, by: str = "", why: str = "") -> Standing:
+        """A person's word, at once and beyond every restart, until `resume` or `rearm`. HALTED is the kill switch: only
+        cancels pass, and every open order is asked back. REDUCING lets through what brings positions nearer to zero."""
         self._steps.require_ready()
-        await self.note_mode(await self._risk.halt())
-        return self._mode
+        standing = await self._steps.held(self._control.halt(mode, by, why))
+        if standing.manual is Mode.HALTED:
+            await self.cancel_all(CancelAll(why or "halted"))
+        return standing
 
-    async def rearm(self) -> Mode:
-        """A person's word that the fund may trade again: drawdown counts from NAV now, also after a restart."""
+    async def resume(self, by: str = "", why: str = "") -> Standing:
+        """Take back a person's `halt`. What the drawdown has latched stays: `rearm` opens that."""
         self._steps.require_ready()
-        nav = self.nav()
-        if nav is None:
-            raise StackError("nav", self.fund_id, "is unknown: a name that is held has no price", "mark the fund first")
-        now_ns = self._clock.now_ns()
-        await self._steps.append(Entry(self.fund_id, now_ns, mode=Mode.ACTIVE, rearmed=(nav, self._marked_ns)))
-        self._mode = Mode.ACTIVE
-        await self.note_mode(await self._steps.held(self._risk.rearm()))
-        return self._mode
+        return await self._steps.held(self._control.resume(by, why))
 
-    async def note_mode(self, mode: Mode) -> None:
-        """Journal risk's mode when it has changed."""
-        if mode is not self._mode:
-            self._mode = mode
-            await self._steps.append(Entry(self.fund_id, self._clock.now_ns(), mode=mode))
+    async def rearm(self, by: str = "", why: str = "") -> Standing:
+        """A person's word that the fund may trade again, whatever held it: drawdown counts from NAV now."""
+        self._steps.require_ready()
+        return await self._steps.held(self._control.rearm(self.nav(), by, why))
+
+    async def note_standing(self, standing: Standing) -> None:
+        """Journal how risk stands when that has changed."""
+        await self._control.note(standing)
 
     async def reconcile(self) -> int:
         """Ask the venue about every order that it may hold; returns how many stay without an answer."""
@@ -267,6 +268,11 @@ class Oms:
         """How many orders were sent without an answer so far."""
         return sum(order.status in (OrderStatus.IN_DOUBT, OrderStatus.SUBMITTING) for order in self.open_orders())
 
+    @property
+    def standing(self) -> Standing:
+        """What holds the fund back."""
+        return self._control.standing
+
     def unsettled(self) -> list[Order]:
         """Orders that were sent, or asked back, without an answer so far, and that nobody is busy with."""
         waiting = [order for order in self.open_orders() if order.status in UNANSWERED]
@@ -315,11 +321,7 @@ class Oms:
     async def _restore_risk(self, state: JournalState) -> None:
         """History from the journal, orders and book from memory, which is ahead of it by what is in flight."""
         self._steps.snapshot_taken()
-        await self._risk.restore(risk_snapshot(state, self.book, self.open_orders(), self._marks))
-
-    async def _note_stricter(self, mode: Mode) -> None:
-        if mode.severity > self._mode.severity:
-            await self.note_mode(mode)
+        await self._risk.restore(risk_snapshot(state, self.book, self.open_orders(), self._marks, self.standing))
 
     async def _found(self, order_id: OrderId) -> Order:
         """An order of the fund, once it is no longer on its way in."""

@@ -55,12 +55,14 @@ WRITES = {
     ON CONFLICT (fund_id, "timestamp") DO UPDATE
         SET nav = excluded.nav, cash = excluded.cash, gross = excluded.gross RETURNING 1""",
     "marks": """
-    INSERT INTO marks (fund_id, symbol, price, "timestamp")
-    SELECT fund_id, symbol, price, "timestamp" FROM json_populate_recordset(NULL::marks, @)
-    ON CONFLICT (fund_id, symbol) DO UPDATE
-        SET price = excluded.price, "timestamp" = excluded."timestamp" RETURNING 1""",
+    INSERT INTO marks (fund_id, symbol, price, "timestamp", received_at)
+    SELECT fund_id, symbol, price, "timestamp", received_at FROM json_populate_recordset(NULL::marks, @)
+    ON CONFLICT (fund_id, symbol) DO UPDATE SET price = excluded.price, "timestamp" = excluded."timestamp",
+        received_at = excluded.received_at RETURNING 1""",
     "funds": """
     UPDATE funds AS f SET cash = coalesce(r.cash, f.cash), mode = coalesce(r.mode, f.mode),
+        manual_mode = coalesce(r.manual_mode, f.manual_mode), throttled = coalesce(r.throttled, f.throttled),
+        rearmed_on = coalesce(r.rearmed_on, f.rearmed_on),
         rearmed_nav = coalesce(r.rearmed_nav, f.rearmed_nav), rearmed_at = coalesce(r.rearmed_at, f.rearmed_at),
         report_sequence = greatest(f.report_sequence, r.report_sequence), updated_at = r.updated_at
     FROM json_populate_recordset(NULL::funds, @) AS r WHERE f.fund_id = r.fund_id RETURNING 1""",
@@ -128,10 +130,13 @@ OPEN_GROUPS = f"""{WITH_FILLS} WHERE group_id IN (
     AND status IN ('denied', 'filled', 'cancelled', 'rejected', 'expired') ORDER BY created_at, order_id"""  # noqa: S608
 """Of groups with an open order, those members that have ended."""
 
-FUND = "SELECT cash, report_sequence, mode FROM funds WHERE fund_id = $1"
+FUND = "SELECT cash, report_sequence, mode, manual_mode, throttled FROM funds WHERE fund_id = $1"
 POSITIONS = """SELECT fund_id, symbol, quantity, average_price, realised_pnl, fees FROM positions
     WHERE fund_id = $1 ORDER BY symbol"""
-MARKS = "SELECT symbol, price FROM marks WHERE fund_id = $1 ORDER BY symbol"
+MARKS = """SELECT symbol, price, "timestamp", received_at FROM marks WHERE fund_id = $1 ORDER BY symbol"""
+RECENT = """SELECT strategy_id, symbol, side, created_at, CASE WHEN filled_quantity > 0
+        AND updated_at > coalesce((SELECT rearmed_on FROM funds WHERE fund_id = $1), 0) THEN updated_at END AS traded_at
+    FROM orders WHERE fund_id = $1 AND created_at > $2 AND status <> 'denied' ORDER BY created_at DESC LIMIT $3"""
 KEYS = """SELECT * FROM (
     SELECT idempotency_key, order_id, created_at FROM orders WHERE fund_id = $1 AND created_at > $2
     ORDER BY created_at DESC LIMIT $3

@@ -8,7 +8,7 @@ from decimal import DecimalException
 from mts1b.foundation.commands import SubmitOrder
 from mts1b.riskengine.context import Gate, GateContext
 from mts1b.riskengine.gates import drawdown, idempotency, position, schema, short, static
-from mts1b.riskengine.verdict import ACCEPTED, Accepted, Decision, Verdict, refused
+from mts1b.riskengine.verdict import ACCEPTED, Accepted, Verdict, refused
 
 GATES: tuple[Gate, ...] = (
     idempotency.gate,
@@ -24,19 +24,13 @@ GATE_NAMES = ("idempotency", "schema", "static", "position", "drawdown", "short"
 
 
 class Chain:
-    """Runs gates 1 to 6, then gate 7 where there is one, and times each with `monotonic_ns`.
+    """Runs gates 1 to 6 and times each with `monotonic_ns`. Gate 7 is asked elsewhere, by who can wait for it."""
 
-    `veto` is the hook of gate 7, off here: a function of the same form, which must keep to its own time limit.
-    """
+    def __init__(self, monotonic_ns: Callable[[], int], gates: Sequence[Gate] = GATES) -> None:
+        self._monotonic_ns, self._gates = monotonic_ns, gates
 
-    def __init__(
-        self, monotonic_ns: Callable[[], int], veto: Gate | None = None, gates: Sequence[Gate] = GATES
-    ) -> None:
-        self._monotonic_ns = monotonic_ns
-        self._gates = (*gates, veto) if veto is not None else tuple(gates)
-
-    def evaluate(self, command: SubmitOrder, context: GateContext) -> Decision:
-        """The verdict with the time each gate took that ran."""
+    def evaluate(self, command: SubmitOrder, context: GateContext) -> tuple[Verdict, tuple[int, ...]]:
+        """The verdict and the time each gate took that ran."""
         spent: list[int] = []
         began = self._monotonic_ns()
         for number, gate in enumerate(self._gates, 1):
@@ -45,8 +39,8 @@ class Chain:
             spent.append(ended - began)
             began = ended
             if not isinstance(verdict, Accepted):
-                return Decision(verdict, tuple(spent), context.state.mode)
-        return Decision(ACCEPTED, tuple(spent), context.state.mode)
+                return verdict, tuple(spent)
+        return ACCEPTED, tuple(spent)
 
 
 def _closed(number: int, gate: Gate, command: SubmitOrder, context: GateContext) -> Verdict:

@@ -1,4 +1,4 @@
-"""What the gates read: positions, working orders, marks, NAV, peak, known keys. No I/O and no clock.
+"""What the gates read: positions, working orders, marks, NAV, peak, known keys, activity. No I/O and no clock.
 
 One owner changes it in place, by events in their order: the same events give the same state. It is not copied at each
 step because a day's keys alone may be a million.
@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
-from typing import TypeVar, assert_never
+from typing import assert_never
 
 from mts1b.foundation.clock import NS_PER_DAY, NS_PER_S
 from mts1b.foundation.commands import SubmitOrder
 from mts1b.foundation.events import (
     CancelRequested,
+    CashMoved,
+    FundEvent,
     NavMarked,
     OrderAccepted,
     OrderCancelled,
@@ -34,57 +36,18 @@ from mts1b.foundation.events import (
     OrderSubmitting,
     OrderWorking,
     ReplaceRequested,
+    SharesSplit,
 )
-from mts1b.foundation.fill import Fill
 from mts1b.foundation.ids import FundId, IdempotencyKey, OrderId, Symbol
 from mts1b.foundation.limits import DEDUP_KEYS_IN_MEMORY_MAX
 from mts1b.foundation.order import Order, Side
+from mts1b.riskengine.activity import Activity, Repeat
 from mts1b.riskengine.covariance import Covariance
-from mts1b.riskengine.exposure import EMPTY, ZERO, Name, Totals
-from mts1b.riskengine.verdict import Mode
-
-K = TypeVar("K", IdempotencyKey, OrderId)
-
-
-@dataclass(frozen=True, slots=True)
-class Borrow:
-    """Shares of one name that can be borrowed, and what it costs a year as a fraction."""
-
-    quantity: Decimal
-    rate: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class RiskSnapshot:
-    """All that a risk engine needs to start: taken from the journal by the OMS, never from a former engine's memory.
-
-    `marks` may be empty: then gate 4 refuses until prices come. `peak_nav`, `day_start_nav`: None without history.
-    """
-
-    cash: Decimal
-    positions: tuple[tuple[Symbol, Decimal], ...] = ()
-    open_orders: tuple[Order, ...] = ()
-    keys: tuple[tuple[IdempotencyKey, int], ...] = ()
-    marks: tuple[tuple[Symbol, Decimal], ...] = ()
-    marked_ns: int = 0
-    last_nav: Decimal | None = None
-    peak_nav: Decimal | None = None
-    day_start_nav: Decimal | None = None
-    mode: Mode = Mode.ACTIVE
-
-
-@dataclass(frozen=True, slots=True)
-class Working:
-    """The open part of an order, in unsigned shares."""
-
-    symbol: Symbol
-    side: Side
-    quantity: Decimal
-
-
-def working(order: Order) -> Working:
-    """An order's open part at worst."""
-    return Working(order.symbol, order.side, order.exposed_quantity)
+from mts1b.riskengine.exposure import Name, Totals
+from mts1b.riskengine.master import Borrow, MasterData
+from mts1b.riskengine.positions import Positions, Working
+from mts1b.riskengine.snapshot import RiskSnapshot
+from mts1b.riskengine.verdict import Mode, Standing
 
 
 class RiskState:
@@ -92,26 +55,41 @@ class RiskState:
 
     def __init__(self, fund_id: FundId) -> None:
         self.fund_id = fund_id
-        self.cash = ZERO
-        self.names: dict[Symbol, Name] = {}
-        self.totals = Totals()
-        self.unmarked: set[Symbol] = set()
+        self.book = Positions()
+        self.activity = Activity()
         self.reserved: dict[IdempotencyKey, Working] = {}  # accepted, its events not back yet
         self.working: dict[OrderId, Working] = {}
         self.keys: dict[IdempotencyKey, int] = {}
         self.borrow: dict[Symbol, Borrow] = {}
         self.borrow_ns: int | None = None
-        self.covariance: Covariance | None = None
         self.marked_ns = 0
         self.last_nav: Decimal | None = None
         self.peak_nav: Decimal | None = None
         self.day_start_nav: Decimal | None = None
-        self.mode = Mode.ACTIVE
+        self.standing = Standing()
+
+    @property
+    def mode(self) -> Mode:
+        """How much the fund may do."""
+        return self.standing.mode
 
     @property
     def nav(self) -> Decimal | None:
         """Cash and the worth of the shares held at the marks. None before the first mark, or with a name unmarked."""
-        return None if self.last_nav is None or self.unmarked else self.cash + self.totals.held
+        return None if self.last_nav is None else self.book.worth
+
+    @property
+    def cash(self) -> Decimal:
+        """In the fund's own currency."""
+        return self.book.cash
+
+    @property
+    def totals(self) -> Totals:
+        return self.book.totals
+
+    @property
+    def names(self) -> dict[Symbol, Name]:
+        return self.book.names
 
     @property
     def open_orders(self) -> int:
@@ -119,45 +97,54 @@ class RiskState:
         return len(self.reserved) + len(self.working)
 
     def name(self, symbol: Symbol) -> Name:
-        return self.names.get(symbol, EMPTY)
+        return self.book.name(symbol)
 
     def restore(self, snapshot: RiskSnapshot) -> None:
-        """Forget everything but covariance and borrow, and start from `snapshot`."""
-        kept = self.covariance, self.borrow, self.borrow_ns
+        """Forget everything but covariance, master data and borrow, and start from `snapshot`."""
+        kept, covariance, master = (self.borrow, self.borrow_ns), self.book.covariance, self.book.master
         self.__init__(self.fund_id)  # type: ignore[misc]
-        self.covariance, self.borrow, self.borrow_ns = kept
-        self.cash = snapshot.cash
+        self.borrow, self.borrow_ns = kept
+        self.book.currency, self.book.cash = snapshot.currency, snapshot.cash
+        self.book.foreign = dict(snapshot.foreign)
+        self.book.set_master(master)
         self.keys.update(sorted(snapshot.keys, key=lambda pair: pair[1]))
         self.last_nav, self.peak_nav = snapshot.last_nav, snapshot.peak_nav
-        self.day_start_nav, self.marked_ns, self.mode = snapshot.day_start_nav, snapshot.marked_ns, snapshot.mode
+        self.day_start_nav, self.marked_ns = snapshot.day_start_nav, snapshot.marked_ns
+        self.standing = snapshot.standing
+        times = {symbol: (ts_ns, received_ns) for symbol, ts_ns, received_ns in snapshot.quoted}
         for symbol, price in snapshot.marks:
-            self._set(symbol, replace(self.name(symbol), mark=price))
+            ts_ns, received_ns = times.get(symbol, (0, 0))
+            self.book.quote({symbol: price}, ts_ns, received_ns)
         for symbol, quantity in snapshot.positions:
-            self._set(symbol, replace(self.name(symbol), held=quantity))
+            self.book.hold(symbol, quantity)
+        for split in snapshot.splits:
+            self.book.remember_split(split)
         for order in snapshot.open_orders:
             if order.exposed_quantity:
-                self._work(self.working, order.order_id, working(order))
-        self._reload_covariance()
+                self.book.work(self.working, order.order_id, working(order))
+        self.activity.restore(snapshot.recent)
+        self.book.set_covariance(covariance)
 
     def reserve(self, command: SubmitOrder, now_ns: int) -> None:
         """Count an accepted order at once, before its events come back: many may be in flight."""
         self.keys[command.idempotency_key] = now_ns
-        self._work(self.reserved, command.idempotency_key, Working(command.symbol, command.side, command.quantity))
+        self.book.work(self.reserved, command.idempotency_key, wanted(command))
+        self.activity.ordered(now_ns)
 
     def release(self, key: IdempotencyKey) -> None:
         """Take back a reservation that never became an order."""
         self.keys.pop(key, None)
-        self._work(self.reserved, key, None)
+        self.book.work(self.reserved, key, None)
 
     @contextmanager
     def without(self, order_id: OrderId) -> Iterator[None]:
         """The fund as if this order were not there, for as long as another in its place is judged."""
         part = self.working.get(order_id)
-        self._work(self.working, order_id, None)
+        self.book.work(self.working, order_id, None)
         try:
             yield
         finally:
-            self._work(self.working, order_id, part)
+            self.book.work(self.working, order_id, part)
 
     def forget_keys(self, now_ns: int, window_s: int) -> None:
         """Drop keys older than the window, and the oldest beyond what memory may hold; they are in order of time."""
@@ -168,34 +155,38 @@ class RiskState:
                 return
             del self.keys[key]
 
-    def apply(self, event: OrderEvent) -> None:
-        """Follow one event of the order path."""
+    def apply(self, event: OrderEvent | FundEvent) -> Repeat | None:
+        """Follow one event. Returns what traded, when the event is the first trade of its order."""
         match event:
             case OrderReceived(order=order, ts_ns=ts_ns):
                 self.keys.setdefault(order.idempotency_key, ts_ns)
-                self._work(self.reserved, order.idempotency_key, None)
-                self._work(self.working, order.order_id, Working(order.symbol, order.side, order.quantity))
+                self.book.work(self.reserved, order.idempotency_key, None)
+                self.book.work(self.working, order.order_id, working(order))
             case OrderHeld(order=order, ts_ns=ts_ns):
                 self.keys.setdefault(order.idempotency_key, ts_ns)
-                self._work(self.reserved, order.idempotency_key, None)
+                self.book.work(self.reserved, order.idempotency_key, None)
             case OrderRevived() | OrderReleased() | ReplaceRequested() | OrderReplaced() | OrderNotReplaced():
                 now = working(event.order) if event.order.exposed_quantity else None
-                self._work(self.working, event.order.order_id, now)
-            case OrderFilled(fill=fill):
-                self._fill(fill)
+                self.book.work(self.working, event.order.order_id, now)
+            case OrderFilled():
+                return self._filled(event)
             case OrderDenied() | OrderCancelled() | OrderRejected() | OrderExpired():
-                self._work(self.working, event.order_id, None)
+                self.book.work(self.working, event.order_id, None)
+            case CashMoved():
+                self.book.moved(event)
+            case SharesSplit():
+                self.book.split(event)
             case OrderAccepted() | OrderSubmitting() | OrderWorking() | CancelRequested() | OrderInDoubt():
-                return
+                pass
             case _:
                 assert_never(event)
+        return None
 
-    def mark(self, prices: Mapping[Symbol, Decimal], ts_ns: int) -> NavMarked:
+    def mark(self, prices: Mapping[Symbol, Decimal], ts_ns: int, received_ns: int) -> NavMarked:
         """Take new prices. The first mark of a UTC day makes the last NAV of the day before the day's start."""
-        for symbol, price in prices.items():
-            self._set(symbol, replace(self.name(symbol), mark=price))
-        self._reload_covariance()
-        nav = self.cash + self.totals.held
+        self.book.quote(prices, ts_ns, received_ns)
+        self.book.reload_covariance()
+        nav = self.book.all_cash + self.totals.held
         if self.day_start_nav is None or ts_ns // NS_PER_DAY > self.marked_ns // NS_PER_DAY:
             self.day_start_nav = nav if self.last_nav is None else self.last_nav
         self.peak_nav = nav if self.peak_nav is None else max(self.peak_nav, nav)
@@ -203,47 +194,51 @@ class RiskState:
         return NavMarked(self.fund_id, nav, self.cash, self.totals.gross, ts_ns)
 
     def set_covariance(self, covariance: Covariance) -> None:
-        self.covariance = covariance
-        self._reload_covariance()
+        self.book.set_covariance(covariance)
 
-    def set_borrow(self, borrow: Iterable[tuple[Symbol, Borrow]], ts_ns: int) -> None:
+    def set_master(self, master: MasterData) -> None:
+        self.book.set_master(master)
+
+    def set_borrow(self, borrow: Mapping[Symbol, Borrow] | Iterable[tuple[Symbol, Borrow]], ts_ns: int | None) -> None:
         self.borrow, self.borrow_ns = dict(borrow), ts_ns
 
-    def _fill(self, fill: Fill) -> None:
-        self.cash += fill.cash_change
-        name = self.name(fill.symbol)
-        self._set(fill.symbol, replace(name, held=name.held + fill.side.sign * fill.quantity))
-        open_part = self.working.get(fill.order_id)
-        if open_part is not None:  # else a late fill of an order that had ended
-            left = open_part.quantity - fill.quantity
-            self._work(self.working, fill.order_id, replace(open_part, quantity=left) if left > 0 else None)
+    def _filled(self, event: OrderFilled) -> Repeat | None:
+        fill = event.fill
+        self.book.filled(fill)
+        part = self.working.get(fill.order_id)
+        if part is None:  # a late fill of an order that had ended
+            return None
+        left = part.quantity - fill.quantity
+        now = replace(part, quantity=left, has_traded=True) if left > 0 else None
+        self.book.work(self.working, fill.order_id, now)
+        if part.has_traded:
+            return None
+        repeat = (part.strategy_id, part.symbol, part.side)
+        self.activity.traded(repeat, event.ts_ns)
+        return repeat
 
-    def _work(self, table: dict[K, Working], key: K, now: Working | None) -> None:
-        """Set the open part of one order; None when it has none."""
-        for sign, part in ((-1, table.pop(key, None)), (1, now)):
-            if part is None:
-                continue
-            name = self.name(part.symbol)
-            change = sign * part.quantity
-            if part.side is Side.BUY:
-                self._set(part.symbol, replace(name, buys=name.buys + change))
-            else:
-                self._set(part.symbol, replace(name, sells=name.sells + change))
-        if now is not None:
-            table[key] = now
 
-    def _set(self, symbol: Symbol, name: Name) -> None:
-        self.totals = self.totals.exchange(self.name(symbol), name)
-        self.names[symbol] = name
-        if name.mark is None and not name.is_idle:
-            self.unmarked.add(symbol)
-        else:
-            self.unmarked.discard(symbol)
-        if self.covariance is not None:
-            self.covariance.move(symbol, (name.held + name.buys - name.sells) * (name.mark or ZERO))
+def working(order: Order) -> Working:
+    """The open part of an order at worst: of two sets of terms that may hold, more shares and the worse limit."""
+    wanted, limit, stop = order.wanted, order.limit_price, order.stop_price
+    if wanted is not None and limit is not None and wanted.limit_price is not None:
+        limit = max(limit, wanted.limit_price) if order.side is Side.BUY else min(limit, wanted.limit_price)
+    if wanted is not None and stop is not None and wanted.stop_price is not None:
+        stop = max(stop, wanted.stop_price)
+    sized = order.reference_price if stop is None else max(order.reference_price, stop)
+    traded = order.filled_quantity > 0
+    return Working(order.symbol, order.side, order.exposed_quantity, limit, stop, sized, order.strategy_id, traded)
 
-    def _reload_covariance(self) -> None:
-        if self.covariance is not None:
-            self.covariance.load(
-                {s: (n.held + n.buys - n.sells) * (n.mark or ZERO) for s, n in self.names.items() if not n.is_idle}
-            )
+
+def wanted(command: SubmitOrder) -> Working:
+    """A command as the open order it would be."""
+    stop, sized = command.stop_price, command.reference_price
+    return Working(
+        command.symbol,
+        command.side,
+        command.quantity,
+        command.limit_price,
+        stop,
+        sized if stop is None else max(sized, stop),
+        command.strategy_id,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -16,7 +16,14 @@ class Mode(StrEnum):
     @property
     def severity(self) -> int:
         """0 active, 1 reducing, 2 halted."""
-        return list(Mode).index(self)
+        return _SEVERITY[self]
+
+
+_SEVERITY = {mode: at for at, mode in enumerate(Mode)}
+
+
+def stricter(one: Mode, other: Mode) -> Mode:
+    return one if one.severity >= other.severity else other
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +56,36 @@ def unset(gate: int, limit: str) -> Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """What holds a fund back: the latch of its drawdown, a person's word, and throttled repeats by name.
+
+    The OMS journals it whenever it changes, so that no restart loosens any of the three.
+    """
+
+    latched: Mode = Mode.ACTIVE
+    manual: Mode = Mode.ACTIVE
+    throttled: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def mode(self) -> Mode:
+        """The stricter of latch and word."""
+        return stricter(self.latched, self.manual)
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
-    """A verdict, how long each gate took that ran (gate 1 first, in nanoseconds), and the fund's mode then."""
+    """A verdict, how long each gate took that ran (gate 1 first, in nanoseconds), how the fund stood then, and the
+    version of the limits it was decided by (0: they were handed in, not stored)."""
 
     verdict: Verdict
     gate_ns: tuple[int, ...] = ()
-    mode: Mode = Mode.ACTIVE
+    standing: Standing = Standing()
+    limits_version: int = 0
 
     @property
     def accepted(self) -> bool:
         return isinstance(self.verdict, Accepted)
+
+    @property
+    def mode(self) -> Mode:
+        return self.standing.mode

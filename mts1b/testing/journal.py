@@ -19,6 +19,7 @@ from mts1b.foundation.order import Order, OrderStatus
 from mts1b.foundation.position import Position
 from mts1b.oms.journal_rows import batch_of
 from mts1b.oms.ports import DuplicateContent, DuplicateOrder, Entry, JournalState, OutboxMessage
+from mts1b.riskengine.activity import RecentOrder
 
 
 @dataclass(slots=True)
@@ -41,7 +42,9 @@ class MemoryStore:
         self.positions: dict[tuple[FundId, Symbol], Position] = {}
         self.state: dict[FundId, JournalState] = {}
         self.rearmed: dict[FundId, tuple[Decimal, int]] = {}
+        self.rearmed_on: dict[FundId, int] = {}
         self.marks: dict[tuple[FundId, Symbol], Decimal] = {}
+        self.quoted: dict[tuple[FundId, Symbol], tuple[int, int]] = {}
         self.navs: dict[tuple[FundId, int], NavMarked] = {}
         self.outbox: dict[int, tuple[FundId, OutboxMessage]] = {}
         self.messages = 0
@@ -139,8 +142,21 @@ class MemoryJournal:
             marked_ns=marks[-1][0] if marks else 0,
             peak_nav=_peak(marks, self.store.rearmed.get(self._fund_id)),
             day_start_nav=_day_start(marks, self.store.rearmed.get(self._fund_id)),
-            mode=state.mode,
+            standing=state.standing,
+            quoted=tuple(
+                (name, *times) for (fund, name), times in sorted(self.store.quoted.items()) if fund == self._fund_id
+            ),
+            recent=tuple(
+                self._recent(order)
+                for order in mine
+                if order.created_ns > keys_after_ns and order.status is not OrderStatus.DENIED
+            ),
         )
+
+    def _recent(self, order: Order) -> RecentOrder:
+        traded = order.filled_quantity > 0 and order.updated_ns > self.store.rearmed_on.get(self._fund_id, 0)
+        repeat = (order.strategy_id, order.symbol, order.side)
+        return RecentOrder(repeat, order.created_ns, order.updated_ns if traded else None)
 
     def append(self, *entries: Entry) -> Awaitable[None]:
         task = asyncio.create_task(self._commit(entries))
@@ -239,6 +255,8 @@ class MemoryJournal:
         if entry.nav is not None:
             store.navs[(entry.fund_id, entry.nav.ts_ns)] = entry.nav
             store.marks |= {(entry.fund_id, symbol): price for symbol, price in entry.marks}
+            times = (entry.nav.ts_ns, entry.ts_ns)
+            store.quoted |= {(entry.fund_id, symbol): times for symbol, _ in entry.marks}
         for message in entry.outbox:
             store.messages += 1
             store.outbox[store.messages] = (entry.fund_id, message)
@@ -246,10 +264,11 @@ class MemoryJournal:
         store.state[entry.fund_id] = JournalState(
             cash=old.cash if entry.cash is None else entry.cash,
             report_sequence=max(old.report_sequence, entry.report_sequence or 0),
-            mode=entry.mode or old.mode,
+            standing=entry.standing or old.standing,
         )
         if entry.rearmed is not None:
             store.rearmed[entry.fund_id] = entry.rearmed
+            store.rearmed_on[entry.fund_id] = entry.ts_ns
 
 
 def _grouped(orders: Sequence[Order]) -> tuple[Order, ...]:

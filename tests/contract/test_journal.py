@@ -36,7 +36,7 @@ from mts1b.oms.encode import fill_message
 from mts1b.oms.journal import Journal
 from mts1b.oms.ports import DuplicateContent, DuplicateOrder, Entry, JournalPort
 from mts1b.platform.db import _MIGRATIONS_TABLE, Pool, close_pools, migrate, open_pool, read_migrations
-from mts1b.riskengine.verdict import Mode
+from mts1b.riskengine.verdict import Mode, Standing
 from mts1b.testing.journal import MemoryJournal, MemoryStore
 from mts1b.testing.orders import make_order
 from tests.conftest import RunningStack
@@ -196,19 +196,20 @@ def test_the_mode_and_the_base_of_a_re_arm_are_kept(run_with: Any) -> None:
 
         await journal.open()
         await journal.append(opening())
-        assert (await journal.load(0)).mode is Mode.ACTIVE
+        assert (await journal.load(0)).standing == Standing()
         await mark(NS_PER_DAY, 100)
         await mark(NS_PER_DAY + 5, 60)
-        await journal.append(Entry(fund, 2, mode=Mode.HALTED))
+        await journal.append(Entry(fund, 2, standing=Standing(Mode.HALTED, Mode.REDUCING, frozenset({"s/A/buy"}))))
         state = await journal.load(0)
-        assert (state.mode, state.peak_nav, state.day_start_nav) == (Mode.HALTED, 100, 100)
-        await journal.append(Entry(fund, 3, mode=Mode.ACTIVE, rearmed=(Decimal(60), NS_PER_DAY + 5)))
+        assert state.standing == Standing(Mode.HALTED, Mode.REDUCING, frozenset({"s/A/buy"}))
+        assert (state.peak_nav, state.day_start_nav) == (100, 100)
+        await journal.append(Entry(fund, 3, standing=Standing(), by="a person", rearmed=(Decimal(60), NS_PER_DAY + 5)))
         state = await journal.load(0)
-        assert (state.mode, state.peak_nav, state.day_start_nav) == (Mode.ACTIVE, 60, 60)
+        assert (state.standing, state.peak_nav, state.day_start_nav) == (Standing(), 60, 60)
         await mark(NS_PER_DAY + 6, 70)
         await journal.append(Entry(fund, 4, cash=Decimal(5)))
         state = await journal.load(0)
-        assert (state.mode, state.peak_nav, state.day_start_nav, state.cash) == (Mode.ACTIVE, 70, 60, 5)
+        assert (state.standing, state.peak_nav, state.day_start_nav, state.cash) == (Standing(), 70, 60, 5)
         await mark(2 * NS_PER_DAY, 65)
         state = await journal.load(0)
         assert (state.peak_nav, state.day_start_nav) == (70, 70)

@@ -1,7 +1,7 @@
 """Gate 5: NAV against the day's start and its peak.
 
-The mode gets stricter by itself and never looser, with two exceptions: a new day ends a REDUCING that only the day's
-drawdown had caused, and a person re-arms a HALTED fund.
+The latch gets stricter by itself and never looser, with two exceptions: a new day ends a REDUCING that only the day's
+drawdown had caused, and a person re-arms the fund. A person's own halt is apart from it: NAV never lifts that.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ from decimal import Decimal
 
 from mts1b.foundation.commands import SubmitOrder
 from mts1b.riskengine.context import GateContext
-from mts1b.riskengine.limits import RiskLimits
+from mts1b.riskengine.limits import LIMITS_OF_GATE, RiskLimits
 from mts1b.riskengine.state import RiskState
-from mts1b.riskengine.verdict import ACCEPTED, Mode, Verdict, refused, unset
+from mts1b.riskengine.verdict import ACCEPTED, Mode, Verdict, refused, stricter, unset
 
 GATE = 5
-LIMITS = ("day_drawdown_reduce", "day_drawdown_halt", "peak_drawdown_reduce", "peak_drawdown_halt")
 
 
 def drawdown(nav: Decimal, reference: Decimal | None) -> Decimal:
@@ -41,12 +40,8 @@ def assess(state: RiskState, limits: RiskLimits) -> Mode:
     return Mode.ACTIVE
 
 
-def stricter(one: Mode, other: Mode) -> Mode:
-    return one if one.severity >= other.severity else other
-
-
 def latch(mode: Mode, asked: Mode, new_day: bool) -> Mode:
-    """The fund's mode after NAV asked for `asked`."""
+    """The latch after NAV asked for `asked`."""
     if new_day and mode is Mode.REDUCING:
         return asked
     return stricter(mode, asked)
@@ -54,16 +49,16 @@ def latch(mode: Mode, asked: Mode, new_day: bool) -> Mode:
 
 def gate(command: SubmitOrder, context: GateContext) -> Verdict:
     """Refuse `halted`, or `reducing` unless the order only brings the position nearer to zero."""
-    for limit in LIMITS:
-        if getattr(context.limits, limit) is None:
-            return unset(GATE, limit)
+    if (missing := context.limits.first_unset(LIMITS_OF_GATE[GATE])) is not None:
+        return unset(GATE, missing)
     state = context.state
     if state.nav is None:
         return refused(GATE, "nav_unknown")
     mode = stricter(state.mode, assess(state, context.limits))
     if mode is Mode.ACTIVE or (mode is Mode.REDUCING and reduces(command, state)):
         return ACCEPTED
-    return refused(GATE, mode.value, nav=state.nav, day_start_nav=state.day_start_nav, peak_nav=state.peak_nav)
+    numbers = {"nav": state.nav, "day_start_nav": state.day_start_nav, "peak_nav": state.peak_nav}
+    return refused(GATE, mode.value, latched=state.standing.latched, manual=state.standing.manual, **numbers)
 
 
 def reduces(command: SubmitOrder, state: RiskState) -> bool:

@@ -5,71 +5,106 @@ A fund over a limit (prices moved) may still trade out of it: an order that does
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
 from decimal import Decimal
 
 from mts1b.foundation.commands import SubmitOrder
-from mts1b.foundation.order import Side
 from mts1b.riskengine.context import GateContext
-from mts1b.riskengine.exposure import Name
-from mts1b.riskengine.verdict import ACCEPTED, Verdict, refused, unset
+from mts1b.riskengine.exposure import ZERO, Name, Totals
+from mts1b.riskengine.gates.drawdown import reduces
+from mts1b.riskengine.limits import LIMITS_OF_GATE, RiskLimits, known
+from mts1b.riskengine.positions import with_working
+from mts1b.riskengine.state import wanted
+from mts1b.riskengine.verdict import ACCEPTED, Accepted, Verdict, refused, unset
 
 GATE = 4
-LIMITS = ("gross_to_nav_max", "net_to_nav_max", "name_to_nav_max", "var_to_nav_max")
+LIMITS = (*LIMITS_OF_GATE[GATE], "market_margin")
 
-
-def with_order(name: Name, side: Side, quantity: Decimal) -> Name:
-    """`name` with one more working order."""
-    if side is Side.BUY:
-        return replace(name, buys=name.buys + quantity)
-    return replace(name, sells=name.sells + quantity)
+Measure = tuple[str, Decimal, Decimal, Decimal]
+"""Name, value before, value after, what it may be, all in the fund's currency."""
 
 
 def gate(command: SubmitOrder, context: GateContext) -> Verdict:
-    """Refuse `mark_missing`, `nav_unknown`, `nav_not_positive`, `name`, `gross`, `net`, `covariance_missing`, `var`."""
-    for limit in LIMITS:
-        if getattr(context.limits, limit) is None:
-            return unset(GATE, limit)
+    """Refuse `mark_missing`, `nav_unknown`, `nav_not_positive`; `name`, `sector`, `gross`, `leverage`, `net`,
+    `net_to_nav`, `margin`; `cash`; `adv_unknown`, `adv`; `covariance_missing`, `var`."""
+    if (missing := context.limits.first_unset(LIMITS)) is not None:
+        return unset(GATE, missing)
     state = context.state
     before = state.name(command.symbol)
-    if before.mark is None or state.unmarked:
-        return refused(GATE, "mark_missing", symbol=min(state.unmarked, default=command.symbol))
+    if before.mark is None or state.book.unmarked:
+        return refused(GATE, "mark_missing", symbol=min(state.book.unmarked, default=command.symbol))
     nav = state.nav
     if nav is None:
         return refused(GATE, "nav_unknown")
     if nav <= 0:
         return refused(GATE, "nav_not_positive", nav=nav)
-    return _exposures(command, context, before, nav)
+    for check in (_exposures, _cash, _adv, _value_at_risk):
+        verdict = check(command, context, before, nav)
+        if not isinstance(verdict, Accepted):
+            return verdict
+    return ACCEPTED
 
 
 def _exposures(command: SubmitOrder, context: GateContext, before: Name, nav: Decimal) -> Verdict:
-    after = with_order(before, command.side, command.quantity)
-    mark = before.mark or Decimal(0)
+    after = with_working(before, [wanted(command)])
     old = context.state.totals
     new = old.exchange(before, after)
-    limits = context.limits
-    for measure, was, now, limit in (
-        ("name", before.widest * mark, after.widest * mark, limits.name_to_nav_max),
-        ("gross", old.gross, new.gross, limits.gross_to_nav_max),
-        ("net", old.net, new.net, limits.net_to_nav_max),
-    ):
-        assert limit is not None  # gate() has looked
-        if now > limit * nav and now > was:
-            return refused(GATE, measure, worst=now, before=was, nav=nav, to_nav_max=limit)
-    return _value_at_risk(command, context, mark, nav)
+    sector = context.state.book.sectors.get(context.state.book.sector(command.symbol), ZERO)
+    for measure, was, now, limit in _measures(context.limits, before, after, old, new, sector, nav):
+        if now > limit and now > was:
+            return refused(GATE, measure, worst=now, before=was, nav=nav, limit=limit)
+    return ACCEPTED
 
 
-def _value_at_risk(command: SubmitOrder, context: GateContext, mark: Decimal, nav: Decimal) -> Verdict:
+def _measures(
+    limits: RiskLimits, before: Name, after: Name, old: Totals, new: Totals, sector: Decimal, nav: Decimal
+) -> Iterator[Measure]:
+    mark = before.mark or ZERO
+    was, now = before.widest * mark, after.widest * mark
+    yield "name", was, now, known(limits.name_to_nav_max) * nav
+    yield "sector", sector, sector + now - was, known(limits.sector_to_nav_max) * nav
+    yield "gross", old.gross, new.gross, known(limits.gross_max)
+    yield "leverage", old.gross, new.gross, known(limits.leverage_max) * nav
+    yield "net", old.net, new.net, known(limits.net_max)
+    yield "net_to_nav", old.net, new.net, known(limits.net_to_nav_max) * nav
+    yield "margin", old.margin, new.margin, known(limits.margin_to_nav_max) * nav
+
+
+def _cash(command: SubmitOrder, context: GateContext, before: Name, nav: Decimal) -> Verdict:
+    """Cash were all open buys filled and no sell: at their limits, or at the price they were sized with and the
+    margin of market orders more. What only brings a short nearer to zero passes."""
+    limits, book = context.limits, context.state.book
+    if command.side.sign < 0 or reduces(command, context.state):
+        return ACCEPTED
+    totals = book.totals.exchange(before, with_working(before, [wanted(command)]))
+    left = book.all_cash - totals.bounded - totals.unbounded * (1 + known(limits.market_margin))
+    floor = known(limits.cash_to_nav_min) * nav
+    if left < floor:
+        return refused(GATE, "cash", worst=left, cash=book.all_cash, nav=nav, limit=floor)
+    return ACCEPTED
+
+
+def _adv(command: SubmitOrder, context: GateContext, before: Name, _nav: Decimal) -> Verdict:
+    """Open orders of one side as a share of what trades in a day."""
+    volume, share_max = context.state.book.master.adv.get(command.symbol), known(context.limits.adv_share_max)
+    if volume is None:
+        return refused(GATE, "adv_unknown", symbol=command.symbol)
+    open_now = before.buys if command.side.sign > 0 else before.sells
+    if open_now + command.quantity > share_max * volume:
+        return refused(GATE, "adv", quantity=command.quantity, open=open_now, adv=volume, adv_share_max=share_max)
+    return ACCEPTED
+
+
+def _value_at_risk(command: SubmitOrder, context: GateContext, before: Name, nav: Decimal) -> Verdict:
     """All working orders and this one taken as filled: the book that is being built."""
-    covariance, limit = context.state.covariance, context.limits.var_to_nav_max
-    assert limit is not None  # gate() has looked
-    lacking = command.symbol if covariance is None or command.symbol not in covariance else None
-    if covariance is None or lacking is not None:
-        return refused(GATE, "covariance_missing", symbol=lacking)
-    change = command.side.sign * command.quantity * mark
+    book, limit = context.state.book, known(context.limits.var_to_nav_max)
+    covariance = book.covariance
+    if covariance is None or book.uncovered or command.symbol not in covariance:
+        return refused(GATE, "covariance_missing", symbol=min(book.uncovered, default=command.symbol))
+    change = command.side.sign * command.quantity * (before.mark or ZERO)
     after = covariance.value_at_risk(command.symbol, change)
     if after > limit * nav:
-        before = covariance.value_at_risk(command.symbol, Decimal(0))
-        if after > before:
-            return refused(GATE, "var", value_at_risk=after, before=before, nav=nav, to_nav_max=limit)
+        was = covariance.value_at_risk(command.symbol, ZERO)
+        if after > was:
+            return refused(GATE, "var", value_at_risk=after, before=was, nav=nav, limit=limit * nav)
     return ACCEPTED

@@ -1,4 +1,5 @@
-"""Gate 2: the command is well formed. Pydantic checks types and ranges, strictly: no text passes for a number."""
+"""Gate 2: the command is well formed. Pydantic checks types and ranges, strictly: no text passes for a number; the
+instrument says what prices and quantities come in."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from mts1b.foundation.commands import SubmitOrder
 from mts1b.foundation.order import OrderType, Side, TimeInForce
 from mts1b.riskengine.context import GateContext
-from mts1b.riskengine.verdict import ACCEPTED, Verdict, refused, unset
+from mts1b.riskengine.verdict import ACCEPTED, Verdict, refused
 
 GATE = 2
 
@@ -40,7 +41,8 @@ class OrderSchema(BaseModel):
 
 
 def gate(command: SubmitOrder, context: GateContext) -> Verdict:
-    """Refuse `malformed`, `wrong_fund`, `limit_price`, `stop_price`, `good_till`, `off_tick` or `off_lot`."""
+    """Refuse `malformed`, `wrong_fund`, `limit_price`, `stop_price`, `good_till`, `instrument_unknown`, `off_tick` or
+    `off_lot`."""
     try:
         OrderSchema.model_validate(command)
     except ValidationError as error:
@@ -59,14 +61,12 @@ def gate(command: SubmitOrder, context: GateContext) -> Verdict:
 
 
 def _on_grid(command: SubmitOrder, context: GateContext) -> Verdict:
-    tick, lot = context.limits.price_tick, context.limits.quantity_lot
-    if tick is None:
-        return unset(GATE, "price_tick")
-    if lot is None:
-        return unset(GATE, "quantity_lot")
-    if command.quantity % lot:
-        return refused(GATE, "off_lot", quantity=command.quantity, quantity_lot=lot)
+    instrument = context.state.book.master.instruments.get(command.symbol)
+    if instrument is None:
+        return refused(GATE, "instrument_unknown", symbol=command.symbol)
+    if command.quantity % instrument.lot:
+        return refused(GATE, "off_lot", quantity=command.quantity, lot=instrument.lot)
     for price in (command.reference_price, command.limit_price, command.stop_price):
-        if price is not None and price % tick:
-            return refused(GATE, "off_tick", price=price, price_tick=tick)
+        if price is not None and price % instrument.tick:
+            return refused(GATE, "off_tick", price=price, tick=instrument.tick)
     return ACCEPTED

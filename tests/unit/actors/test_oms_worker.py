@@ -27,7 +27,7 @@ from mts1b.riskengine import RiskService
 from mts1b.riskengine.verdict import Mode
 from mts1b.testing.journal import MemoryJournal
 from tests.unit.oms.desk import FUND, OPENING_CASH, PRICE, SYMBOLS, Desk
-from tests.unit.riskengine.books import limits
+from tests.unit.riskengine.books import MASTER, limits
 
 S = OrderStatus
 PRICES = {symbol: PRICE for symbol in SYMBOLS}
@@ -39,7 +39,7 @@ class Office(Desk):
     journal: JournalPort
 
     def hire(self, **given: Any) -> OmsWorker:
-        self.risk = RiskService(FUND, limits(**self.changes), self.clock)
+        self.risk = RiskService(FUND, limits(**self.changes), self.clock, MASTER)
         self.risk.set_covariance(SYMBOLS, np.eye(len(SYMBOLS)) * 1e-4)
         port = LocalRisk(self.risk)
         self.oms = Oms(FUND, self.journal, port, self.venue, self.bus, self.clock, OPENING_CASH, content_window_s=0.0)
@@ -207,7 +207,7 @@ def test_no_restart_loosens_the_mode_and_a_re_arm_outlives_it(by: str, monkeypat
         day_ns = office.session * NS_PER_DAY
         await office.worker.mark(PRICES, day_ns + 1)
         if by == "person":
-            assert await office.worker.halt() is Mode.HALTED
+            assert (await office.worker.halt()).mode is Mode.HALTED
         else:
             for symbol in SYMBOLS:
                 await office.worker.mark({**PRICES, symbol: PRICE / 1000}, day_ns + 2)

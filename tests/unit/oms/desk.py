@@ -23,7 +23,7 @@ from mts1b.testing.bus import MemoryBus
 from mts1b.testing.clock import SimulatedClock
 from mts1b.testing.journal import MemoryJournal, MemoryStore
 from mts1b.testing.venue import MemoryVenue
-from tests.unit.riskengine.books import FUND, SYMBOLS, limits
+from tests.unit.riskengine.books import FUND, MASTER, SYMBOLS, limits
 
 PRICE = Decimal("10")
 OPENING_CASH = Decimal(1_000_000)
@@ -91,7 +91,7 @@ class Desk:
     async def start(self, journal: JournalPort | None = None, fund: FundId = FUND) -> Oms:
         """A new OMS on what is stored, recovered and marked at PRICE."""
         self.journal = journal or MemoryJournal(self.store, fund)
-        self.risk = RiskService(fund, limits(**self.changes), self.clock)
+        self.risk = RiskService(fund, limits(**self.changes), self.clock, MASTER)
         self.risk.set_covariance(SYMBOLS, np.eye(len(SYMBOLS)) * 1e-4)
         port, window_s = LocalRisk(self.risk), self.content_window_s
         self.oms = Oms(

@@ -10,46 +10,31 @@ import numpy as np
 from mts1b.foundation.commands import SubmitOrder
 from mts1b.foundation.ids import FundId, IdempotencyKey, StrategyId, Symbol
 from mts1b.foundation.order import Side
-from mts1b.riskengine import RiskLimits, RiskService, RiskSnapshot
+from mts1b.riskengine import MasterData, RiskLimits, RiskService, RiskSnapshot
 from mts1b.testing.clock import SimulatedClock
+from mts1b.testing.risk import plain_master, wide_limits
 
 FUND = FundId("fund")
 SYMBOLS = (Symbol("A"), Symbol("B"), Symbol("C"))
+MASTER = plain_master(SYMBOLS)
 DAY_S = 86_400
-
-WIDE: dict[str, Any] = {
-    "dedup_window_s": DAY_S,
-    "price_tick": "0.01",
-    "quantity_lot": "1",
-    "allowed_symbols": SYMBOLS,
-    "restricted_symbols": (),
-    "quantity_max": "100000",
-    "notional_max": "10000000",
-    "price_collar": "0.5",
-    "open_orders_max": 1000,
-    "gross_to_nav_max": "100",
-    "net_to_nav_max": "100",
-    "name_to_nav_max": "100",
-    "var_to_nav_max": "100",
-    "day_drawdown_reduce": "0.5",
-    "day_drawdown_halt": "0.8",
-    "peak_drawdown_reduce": "0.5",
-    "peak_drawdown_halt": "0.8",
-    "borrow_rate_max": "0.1",
-    "borrow_age_s_max": 3600,
-}
+NOW_NS = 10**18
 
 
 def limits(**changes: Any) -> RiskLimits:
     """Limits so wide that nothing sensible meets them, but for `changes`."""
-    return RiskLimits.model_validate(WIDE | changes)
+    return wide_limits(SYMBOLS, **changes)
 
 
 def service(
-    held: dict[str, int] | None = None, cash: str = "100000", now_ns: int = 10**18, **changes: Any
+    held: dict[str, int] | None = None,
+    cash: str = "100000",
+    now_ns: int = NOW_NS,
+    master: MasterData = MASTER,
+    **changes: Any,
 ) -> RiskService:
     """A risk engine that holds `held` shares, all names marked at 10."""
-    made = RiskService(FUND, limits(**changes), SimulatedClock(now_ns))
+    made = RiskService(FUND, limits(**changes), SimulatedClock(now_ns), master)
     made.set_covariance(SYMBOLS, np.diag([0.0001, 0.0004, 0.0009]))
     positions = tuple((Symbol(name), Decimal(shares)) for name, shares in (held or {}).items())
     made.restore(RiskSnapshot(Decimal(cash), positions))

@@ -1,0 +1,79 @@
+"""What holds the fund back, as the OMS knows it: journalled before it counts, and never looser than risk says.
+
+A person's word is taken here and told to risk; the drawdown's latch and throttled repeats come from risk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from decimal import Decimal
+
+from mts1b.foundation.clock import Clock
+from mts1b.foundation.errors import StackError
+from mts1b.foundation.ids import FundId
+from mts1b.oms.ports import Entry, JournalState, RiskPort
+from mts1b.riskengine.verdict import Mode, Standing, stricter
+
+Append = Callable[[Entry], Awaitable[None]]
+
+
+class Control:
+    """The standing of one fund, and the ways to change it."""
+
+    def __init__(self, fund_id: FundId, append: Append, risk: RiskPort, clock: Clock) -> None:
+        self._fund_id, self._append, self._risk, self._clock = fund_id, append, risk, clock
+        self.standing = Standing()
+        self.marked_ns = 0
+
+    def load(self, state: JournalState) -> None:
+        """Take the journal's view."""
+        self.standing, self.marked_ns = state.standing, state.marked_ns
+
+    async def halt(self, mode: Mode, by: str, why: str) -> Standing:
+        """Block: in memory at once, then in the journal, then in risk."""
+        self.standing = replace(self.standing, manual=stricter(self.standing.manual, mode))
+        await self._journal(by, why)
+        self._follow(await self._risk.halt(mode))
+        return self.standing
+
+    async def resume(self, by: str, why: str) -> Standing:
+        """Take the person's word back; what the drawdown latched, and throttled repeats, stay."""
+        self._follow(await self._risk.resume())
+        self.standing = replace(self.standing, manual=Mode.ACTIVE)
+        await self._journal(by, why)
+        return self.standing
+
+    async def rearm(self, nav: Decimal | None, by: str, why: str) -> Standing:
+        """Open everything: drawdown counts from `nav` now, also after a restart. StackError when NAV is unknown."""
+        if nav is None:
+            problem = "is unknown: a name that is held has no price"
+            raise StackError("nav", self._fund_id, problem, "mark the fund first")
+        self.standing = Standing()
+        await self._journal(by, why, rearmed=(nav, self.marked_ns))
+        self._follow(await self._risk.rearm())
+        if self.standing != Standing():
+            await self._journal("risk", "as NAV asks for at once")
+        return self.standing
+
+    async def decided(self, standing: Standing) -> None:
+        """Journal what a decision came with, as far as it is stricter than what is known."""
+        known = self.standing
+        latched = stricter(known.latched, standing.latched)
+        await self._note(replace(known, latched=latched, throttled=known.throttled | standing.throttled))
+
+    async def note(self, standing: Standing) -> None:
+        """Journal how risk stands now when that has changed; a new day may have opened the latch."""
+        await self._note(replace(standing, manual=self.standing.manual))
+
+    async def _note(self, standing: Standing) -> None:
+        if standing != self.standing:
+            self.standing = standing
+            await self._journal("risk", "")
+
+    def _follow(self, standing: Standing) -> None:
+        self.standing = replace(standing, manual=self.standing.manual)
+
+    async def _journal(self, by: str, why: str, rearmed: tuple[Decimal, int] | None = None) -> None:
+        now_ns = self._clock.now_ns()
+        await self._append(Entry(self._fund_id, now_ns, standing=self.standing, rearmed=rearmed, by=by, why=why))
