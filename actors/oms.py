@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from actors.portfolio import Holdings
 from mts1b.brokers.port import Broker, VenueReport
-from mts1b.foundation.commands import CancelOrder, SubmitOrder
+from mts1b.foundation.commands import CancelAll, CancelOrder, ReplaceOrder, SubmitGroup, SubmitOrder
 from mts1b.foundation.errors import InvariantBroken, LeaseLost, StackError, VenueError
 from mts1b.foundation.events import NavMarked
 from mts1b.foundation.ids import Symbol
@@ -77,8 +77,17 @@ class OmsWorker:
     async def submit(self, command: SubmitOrder) -> Order:
         return await (await self._running()).submit(command)
 
+    async def submit_group(self, command: SubmitGroup) -> tuple[Order, ...]:
+        return await (await self._running()).submit_group(command)
+
+    async def replace(self, command: ReplaceOrder) -> Order:
+        return await (await self._running()).replace(command)
+
     async def cancel(self, command: CancelOrder) -> Order:
         return await (await self._running()).cancel(command)
+
+    async def cancel_all(self, command: CancelAll) -> list[Order]:
+        return await (await self._running()).cancel_all(command)
 
     async def halt(self, mode: Mode = Mode.HALTED, by: str = "", why: str = "") -> Standing:
         """A person's word that holds until `resume` or `rearm`, whatever restarts; HALTED cancels all that is open."""

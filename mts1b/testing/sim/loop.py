@@ -13,7 +13,7 @@ from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from mts1b.foundation.clock import NS_PER_S
 
@@ -67,7 +67,7 @@ def current() -> Process | None:
     return _PROCESS.get()
 
 
-class SimLoop(asyncio.AbstractEventLoop):
+class SimLoop:
     """What asyncio needs of a loop, on simulated time. `instant` is called when all that could happen now has."""
 
     def __init__(self, instant: Callable[[], None] | None = None) -> None:
@@ -78,38 +78,37 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._timers: list[tuple[int, int, asyncio.Handle]] = []
         self._number = 0
         self._running = False
+        self._loop = cast(asyncio.AbstractEventLoop, self)  # it has what tasks, futures and timers ask for
 
     # -- what asyncio asks -------------------------------------------------------------------------------------------
 
     def time(self) -> float:
         return self.now_ns / NS_PER_S
 
-    def call_soon(  # type: ignore[override]
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
-    ) -> asyncio.Handle:
-        handle = asyncio.Handle(callback, args, self, context)
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self._loop, context)
         self._ready.append(handle)
         return handle
 
-    def call_later(  # type: ignore[override]
+    def call_later(
         self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         return self.call_at(self.time() + delay, callback, *args, context=context)
 
-    def call_at(  # type: ignore[override]
+    def call_at(
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        handle = asyncio.TimerHandle(when, callback, args, self._loop, context)
         self._push(round(when * NS_PER_S), handle)
         return handle
 
     def create_future(self) -> asyncio.Future[Any]:
-        return asyncio.Future(loop=self)
+        return asyncio.Future(loop=self._loop)
 
-    def create_task(  # type: ignore[override]
+    def create_task(
         self, coro: Coroutine[Any, Any, T], *, name: str | None = None, context: Context | None = None
     ) -> asyncio.Task[T]:
-        return asyncio.Task(coro, loop=self, name=name, context=context)
+        return asyncio.Task(coro, loop=self._loop, name=name, context=context)
 
     def get_debug(self) -> bool:
         return False
@@ -133,14 +132,14 @@ class SimLoop(asyncio.AbstractEventLoop):
 
     def at(self, when_ns: int, callback: Callable[..., object], given: tuple[object, ...], context: Context) -> None:
         """Call at a time in simulated nanoseconds."""
-        self._push(when_ns, asyncio.Handle(callback, given, self, context))
+        self._push(when_ns, asyncio.Handle(callback, given, self._loop, context))
 
     def resume(self, handles: list[asyncio.Handle]) -> None:
         self._ready.extend(handles)
 
     def run_until(self, is_over: Callable[[], bool]) -> None:
         """Run until `is_over` says so, asked between instants, or nothing is left to happen."""
-        events._set_running_loop(self)
+        events._set_running_loop(self._loop)
         self._running = True
         try:
             while not is_over():
