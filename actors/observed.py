@@ -9,10 +9,14 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from mts1b.platform.logging import get_logger, logging_from
 from mts1b.platform.telemetry import received, recorded, span, traceparent
 from mts1b.platform.telemetry.service import NOTHING, Observation, observe, unobserve
+
+if TYPE_CHECKING:
+    from mts1b.config_sections import Logging
 
 TRACE = "_trace"
 
@@ -40,14 +44,24 @@ def remotely(method: Any, *given: Any, **named: Any) -> Any:
     return method.remote(*given, **named, **{TRACE: trace}) if trace else method.remote(*given, **named)
 
 
-def observed(worker: type, service: str, waits: Collection[str] = (), labels: Mapping[str, str] | None = None) -> type:
+def observed(
+    worker: type,
+    service: str,
+    waits: Collection[str] = (),
+    labels: Mapping[str, str] | None = None,
+    logs: Logging | None = None,
+) -> type:
     """The worker as an actor's class: it takes an Observation before its own arguments and is observed as `service`.
 
-    Every public method is an operation `<service>.<method>`, but for those in `waits`.
+    Every public method is an operation `<service>.<method>`, but for those in `waits`. Its process's log lines go to
+    standard error as `logs` says.
     """
     told = dict(labels or {})
 
     def begin(self: Any, observation: Observation, *given: Any, **named: Any) -> None:
+        if logs is not None:
+            logging_from(logs, service)
+            get_logger("mts1b.actors").info("actor starts", **told)
         if observation != NOTHING:
             observe(service, observation, told)
         worker.__init__(self, *given, **named)  # type: ignore[misc]

@@ -259,7 +259,8 @@ def run_paper(
         venue = await ExchangeProcess.start(settings.data_dir / "paper" / plan.fund_id, rules, clock)
         try:
             watched = observation(settings, stack)
-            async with ray_desk(plan, stack, venue.endpoint, settings.db.primary, observation=watched) as desk:
+            seen = (watched, settings.logging)
+            async with ray_desk(plan, stack, venue.endpoint, settings.db.primary, False, *seen) as desk:
                 pool = await db.open_pool("paper", stack.postgres_dsn, pool_size=1)
                 return await trade(desk, plan, extent, lambda: fund_fills(pool, plan.fund_id), clock, progress)
         finally:

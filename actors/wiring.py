@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
-import traceback
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -38,6 +36,7 @@ from actors.strategy import StrategyWorker
 from mts1b.brokers.paper.client import PaperBroker, PaperMarket
 from mts1b.brokers.paper.endpoint import Endpoint
 from mts1b.config import Database
+from mts1b.config_sections import Logging
 from mts1b.deploy.endpoints import Endpoints
 from mts1b.deploy.ray_client import NAMESPACE
 from mts1b.foundation.clock import SystemClock
@@ -49,6 +48,7 @@ from mts1b.foundation.limits import STOP_TIMEOUT_S
 from mts1b.oms.journal import Journal
 from mts1b.oms.service import Oms
 from mts1b.platform import db, eventbus
+from mts1b.platform.logging import get_logger
 from mts1b.platform.telemetry import Recorder
 from mts1b.platform.telemetry.service import NOTHING, Observation
 from mts1b.riskengine.master import Reference
@@ -128,13 +128,13 @@ class OmsActor(OmsWorker):
         fund_id: FundId,
         cash: Decimal,
         content_window_s: float,
-        sizes: tuple[int, int],
+        sizes: dict[str, Any],
     ) -> None:
         self._bus: eventbus.EventBus | None = None
         venue, gate = RemoteBroker(colleague("broker", fund_id)), RemoteRisk(colleague("risk", fund_id))
 
         async def build(recorder: Recorder) -> Oms:
-            pool = await db.open_pool("primary", postgres_dsn, *sizes)
+            pool = await db.open_pool("primary", postgres_dsn, **sizes)
             await db.migrate(pool)
             self._bus = await eventbus.connect(nats_url)
             journal = Journal(pool, fund_id)
@@ -154,7 +154,7 @@ class OmsActor(OmsWorker):
 
 def _end_process(error: BaseException) -> None:
     """What this process knows is worthless: Ray starts the actor again, and that one begins with the journal."""
-    print("".join(traceback.format_exception(error)), file=sys.stderr, flush=True)
+    get_logger("mts1b.actors").critical("the process ends, to begin again from the journal", exc_info=error)
     os._exit(1)
 
 
@@ -193,12 +193,13 @@ async def ray_desk(
     database: Database,
     detached: bool = False,
     observation: Observation = NOTHING,
+    logs: Logging = Logging(),
 ) -> AsyncIterator[Desk]:
     """The five workers as actors on the cluster this process is connected to; gone at the end unless `detached`.
 
     Not detached, they also end with this process.
     """
-    start = partial(_start, plan.fund_id, detached, observation)
+    start = partial(_start, plan.fund_id, detached, observation, logs)
     panel = Shared.put(plan.panel)
     limits = (plan.reference, plan.fund_id, plan.symbols, plan.covariance())
     handles: dict[str, ActorHandle] = {}
@@ -206,7 +207,7 @@ async def ray_desk(
         handles["broker"] = start("broker", BrokerActor, venue)
         handles["risk"] = start("risk", RiskActor, *limits)
         handles["feed"] = start("feed", FeedActor, panel, venue)
-        sizes = (database.pool_size, database.max_overflow)
+        sizes = database.model_dump(exclude={"dsn"})
         book = (stack.postgres_dsn, stack.nats_url, plan.fund_id, plan.opening_cash, plan.content_window_s)
         handles["oms"] = start("oms", OmsActor, *book, sizes)
         trader = (plan.strategy, plan.values, panel, plan.mandate, plan.in_flight)
@@ -218,9 +219,9 @@ async def ray_desk(
 
 
 def _start(
-    fund_id: FundId, detached: bool, observation: Observation, role: str, worker: type, *given: Any
+    fund_id: FundId, detached: bool, observation: Observation, logs: Logging, role: str, worker: type, *given: Any
 ) -> ActorHandle:
-    watched = observed(worker, SERVICES[role], WAITS, {"fund": fund_id})
+    watched = observed(worker, SERVICES[role], WAITS, {"fund": fund_id}, logs)
     # Task events would report every order to the dashboard, at a tenth of the price of the call itself.
     actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0, enable_task_events=False)(watched)
     named = actor.options(

@@ -116,7 +116,7 @@ def print_sweep(summary: SweepSummary, rows: int = 5, console: Console | None = 
         console.print(f"warning: {warning}", soft_wrap=True)
     if summary.walk_forward is not None:
         print_walk_forward(console, summary.walk_forward, summary.swept)
-    console.print(f"table: {summary.table}", soft_wrap=True)
+    console.print(f"table: {summary.table}; in the lake research.results, sweep {summary.key}", soft_wrap=True)
 
 
 def print_accounting(console: Console, found: Accounting) -> None:

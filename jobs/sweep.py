@@ -28,6 +28,7 @@ from jobs.progress import shown
 from mts1b.backtester import Execution, gpu_available
 from mts1b.backtester.choice import Choice, Machine
 from mts1b.config import Settings, load_settings
+from mts1b.datalake import open_lake
 from mts1b.deploy.observation import observation
 from mts1b.foundation.clock import Clock, SystemClock
 from mts1b.platform.telemetry import span
@@ -35,6 +36,7 @@ from mts1b.platform.telemetry.service import NOTHING, Observation, observing
 from mts1b.research.calibration import AUTO, with_chosen_backend
 from mts1b.research.grid import Sample
 from mts1b.research.ladder import ProgressListener, check_spec, run_sweep
+from mts1b.research.publish import publish
 from mts1b.research.request import SweepRequest, resolve
 from mts1b.research.runner import LocalRunner, Runner
 from mts1b.research.summary import SweepSummary
@@ -91,7 +93,8 @@ def sweep(
     on_progress: ProgressListener | None = None,
     on_choice: Callable[[Choice], None] | None = None,
 ) -> SweepSummary:
-    """Run the sweep on the stack's Ray cluster, or here when `local`. Bad input is refused before Ray is asked."""
+    """Run the sweep on the stack's Ray cluster, or here when `local`, and put its table into the lake. Bad input is
+    refused before Ray is asked."""
     auto = request.backend == AUTO
     spec, panel = resolve(replace(request, backend="cpu") if auto else request, settings.lake_root)
     check_spec(spec, panel)
@@ -104,7 +107,9 @@ def sweep(
     watched = NOTHING if local else workers_observation(settings)
     runner = runner_for(local, spec.backend, watched)
     with observing("research", watched), span("sweep", strategy=spec.strategy.name, backend=spec.backend):
-        return run_sweep(spec, panel, runner, settings.results_root, clock, on_progress)
+        summary = run_sweep(spec, panel, runner, settings.results_root, clock, on_progress)
+        publish(summary, open_lake(settings.lake_root))
+    return summary
 
 
 def workers_observation(settings: Settings) -> Observation:

@@ -85,8 +85,12 @@ class Settings(Section):
         object.__setattr__(self, "data_dir", self.data_dir.expanduser().absolute())
 
     @property
-    def lake_root(self) -> Path:
-        return (self.datalake.root or self.data_dir / "lake").expanduser().absolute()
+    def lake_root(self) -> Path | str:
+        """A directory, or the address of a lake in an object store."""
+        root = self.datalake.root
+        if root is not None and "://" in root:
+            return root
+        return Path(root or self.data_dir / "lake").expanduser().absolute()
 
     @property
     def results_root(self) -> Path:

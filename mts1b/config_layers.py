@@ -12,7 +12,6 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from mts1b.config_sections import Section, merged
@@ -62,12 +61,14 @@ class Setting:
 
 def file_layer(path: Path, given: bool, tree: type[BaseModel]) -> Layer:
     """The settings file. InputError when it is no mapping in YAML, or when it was named (`given`) and is not there."""
+    if not given and not path.exists():
+        return Layer("file", {})
+    import yaml  # a megabyte, for those who have such a file
+
     try:
         held = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        if given:
-            raise InputError("settings file", str(path), "no such file", "name another, or none") from None
-        return Layer("file", {})
+        raise InputError("settings file", str(path), "no such file", "name another, or none") from None
     except OSError as error:
         raise InputError("settings file", str(path), error.strerror or "cannot be read", "mend it") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

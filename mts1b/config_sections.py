@@ -12,7 +12,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from mts1b.foundation.limits import CONTENT_WINDOW_S, DB_POOL_SIZE_DEFAULT, DEDUP_WINDOW_S, ORDERS_IN_FLIGHT_MAX
+from mts1b.foundation.limits import (
+    CACHE_CONNECTIONS_DEFAULT,
+    CONTENT_WINDOW_S,
+    DB_POOL_SIZE_DEFAULT,
+    DEDUP_WINDOW_S,
+    ORDERS_IN_FLIGHT_MAX,
+)
 
 
 class Section(BaseModel):
@@ -20,11 +26,14 @@ class Section(BaseModel):
 
 
 class Database(Section):
-    """One Postgres. `dsn` unset: the embedded server. Sizes in connections."""
+    """One Postgres. `dsn` unset: the embedded server. `pool_size` connections stay once needed; `max_overflow`
+    more close when idle. Callers wait for one until `acquire_timeout_s`, statements end at `statement_timeout_s`."""
 
     dsn: SecretStr | None = None
     pool_size: int = Field(default=DB_POOL_SIZE_DEFAULT, ge=1)
     max_overflow: int = Field(default=0, ge=0)
+    acquire_timeout_s: float = Field(default=10.0, gt=0)
+    statement_timeout_s: float = Field(default=60.0, gt=0)
 
 
 class Databases(Section):
@@ -38,9 +47,11 @@ class EventBus(Section):
 
 
 class Cache(Section):
-    """Redis or Valkey. `url` unset: the embedded server."""
+    """Redis or Valkey. `url` unset: the embedded server. A call waits for its turn, and for the answer, `timeout_s`."""
 
     url: SecretStr | None = None
+    max_connections: int = Field(default=CACHE_CONNECTIONS_DEFAULT, ge=1)
+    timeout_s: float = Field(default=10.0, gt=0)
 
 
 class RayCluster(Section):
@@ -86,9 +97,10 @@ class GpuBacktester(Section):
 
 
 class DataLake(Section):
-    """Where the lake lies. `root` unset: `lake/` under the data directory."""
+    """Where the lake lies: a directory, or `s3://bucket/prefix`, for which the machine's own credentials (environment,
+    profile, role) are used. `root` unset: `lake/` under the data directory."""
 
-    root: Path | None = None
+    root: str | None = None
 
 
 class Watchdog(Section):
@@ -109,7 +121,8 @@ class Logging(Section):
 class Telemetry(Section):
     """Spans and metrics. `slow_ms`: from here on an operation is told of as it ends. Durations by the minute are kept
     for `retention_hours` and in at most `retention_bytes_max`. `exposition`: services show metrics to Prometheus.
-    Exporters are OpenTelemetry's, by their names (`otlp`, `console`). The URLs: a Prometheus and a Grafana of yours.
+    Exporters are OpenTelemetry's, by their names (`otlp`, `console`). `ray_service_discovery`: the file in which a Ray
+    of yours lists its nodes for Prometheus. The URLs: a Prometheus and a Grafana of yours.
     """
 
     slow_ms: float = Field(default=50.0, gt=0)
@@ -118,6 +131,7 @@ class Telemetry(Section):
     exposition: bool = True
     traces_exporter: str | None = None
     metrics_exporter: str | None = None
+    ray_service_discovery: Path | None = None
     prometheus_url: str | None = None
     grafana_url: str | None = None
 
@@ -158,7 +172,10 @@ class Retry(Section):
 
 
 class Http(Section):
-    """Calls to providers, when a provider's own entry says nothing else. `pool_timeout_s`: waiting for a connection."""
+    """Calls to providers, when a provider's own entry says nothing else.
+
+    `pool_timeout_s`: waiting for a free connection. `attempt_timeout_s`: one call from its first byte to its last.
+    """
 
     max_connections: int = Field(default=20, ge=1)
     max_keepalive_connections: int = Field(default=10, ge=0)
@@ -167,6 +184,7 @@ class Http(Section):
     read_timeout_s: float = Field(default=30.0, gt=0)
     write_timeout_s: float = Field(default=30.0, gt=0)
     pool_timeout_s: float = Field(default=120.0, gt=0)
+    attempt_timeout_s: float = Field(default=120.0, gt=0)
     retry: Retry = Retry()
     proxy: SecretStr | None = None
     ca_file: Path | None = None

@@ -41,7 +41,7 @@ IMPURE = (
 
 CLIENT_HOMES: dict[str, tuple[str, ...]] = {
     "asyncpg": ("mts1b.platform.db",),
-    "nats": ("mts1b.platform.eventbus",),
+    "nats": ("mts1b.platform.eventbus", "mts1b.bench.eventbus_peer"),
     "redis": ("mts1b.platform.cache",),
     "duckdb": ("mts1b.datalake",),
     "deltalake": ("mts1b.datalake.log",),

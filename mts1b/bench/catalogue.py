@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from mts1b.bench.eventbus import eventbus
 from mts1b.bench.first_use import compile_times
 from mts1b.bench.kernel import kernel
 from mts1b.bench.ladder import ladder, ladder_million
 from mts1b.bench.live_step import signal
+from mts1b.bench.ratelimit import ratelimit
 from mts1b.bench.result import BenchResult
 from mts1b.bench.session import Session
 from mts1b.bench.single import single, single_minute
@@ -28,6 +30,8 @@ BENCHMARKS: Mapping[str, Callable[[Session], BenchResult]] = {
     "walkforward": walkforward,
     "signal": signal,
     "compile": compile_times,
+    "ratelimit": ratelimit,
+    "eventbus": eventbus,
 }
 
 REPORT = "report"

@@ -119,6 +119,18 @@ SERVICES = SourceTable(
     (*((None,),) * 5, (Figure("ladder", "peak_memory_gb"),), *((None,),) * 2),
 )
 
+NATS = SourceTable(
+    "NATS publish latency (in the source's words)",
+    ("Where", "Publish-ack"),
+    (("Local cluster, p99", "< 1 ms"), ("JetStream durable adds", "~1-3 ms"), ("Cross-region", "10-100 ms")),
+    ("ours, local",),
+    (
+        (Figure("eventbus", "publish_ack_p99_ms", 1.0),),
+        (Figure("eventbus", "durable_adds_p50_ms", 1.0),),
+        (None,),
+    ),
+)
+
 COMPRESSION = SourceTable(
     "Compression of the lake",
     ("Type", "Compression", "Speed", "Size reduction vs CSV"),
@@ -139,6 +151,29 @@ RATE_LIMITS = SourceTable(
         ("Coinbase Advanced", "30 req/sec", "100+/sec"),
         ("IBKR Gateway", "50 req/sec", "unlimited"),
     ),
+    (
+        "ours, free: most calls in any window",
+        "of the limit in use",
+        "ours, paid: most calls, or what a permit takes",
+    ),
+    (
+        (Figure("ratelimit", "fmp_free_calls_max"), None, Figure("ratelimit", "fmp_paid_calls_max")),
+        (
+            Figure("ratelimit", "polygon_free_calls_max"),
+            Figure("ratelimit", "polygon_free_used_share"),
+            Figure("ratelimit", "unlimited_permit_p50_ms"),
+        ),
+        (
+            Figure("ratelimit", "coinbase_free_calls_max"),
+            Figure("ratelimit", "coinbase_free_used_share"),
+            Figure("ratelimit", "coinbase_paid_calls_max"),
+        ),
+        (
+            Figure("ratelimit", "ibkr_free_calls_max"),
+            Figure("ratelimit", "ibkr_free_used_share"),
+            Figure("ratelimit", "unlimited_permit_p50_ms"),
+        ),
+    ),
 )
 
 LLM_COST = SourceTable(
@@ -154,4 +189,4 @@ LLM_COST = SourceTable(
     ),
 )
 
-SOURCE_TABLES = (LATENCY, WALL_TIME, LADDER, PRIMITIVES, SERVICES, COMPRESSION, RATE_LIMITS, LLM_COST)
+SOURCE_TABLES = (LATENCY, WALL_TIME, LADDER, PRIMITIVES, SERVICES, NATS, COMPRESSION, RATE_LIMITS, LLM_COST)

@@ -69,7 +69,7 @@ def status(
 ) -> None:
     """What the lake holds."""
     lake = _lake(data_dir)
-    held = _all(lake)
+    held = lake.all_stored()
     if verify:
         _verify(held, as_json)
     _show(lake, held, as_json)
@@ -78,7 +78,7 @@ def status(
 def verify(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Read every row of the lake and compare it with the digest its file was written with."""
     lake = _lake(data_dir)
-    held = _all(lake)
+    held = lake.all_stored()
     rows = _verify(held, as_json)
     if as_json:
         print(json.dumps({"lake": lake.place.root, "rows": rows, "tables": len(held)}))
@@ -95,16 +95,12 @@ def compact(
     lake = _lake(data_dir)
     forgotten = 0
     with Progress(console=Console(stderr=True), transient=True, disable=as_json) as progress:
-        for held in progress.track(_all(lake), description="compacting"):
+        for held in progress.track(lake.all_stored(), description="compacting"):
             held.table.compact()
             forgotten += len(held.table.log.forget(keep_days * SECONDS_PER_DAY))
     if not as_json:
         Console(highlight=False).print(f"deleted {forgotten:,} files of old versions")
-    _show(lake, _all(lake), as_json)
-
-
-def _all(lake: Lake) -> list[Stored]:
-    return [stored for dataset in lake.datasets() for stored in dataset.all_stored()]
+    _show(lake, lake.all_stored(), as_json)
 
 
 def _verify(held: list[Stored], quiet: bool) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,7 @@ from mts1b.foundation.clock import SystemClock
 from mts1b.foundation.errors import unknown_name
 
 if TYPE_CHECKING:
+    from mts1b.deploy.services import Running
     from mts1b.deploy.stack import PartStatus
 
 
@@ -72,12 +74,12 @@ def down(data_dir: DataDir = None) -> None:
 
 
 def status(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Ask every part whether it works. Exit code 1 when one does not."""
-    from mts1b.deploy import stack
+    """Ask every part whether it works, and say what each service is here. Exit code 1 when a part does not work."""
+    from mts1b.deploy import services, stack
 
     settings = load_settings(data_dir=data_dir)
     parts = stack.status(settings)
-    _show(settings, parts, as_json)
+    _show(settings, parts, as_json, services.running(settings))
     if any(part.state != "up" for part in parts):
         raise typer.Exit(1)
 
@@ -91,10 +93,10 @@ def env(data_dir: DataDir = None) -> None:
         print(f"export {name}={shlex.quote(value)}")
 
 
-def _show(settings: Settings, parts: list[PartStatus], as_json: bool) -> None:
+def _show(settings: Settings, parts: list[PartStatus], as_json: bool, services: Sequence[Running] = ()) -> None:
     if as_json:
         found: dict[str, Any] = {"data_dir": str(settings.data_dir), "parts": [asdict(part) for part in parts]}
-        print(json.dumps(found))
+        print(json.dumps(found | ({"services": [asdict(one) for one in services]} if services else {})))
         return
     table = Table(box=box.SIMPLE_HEAD)
     for column in ("part", "state", "address", "pid", "restarts", "detail"):
@@ -104,3 +106,16 @@ def _show(settings: Settings, parts: list[PartStatus], as_json: bool) -> None:
         pid = str(part.pid or "") if part.embedded else "given"
         table.add_row(part.name, f"[{colour}]{part.state}[/]", part.address, pid, str(part.restarts or ""), part.detail)
     Console().print(table)
+    if services:
+        Console(highlight=False).print(_services_table(services))
+
+
+def _services_table(services: Sequence[Running]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("service", "is here", "as", "begun by", "running"):
+        table.add_column(column)
+    for one in services:
+        service = one.service
+        running = f"{one.processes} ({', '.join(one.funds)})" if one.processes else ""
+        table.add_row(service.name, service.kind, service.here, service.begun_by, running)
+    return table

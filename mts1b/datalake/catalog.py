@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mts1b.datalake.bars import Bars
-from mts1b.datalake.dataset import Dataset
+from mts1b.datalake.dataset import Dataset, Stored
 from mts1b.datalake.datasets import CATALOGUE
+from mts1b.datalake.results import Results
 from mts1b.datalake.sectors import Sectors
 from mts1b.datalake.storage import Options, Place, place_of
 from mts1b.foundation.limits import SQL_MEMORY_BYTES_MAX, SQL_TIMEOUT_S
@@ -74,6 +75,13 @@ class News:
         self.articles = _dataset(place, "news.articles")
 
 
+class Research:
+    """What research found."""
+
+    def __init__(self, place: Place) -> None:
+        self.results = Results(place / "research" / "results")
+
+
 class Lake:
     """Everything stored under `root`, a directory or a URI. Opening one touches no file."""
 
@@ -84,14 +92,20 @@ class Lake:
         self.fx = Fx(place)
         self.options = Options_(place)
         self.news = News(place)
+        self.research = Research(place)
 
     @property
     def root(self) -> Path:
         """The directory of a lake on this machine."""
         return self.place.directory
 
+    def all_stored(self) -> list[Stored]:
+        """What is stored, table by table, results of research last."""
+        tables = [stored for dataset in self.datasets() for stored in dataset.all_stored()]
+        return [*tables, *self.research.results.all_stored()]
+
     def datasets(self) -> Sequence[Dataset]:
-        """Every dataset, in the order of the catalogue."""
+        """Every dataset of the catalogue, in its order."""
         domains = (self.equities, self.crypto, self.fx, self.options, self.news)
         return [found for domain in domains for found in vars(domain).values()]
 
@@ -108,7 +122,7 @@ class Lake:
         """
         from mts1b.datalake.sql import open_session  # DuckDB costs memory; most processes never ask in SQL
 
-        with open_session(self.datasets(), memory_bytes, timeout_s) as session:
+        with open_session(self.datasets(), self.research.results, memory_bytes, timeout_s) as session:
             yield session
 
 

@@ -6,12 +6,13 @@ import polars as pl
 
 from mts1b.datalake.columns import Column, on_scale
 from mts1b.datalake.definitions import Definition
+from mts1b.datalake.order import rises, sorted_by
 from mts1b.datalake.schema import first_line, refuse
 from mts1b.foundation.errors import DataError
 
 
 def checked(rows: pl.DataFrame, definition: Definition, source: str) -> pl.DataFrame:
-    """The rows in the columns and types of the definition, prices on their scale, times as UTC.
+    """The rows in the columns and types of the definition and in order, prices on their scale, times as UTC.
 
     DataError names a missing column, one too many, or the first row that lacks a value or repeats a key.
     """
@@ -27,8 +28,10 @@ def checked(rows: pl.DataFrame, definition: Definition, source: str) -> pl.DataF
             refuse(found, pl.col(column.name).is_null(), f"{column.name} is missing", source)
         if column.scale:
             refuse(found, ~pl.col(column.name).is_finite(), f"{column.name} is not a finite number", source)
-    refuse(found, pl.struct(definition.sorted_by).is_duplicated(), "another row has the same key", source)
-    return found
+    ordered = sorted_by(found, definition.sorted_by)
+    if not rises(ordered, definition.sorted_by):
+        refuse(found, pl.struct(definition.sorted_by).is_duplicated(), "another row has the same key", source)
+    return ordered
 
 
 def _cast(rows: pl.DataFrame, column: Column, source: str) -> pl.Series:

@@ -10,6 +10,8 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mts1b.datalake.buffers import missing, words
+
 TIMESTAMP = pl.Datetime("us", "UTC")
 DELTA, DICTIONARY, SPLIT, PLAIN = "DELTA_BINARY_PACKED", "DICTIONARY", "BYTE_STREAM_SPLIT", "PLAIN"
 """How Parquet encodes a column: differences of integers, numbered texts, floats by byte, as it is."""
@@ -52,7 +54,7 @@ def prose(name: str, about: str = "") -> Column:
     return Column(name, pl.String(), pl.String(), PLAIN, about)
 
 
-def words(name: str, about: str = "") -> Column:
+def texts(name: str, about: str = "") -> Column:
     """A list of words in each row."""
     return Column(name, pl.List(pl.String()), pl.List(pl.String()), DICTIONARY, about)
 
@@ -107,12 +109,16 @@ def as_stored(values: pl.Series, column: Column) -> pa.Array:
     return pa.Array.from_buffers(pa.decimal64(18, column.scale), len(units), [mask, pa.py_buffer(units)])
 
 
-def as_read(values: pa.ChunkedArray, column: Column) -> pl.Series:
-    """A column of a file as readers get it."""
+def as_read(values: pa.ChunkedArray, column: Column, order: NDArray[np.int64] | None = None) -> pl.Series:
+    """A column of files as readers get it, in another order if one is given."""
     if column.read == pl.Float64() and column.stored != pl.Float64():
-        found = pl.Series(column.name, floats(values, np.empty(len(values)), column.scale))
+        numbers = floats(values, np.empty(len(values)), column.scale)
+        found = pl.Series(column.name, numbers if order is None else numbers[order])
         return found.fill_nan(None) if values.null_count else found
-    return pl.Series(column.name, values).cast(column.read)
+    found = pl.Series(column.name, values)
+    if found.dtype != column.read:
+        found = found.cast(column.read)
+    return found if order is None else found[order]
 
 
 def nothing(column: Column, rows: int) -> pl.Series:
@@ -127,14 +133,13 @@ def floats(column: pa.ChunkedArray, out: Floats, scale: int) -> Floats:
         filled = out[start : start + len(values)]
         start += len(values)
         if pa.types.is_decimal64(values.type):
-            units = np.frombuffer(values.buffers()[1], dtype=np.int64)[values.offset : values.offset + len(values)]
-            np.divide(units, float(10**scale), out=filled)
-        elif pa.types.is_decimal(values.type):
-            filled[:] = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
-        else:
-            filled[:] = values.to_numpy(zero_copy_only=False)
-        if values.null_count:
-            filled[values.is_null().to_numpy(zero_copy_only=False)] = np.nan
+            np.divide(words(values), float(10**scale), out=filled)
+        elif pa.types.is_int64(values.type) or pa.types.is_float64(values.type):
+            filled[:] = words(values, np.int64 if pa.types.is_int64(values.type) else np.float64)
+        else:  # as another tool may have written it
+            filled[:] = pl.Series(values).cast(pl.Float64).fill_null(np.nan).to_numpy()
+        if (unknown := missing(values)) is not None:
+            filled[unknown] = np.nan
     return out
 
 

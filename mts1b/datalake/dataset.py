@@ -86,7 +86,9 @@ class Stored:
 
     @cached_property
     def symbols(self) -> tuple[str, ...]:
-        """Every name that has a row, out of the files' footers."""
+        """Every name that has a row, out of the files' footers; none of a dataset that names do not lay out."""
+        if not self.table.definition.is_laid_out:
+            return ()
         return tuple(sorted(self.table.reader.names(self.snapshot.files)))
 
     @cached_property
@@ -277,11 +279,10 @@ class Dataset:
 
     def _spread(self, stored: Stored, question: Question, symbols: Sequence[str] | None) -> Arrays:
         definition = self.definition
-        frames, numbers = stored.table.reader.answers(stored.snapshot.files, question)
+        blocks = stored.table.reader.blocks(stored.snapshot.files, question)
         if question.names is not None:
-            self._refuse_unknown(stored, question.names, numbers)
-        time = str(definition.time)
-        return spread(frames, numbers, symbols, question.columns, definition.cluster, time)
+            self._refuse_unknown(stored, question.names, [name for block in blocks for name in block.names])
+        return spread(blocks, symbols, question.columns, definition)
 
     def _taken(self, stored: Stored, take: Callable[[Stored], Result]) -> Result:
         """What `take` gives of the newest version, again when that version's files went away meanwhile."""

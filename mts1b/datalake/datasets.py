@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from mts1b.datalake.columns import count, day, flag, instant, number, price, prose, text, whole, words
+from mts1b.datalake.columns import count, day, flag, instant, number, price, prose, text, texts, whole
 from mts1b.datalake.definitions import MONTH, YEAR, Definition, Storage
 from mts1b.datalake.schema import COLUMNS, INTERVAL_US, INTERVALS, VWAP
 
@@ -196,7 +196,7 @@ NEWS = Definition(
         prose("id", "the source's own"),
         prose("headline"),
         prose("body").where_known(),
-        words("symbols", "what it is about").where_known(),
+        texts("symbols", "what it is about").where_known(),
         prose("url").where_known(),
         KNOWN,
     ),

@@ -16,6 +16,7 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mts1b.datalake.buffers import missing, words
 from mts1b.datalake.columns import Column
 
 Words = NDArray[np.uint64]
@@ -29,15 +30,15 @@ LANES = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD1B54A32D192ED03))
 def content_digest(arrays: Sequence[pa.Array], columns: Sequence[Column]) -> int:
     """Digest of the rows of these columns as they are stored, an integer of 128 bits."""
     sums = np.zeros(len(LANES), dtype=np.uint64)
-    words = [(_salt(column.name), *_words(values)) for values, column in zip(arrays, columns, strict=True)]
+    hashed = [(_salt(column.name), *_words(values)) for values, column in zip(arrays, columns, strict=True)]
     rows = len(arrays[0]) if arrays else 0
     for start in range(0, rows, ROWS_AT_ONCE):
         part = slice(start, min(rows, start + ROWS_AT_ONCE))
         row = np.zeros(part.stop - part.start, dtype=np.uint64)
-        for salt, values, missing in words:
+        for salt, values, unknown in hashed:
             mixed = _mix(values[part] + salt)
-            if missing is not None:
-                mixed[missing[part]] = 0
+            if unknown is not None:
+                mixed[unknown[part]] = 0
             row += mixed
         sums += [_mix(row + lane).sum(dtype=np.uint64) for lane in LANES]
     return int(sums[0]) << 64 | int(sums[1])
@@ -52,13 +53,13 @@ def total(contents: Sequence[int]) -> int:
 _LOW = (1 << 64) - 1
 
 
-def _mix(words: Words) -> Words:
+def _mix(values: Words) -> Words:
     """Each word scrambled, in place."""
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        words ^= words >> np.uint64(shift)
-        words *= np.uint64(factor)
-    words ^= words >> np.uint64(31)
-    return words
+        values ^= values >> np.uint64(shift)
+        values *= np.uint64(factor)
+    values ^= values >> np.uint64(31)
+    return values
 
 
 def _salt(name: str) -> np.uint64:
@@ -71,16 +72,15 @@ def _hashed(value: str) -> int:
 
 def _words(values: pa.Array) -> tuple[Words, NDArray[np.bool_] | None]:
     """Each value as 64 bits, and which are missing."""
-    missing = np.asarray(values.is_null()) if values.null_count else None
-    kind = values.type
+    unknown, kind = missing(values), values.type
     if pa.types.is_decimal64(kind) or pa.types.is_timestamp(kind) or pa.types.is_int64(kind):
-        return np.frombuffer(values.buffers()[1], np.uint64)[values.offset : values.offset + len(values)], missing
+        return np.asarray(words(values, np.uint64)), unknown
     if pa.types.is_float64(kind):
-        floats = np.asarray(values.fill_null(0.0)) + 0.0  # a negative zero equals zero
-        return np.where(np.isnan(floats), np.nan, floats).view(np.uint64), missing
+        floats = np.asarray(words(values, np.float64), dtype=np.float64) + 0.0  # a negative zero equals zero
+        return np.where(np.isnan(floats), np.nan, floats).view(np.uint64), unknown
     if pa.types.is_boolean(kind) or pa.types.is_date(kind) or pa.types.is_integer(kind):
-        return np.asarray(pl.Series(values).cast(pl.Int64).fill_null(0)).view(np.uint64), missing
-    return _texts(pl.Series(values)), missing
+        return pl.Series(values).cast(pl.Int64).fill_null(0).to_numpy().view(np.uint64), unknown
+    return _texts(pl.Series(values)), unknown
 
 
 def _texts(values: pl.Series) -> Words:

@@ -30,6 +30,10 @@ LOG = "_delta_log"
 OLD_MANIFEST = "manifest.json"
 """What lists the files of a lake that was made before tables had a log."""
 
+CHECKPOINT_EVERY, KEPT = 20, "interval 3650 days"
+"""Commits between two summaries of the log: opening a table reads one and what came after, some 0.3 ms a commit.
+Entries of the log are kept for ten years; what an old one names may be gone (`Log.forget`)."""
+
 NS_PER_MS = 1_000_000
 NS_PER_US = 1_000
 
@@ -82,7 +86,7 @@ class Log:
         """
         if self._last is not None and not self._has_next(self._last[1].number):
             return self._last[1]
-        table = self._open()
+        table = self.opened()
         if table is None:
             return None
         self._last = table, self._taken(table)
@@ -90,7 +94,7 @@ class Log:
 
     def at(self, when: int | datetime) -> Snapshot:
         """A version by its number, or the one that was the newest at an instant. InputError when there is none."""
-        table = self._open()
+        table = self.opened()
         try:
             if table is None:
                 raise InputError("version", str(when), "nothing is stored here yet", "see `mts data status`")
@@ -102,7 +106,7 @@ class Log:
 
     def versions(self) -> list[Version]:
         """What is kept of the history, oldest first."""
-        table = self._open()
+        table = self.opened()
         history = [] if table is None else table.history()
         return [
             Version(
@@ -141,7 +145,7 @@ class Log:
 
     def forget(self, older_than_s: float) -> list[str]:
         """Delete files that no version younger than that names, and what crashed writers left; return their paths."""
-        table = self._open()
+        table = self.opened()
         if table is None:
             return []
         try:
@@ -157,7 +161,7 @@ class Log:
         if base is None:
             with suppress(DeltaError):  # two may make it at once: one of them does
                 self._create()
-            table = self._open()
+            table = self.opened()
             if table is None:
                 raise unwritable(self.place, OSError("no log was made"))
             if table.version() != 0:
@@ -177,7 +181,7 @@ class Log:
                 self.shape.schema(),
                 partition_by=list(self.shape.partitions),
                 name=self.shape.table,
-                configuration={"delta.logRetentionDuration": "interval 3650 days"},
+                configuration={"delta.checkpointInterval": str(CHECKPOINT_EVERY), "delta.logRetentionDuration": KEPT},
                 storage_options=dict(self.place.options) or None,
                 commit_properties=CommitProperties(custom_metadata={"note": "created"}, max_commit_retries=0),
             )
@@ -198,7 +202,8 @@ class Log:
             table.update_incremental()
         return table
 
-    def _open(self) -> DeltaTable | None:
+    def opened(self) -> DeltaTable | None:
+        """The table as `deltalake` has it, None when there is none."""
         if self.place.is_local and not self.place.exists(LOG) and not self.place.exists(OLD_MANIFEST):
             return None
         try:
@@ -222,8 +227,8 @@ class Log:
             sync(self.place.directory / LOG)
 
     def _taken(self, table: DeltaTable) -> Snapshot:
-        rows = pa.table(table.get_add_actions(flatten=True)).to_pylist()
-        files = sorted((self._file(row) for row in rows), key=lambda file: file.order)
+        actions = pl.DataFrame(table.get_add_actions(flatten=True))  # Arrow's own rows would import pandas
+        files = sorted((self._file(row) for row in actions.iter_rows(named=True)), key=lambda file: file.order)
         return Snapshot(self.shape.table, table.version(), tuple(files))
 
     def _file(self, row: dict[str, Any]) -> StoredFile:
@@ -248,6 +253,14 @@ class Log:
 
     def _removed(self, file: StoredFile, now_ms: int, changes: bool) -> RemoveAction:
         return RemoveAction(file.path, changes, now_ms, file.bytes, _values(file.partition))
+
+
+def stored_types(place: Place) -> dict[str, pl.DataType] | None:
+    """Columns and types of the table at `place`, None when there is none."""
+    table = Log(place, Shape("", (), None, None, ())).opened()
+    if table is None:
+        return None
+    return dict(pl.DataFrame(pa.schema(table.schema().to_arrow()).empty_table()).schema)
 
 
 def _values(partition: str) -> dict[str, str | None]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import polars as pl
 
 from mts1b.datalake.definitions import Definition
+from mts1b.datalake.order import repeats
 
 
 def merged(stored: pl.DataFrame, added: pl.DataFrame, definition: Definition, selected: str) -> pl.DataFrame:
@@ -12,13 +16,11 @@ def merged(stored: pl.DataFrame, added: pl.DataFrame, definition: Definition, se
 
     Of rows with a knowledge time, one that repeats what its key's row before it said is left out: it was known already.
     """
+    if definition.known is None or (not stored[definition.known].count() and not added[definition.known].count()):
+        return _replaced(stored, added, definition.key)
     known = definition.known
-    if known is None:
-        kept = stored.join(added, on=definition.key, how="anti")
-        return pl.concat([kept, added]).sort(definition.key)
     stored, added = (rows.with_columns(known_at(definition, selected).alias(known)) for rows in (stored, added))
-    kept = stored.join(added, on=definition.sorted_by, how="anti")
-    rows = pl.concat([kept, added]).sort(definition.sorted_by)
+    rows = _replaced(stored, added, definition.sorted_by)
     said = [column.name for column in definition.columns if column.name != known]
     repeated = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift(1)) for name in said)
     rows = rows.filter(~repeated | (pl.int_range(pl.len()) == 0))
@@ -28,12 +30,27 @@ def merged(stored: pl.DataFrame, added: pl.DataFrame, definition: Definition, se
     return rows.with_columns(pl.when(late).then(pl.col(known)).alias(known))
 
 
+def alone(rows: pl.DataFrame, definition: Definition, selected: str) -> pl.DataFrame:
+    """`merged` with nothing."""
+    return rows if definition.known is None else merged(rows.clear(), rows, definition, selected)
+
+
+def _replaced(stored: pl.DataFrame, added: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
+    """Both, in order; of two rows of a key the added one."""
+    if not stored.height:
+        return added
+    both = pl.concat([stored, added])
+    order = both.select(pl.arg_sort_by(key, maintain_order=True)).to_series()
+    rows = both[order]
+    superseded = repeats(rows, key)[1:]
+    return rows.filter(~pl.Series(np.append(superseded, False))) if superseded.any() else rows
+
+
 def is_revised(rows: pl.DataFrame, definition: Definition) -> bool:
     """Whether a key has several rows. `rows` are sorted."""
     if definition.known is None or rows.height < 2:
         return False
-    again = pl.all_horizontal(pl.col(name) == pl.col(name).shift(1) for name in definition.key)
-    return bool(rows.select(again.any()).item())
+    return bool(repeats(rows, definition.key).any())
 
 
 def known_at(definition: Definition, selected: str) -> pl.Expr:
@@ -54,5 +71,4 @@ def as_known(rows: pl.DataFrame, definition: Definition, selected: str, as_of_us
         rows = rows.filter(known_at(definition, selected).to_physical() <= as_of_us)
     if not is_revised(rows, definition):
         return rows
-    last = pl.any_horizontal(pl.col(name) != pl.col(name).shift(-1) for name in definition.key)
-    return rows.filter(last.fill_null(True))
+    return rows.filter(~pl.Series(np.append(repeats(rows, definition.key)[1:], False)))

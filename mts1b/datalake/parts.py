@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -55,7 +55,8 @@ class Layout:
         return cls(tuple(content["symbols"]), tuple(content["rows"]), bool(content["same_times"]))
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), separators=(",", ":"))
+        content = {"symbols": self.symbols, "rows": self.rows, "same_times": self.same_times}
+        return json.dumps(content, separators=(",", ":"))
 
     def groups(self, rows_per_group: int) -> list[int]:
         """Rows of each row group: whole names as long as they fit in, a name that does not is cut."""
@@ -81,13 +82,22 @@ def by_partition(rows: pl.DataFrame, definition: Definition, storage: Storage) -
     if not storage.by:
         yield "", rows
         return
-    time = pl.col(str(definition.time))
-    year = pl.format("year={}", time.dt.year())
-    key = {YEAR: year, MONTH: pl.format("{}/month={}", year, time.dt.strftime("%m"))}[storage.by]
-    keys = rows.select(key.alias("key"))["key"]
-    present = keys.unique().sort().to_list()
-    for partition in present:
-        yield partition, rows if len(present) == 1 else rows.filter(keys == partition)
+    months = rows[str(definition.time)].to_numpy().astype("datetime64[M]")
+    keys = (months if storage.by == MONTH else months.astype("datetime64[Y]")).astype(np.int64)
+    present, counts = np.unique(keys, return_counts=True)
+    if len(present) > 1:
+        rows = rows[np.argsort(keys, kind="stable")]
+    start = 0
+    for key, count in zip(present.tolist(), counts.tolist(), strict=True):
+        yield _partition(key, storage.by), rows[start : start + count]
+        start += count
+
+
+def _partition(key: int, by: str) -> str:
+    """The partition of a year or month, counted from 1970."""
+    if by == YEAR:
+        return f"year={1970 + key}"
+    return f"year={1970 + key // 12}/month={1 + key % 12:02}"
 
 
 def write(

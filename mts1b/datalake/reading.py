@@ -1,78 +1,38 @@
-"""Rows out of the files of a version: only the files, row groups and columns that can hold an answer are touched."""
+"""Rows out of the files of a version: only the files, row groups and columns that can hold an answer are touched.
+
+A file's answers are a block: an Arrow table whose rows go name by name. Nothing is copied before all blocks are there;
+then each column is made once, in its final order.
+"""
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
+from mts1b.datalake.buffers import words
 from mts1b.datalake.columns import as_read, nothing
 from mts1b.datalake.definitions import Definition
+from mts1b.datalake.footers import Footer, Footers, Runs, reading
 from mts1b.datalake.merge import as_known
 from mts1b.datalake.parts import Layout
-from mts1b.datalake.schema import first_line
 from mts1b.datalake.snapshot import Span, StoredFile
 from mts1b.datalake.storage import Place
-from mts1b.foundation.clock import to_ns
-from mts1b.foundation.errors import DataError
 
-FOOTERS_MAX = 4_096
-"""Footers a reader keeps: those of 30 years of minutes with room to spare, some 100 kB each at most."""
+THREADS = 2
+ROWS_FOR_THREADS = 200_000
+"""Rows of the files asked for from which several are read at once: below, handing them out takes longer."""
 
-NS_PER_US = 1_000
+RUNS_MAX = 64
+"""Runs of names that are narrowed to the span one by one; more of them all at once."""
 
-
-@dataclass(frozen=True, slots=True)
-class Footer:
-    """What a file says of itself."""
-
-    metadata: pq.FileMetaData
-    layout: Layout | None
-
-
-class Footers:
-    """The footers read last. Files never change, so what was read once holds."""
-
-    def __init__(self, place: Place) -> None:
-        self.place = place
-        self._held: OrderedDict[str, Footer] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def of(self, file: StoredFile) -> Footer:
-        """DataError when the file cannot be read."""
-        with self._lock:
-            found = self._held.get(file.path)
-        if found is not None:
-            return found
-        with reading(self.place, file):
-            metadata = pq.read_metadata(self.place.open(file.path))
-        footer = Footer(metadata, Layout.stored(metadata))
-        with self._lock:
-            self._held[file.path] = footer
-            while len(self._held) > FOOTERS_MAX:
-                self._held.popitem(last=False)
-        return footer
-
-
-class reading:  # noqa: N801 - reads as the statement it is
-    """Turns what goes wrong with a file into a DataError that names it."""
-
-    def __init__(self, place: Place, file: StoredFile) -> None:
-        self._address = place.address(file.path)
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, OSError | pa.ArrowException):
-            problem = f"cannot be read: {first_line(error)}"
-            raise DataError("file", self._address, problem, "ingest the data again") from None
+Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +50,16 @@ class Question:
         return file.extent.inside(self.span) and (self.names is None or file.extent.may_hold(self.names))
 
 
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The answers in one file. With a layout `rows[i]` of them are of `names[i]`, and `table` has no column of names;
+    without one `names` is empty."""
+
+    table: pa.Table
+    names: tuple[str, ...]
+    rows: Numbers
+
+
 class Reader:
     """Reads one table."""
 
@@ -99,27 +69,33 @@ class Reader:
 
     def rows(self, files: Sequence[StoredFile], question: Question) -> pl.DataFrame:
         """Answers sorted by key, the key's columns first. DataError names a file that cannot be read."""
-        frames, known = self.answers(files, question)
+        blocks = self.blocks(files, question)
         shown = list(dict.fromkeys((*self._definition.key, *question.columns)))
-        if not frames:
+        if not blocks:
             return pl.DataFrame(schema={name: self._definition.column(name).read for name in shown})
-        whole = pl.concat([frame.select(shown) for frame in frames])
-        return self._in_order(whole, known, len(frames) > 1)
+        if self._definition.is_laid_out:
+            return self._ordered(blocks, shown)
+        frame = pl.DataFrame([self.series([block.table for block in blocks], name) for name in shown])
+        return frame.sort(self._definition.key) if len(blocks) > 1 else frame
 
-    def answers(self, files: Sequence[StoredFile], question: Question) -> tuple[list[pl.DataFrame], dict[str, int]]:
-        """Answers file by file, in the files' order; in files with a layout names are numbers, which come along."""
-        known: dict[str, int] = {}
-        return [self._answers(file, question, known) for file in files if question.concerns(file)], known
+    def blocks(self, files: Sequence[StoredFile], question: Question) -> list[Block]:
+        """The answers file by file, in the files' order, without files that hold none."""
+        wanted = [file for file in files if question.concerns(file)]
+        if len(wanted) > 1 and sum(file.rows for file in wanted) >= ROWS_FOR_THREADS:
+            with ThreadPoolExecutor(THREADS) as pool:
+                found = list(pool.map(lambda file: self._block(file, question), wanted))
+        else:
+            found = [self._block(file, question) for file in wanted]
+        return [block for block in found if block.table.num_rows]
 
     def whole(self, file: StoredFile) -> pl.DataFrame:
         """Every row and column of a file, revisions too."""
-        footer = self.footers.of(file)
-        table = self._table(file, range(footer.metadata.num_row_groups), None)
-        return pl.DataFrame([self._series(table, column.name) for column in self._definition.columns])
+        table = self._table(file, range(len(self.footers.of(file).sizes)), None)
+        return pl.DataFrame([self.series([table], column.name) for column in self._definition.columns])
 
     def arrays(self, file: StoredFile) -> list[pa.Array]:
         """Every stored column of a file as it is stored."""
-        table = self._table(file, range(self.footers.of(file).metadata.num_row_groups), None)
+        table = self._table(file, range(len(self.footers.of(file).sizes)), None)
         return [column.combine_chunks() for column in table.columns]
 
     def names(self, files: Sequence[StoredFile], span: Span = (None, None)) -> set[str]:
@@ -129,97 +105,124 @@ class Reader:
             if not file.extent.inside(span):
                 continue
             layout = self.footers.of(file).layout
-            if layout is not None and _within(file, span):
+            if layout is not None and within(file, span):
                 found.update(layout.symbols)
-            else:
-                question = Question(None, span, ())
-                found.update(self.rows([file], question)[self._definition.cluster].unique().to_list())
+                continue
+            for block in self.blocks([file], Question(None, span, ())):
+                names = block.names or block.table.column(self._definition.cluster).unique().to_pylist()
+                found.update(str(name) for name in names)
         return found
 
-    def _answers(self, file: StoredFile, question: Question, known: dict[str, int]) -> pl.DataFrame:
-        """The answers in one file; names of a laid out file are numbers, kept in `known`."""
+    def series(self, tables: Sequence[pa.Table], name: str, order: Numbers | None = None) -> pl.Series:
+        """A column of all these tables, one after the other, or in another order."""
+        column = self._definition.column(name)
+        if not any(name in table.column_names for table in tables):
+            return nothing(column, sum(table.num_rows for table in tables))
+        kind = next(table.schema.field(name).type for table in tables if name in table.column_names)
+        chunks = [
+            chunk
+            for table in tables
+            for chunk in (table.column(name).chunks if name in table.column_names else [pa.nulls(len(table), kind)])
+        ]
+        return as_read(pa.chunked_array(chunks, kind), column, order)
+
+    def _ordered(self, blocks: Sequence[Block], shown: Sequence[str]) -> pl.DataFrame:
+        """The rows of all blocks, sorted by name and time, with the names."""
+        names = sorted({name for block in blocks for name in block.names})
+        codes, order = codes_of(blocks, names), None
+        if (
+            len(blocks) > 1 or not (codes[1:] >= codes[:-1]).all()
+        ):  # files are in order of time, so a stable sort will do
+            order = np.argsort(codes, kind="stable")
+            codes = codes[order]
+        tables, cluster = [block.table for block in blocks], self._definition.cluster
+        named = pl.Series(cluster, names, dtype=pl.String())[codes.astype(np.uint32)]
+        return pl.DataFrame([named if name == cluster else self.series(tables, name, order) for name in shown])
+
+    def _block(self, file: StoredFile, question: Question) -> Block:
         definition, footer = self._definition, self.footers.of(file)
-        columns = [*definition.key, *question.columns]
         collapses = definition.known is not None and (file.revised or question.as_of_us is not None)
-        if collapses:
-            columns += [definition.known]  # type: ignore[list-item]
-        if definition.time is not None and not _within(file, question.span):
-            columns.append(definition.time)
-        columns = list(dict.fromkeys(columns))
+        columns = [*definition.key, *question.columns]
+        columns += [str(definition.known)] if collapses else []
+        columns += [] if definition.time is None or within(file, question.span) else [definition.time]
         if footer.layout is None:
-            frame = self._filtered(file, footer, columns, question)
+            block = self._filtered(file, footer, columns, question)
         else:
-            frame = self._laid_out(file, footer, footer.layout, columns, question, known)
-        frame = _inside(frame, definition.time, question.span)
-        return as_known(frame, definition, self._selected, question.as_of_us) if collapses else frame
+            block = self._laid_out(file, footer, footer.layout, columns, question)
+        return self._collapsed(block, question.as_of_us) if collapses else block
 
     def _laid_out(
-        self,
-        file: StoredFile,
-        footer: Footer,
-        layout: Layout,
-        columns: Sequence[str],
-        question: Question,
-        known: dict[str, int],
-    ) -> pl.DataFrame:
+        self, file: StoredFile, footer: Footer, layout: Layout, columns: Sequence[str], question: Question
+    ) -> Block:
         """Rows of whole names, found by the layout."""
-        names = [n for n, name in enumerate(layout.symbols) if question.names is None or name in question.names]
-        pieces = _pieces(footer.metadata, layout, names, _live(footer.metadata, self._definition.time, question.span))
-        table = self._table(file, pieces.groups, [name for name in columns if name != self._definition.cluster])
-        if pieces.kept is not None:
-            table = pa.concat_tables([table.slice(0, 0), *(table.slice(*piece) for piece in pieces.kept)])
-        numbers = np.array([known.setdefault(layout.symbols[n], len(known)) for n in pieces.names], dtype=np.uint32)
-        named = pl.Series(self._definition.cluster, np.repeat(numbers, pieces.rows))
-        return pl.DataFrame(
-            [named if name == self._definition.cluster else self._series(table, name) for name in columns]
-        )
+        definition = self._definition
+        runs = footer.runs(question.names, definition.time, question.span)
+        wanted = [name for name in dict.fromkeys(columns) if name != definition.cluster]
+        table = self._table(file, runs.groups, wanted or [str(definition.time)])
+        if not within(file, question.span):
+            runs = _inside(runs, table.column(str(definition.time)), question.span)
+        names = tuple(layout.symbols[n] for n in runs.names.tolist())
+        return Block(_taken(table, runs), names, runs.rows)
 
-    def _filtered(self, file: StoredFile, footer: Footer, columns: Sequence[str], question: Question) -> pl.DataFrame:
+    def _filtered(self, file: StoredFile, footer: Footer, columns: Sequence[str], question: Question) -> Block:
         """Rows of a file that no name lays out."""
         definition = self._definition
         named = definition.named or definition.cluster
-        asked = [*columns, named] if question.names is not None and named not in columns else columns
-        live = _live(footer.metadata, definition.time, question.span)
-        table = self._table(file, [group for group in range(footer.metadata.num_row_groups) if live(group)], asked)
-        frame = pl.DataFrame([self._series(table, name) for name in asked])
-        if question.names is None:
-            return frame
-        names = sorted(question.names)
-        if isinstance(frame.schema[named], pl.List):
-            return frame.filter(pl.col(named).list.set_intersection(names).list.len() > 0)
-        return frame.filter(pl.col(named).is_in(names))
+        asked = list(dict.fromkeys([*columns, *([] if question.names is None else [named])]))
+        groups = [g for g in range(len(footer.sizes)) if footer.can_hold(g, definition.time, question.span)]
+        table = self._table(file, groups, asked)
+        kept = np.ones(table.num_rows, dtype=bool)
+        if definition.time is not None and not within(file, question.span):
+            kept &= _inside_mask(_stamps(table.column(definition.time)), question.span)
+        if question.names is not None:
+            kept &= self._about(table, named, sorted(question.names))
+        return Block(table if kept.all() else table.filter(pa.array(kept)), (), np.zeros(0, dtype=np.int64))
 
-    def _table(self, file: StoredFile, groups: Collection[int], columns: Sequence[str] | None) -> pa.Table:
+    def _about(self, table: pa.Table, named: str, names: list[str]) -> NDArray[np.bool_]:
+        if named not in table.column_names:
+            return np.zeros(table.num_rows, dtype=bool)
+        values = pl.Series(table.column(named))
+        if isinstance(values.dtype, pl.List):
+            return (values.list.set_intersection(names).list.len() > 0).fill_null(False).to_numpy()
+        return values.is_in(names).to_numpy()
+
+    def _collapsed(self, block: Block, as_of_us: int | None) -> Block:
+        """The latest row of each key, of those known then."""
+        definition = self._definition
+        columns = [*definition.key, str(definition.known)]
+        known = [
+            self.series([block.table], name)
+            for name in dict.fromkeys(columns)
+            if not (block.names and name == definition.cluster)
+        ]
+        if block.names:  # numbers will do: a name's rows lie together
+            known.insert(0, pl.Series(definition.cluster, np.repeat(np.arange(len(block.names)), block.rows)))
+        frame = pl.DataFrame([*known, pl.Series("row", np.arange(block.table.num_rows))])
+        rows = as_known(frame, definition, self._selected, as_of_us)["row"].to_numpy()
+        counts = np.diff(np.searchsorted(rows, np.concatenate(([0], np.cumsum(block.rows)))))
+        return Block(block.table.take(pa.array(rows)), block.names, counts)
+
+    def _table(self, file: StoredFile, groups: Sequence[int], columns: Sequence[str] | None) -> pa.Table:
         footer = self.footers.of(file)
-        with reading(self._place, file):
-            source = self._place.open(file.path)
-            with pq.ParquetFile(source, metadata=footer.metadata, pre_buffer=not self._place.is_local) as opened:
-                held = set(opened.schema_arrow.names)
-                wanted = None if columns is None else [name for name in columns if name in held]
-                return opened.read_row_groups(list(groups), columns=wanted)
-
-    def _series(self, table: pa.Table, name: str) -> pl.Series:
-        column = self._definition.column(name)
-        if name not in table.column_names:
-            return nothing(column, table.num_rows)
-        return as_read(table.column(name), column)
-
-    def _in_order(self, frame: pl.DataFrame, known: dict[str, int], several: bool) -> pl.DataFrame:
-        """Sorted by key, names as texts."""
-        cluster = self._definition.cluster
-        if frame.schema[cluster] != pl.UInt32() or not known:
-            return frame.sort(self._definition.key) if several else frame
-        names = sorted(known)
-        place = np.empty(len(names), dtype=np.uint16 if len(names) <= 1 << 16 else np.uint32)
-        place[[known[name] for name in names]] = np.arange(len(names))
-        codes = place[frame[cluster].to_numpy()]
-        if several:  # files are in order of time, and numpy sorts small numbers by counting
-            order = np.argsort(codes, kind="stable")
-            frame, codes = frame[order], codes[order]
-        return frame.with_columns(pl.Series(cluster, names, dtype=pl.String()).gather(codes.astype(np.uint32)))
+        with (
+            reading(self._place, file),
+            self._place.open(file.path) as source,
+            pq.ParquetFile(source, metadata=footer.metadata, pre_buffer=not self._place.is_local) as opened,
+        ):
+            wanted = None if columns is None else [name for name in columns if name in footer.fields]
+            return opened.read_row_groups(list(groups), columns=wanted, use_threads=False)
 
 
-def _within(file: StoredFile, span: Span) -> bool:
+def codes_of(blocks: Sequence[Block], names: Sequence[str]) -> NDArray[np.unsignedinteger]:
+    """The place in `names` of each row of all blocks; numpy sorts small numbers by counting."""
+    kind = np.uint16 if len(names) <= 1 << 16 else np.uint32
+    place: Mapping[str, int] = {name: number for number, name in enumerate(names)}
+    return np.concatenate(
+        [np.repeat(np.array([place[name] for name in block.names], dtype=kind), block.rows) for block in blocks]
+    )
+
+
+def within(file: StoredFile, span: Span) -> bool:
     """Whether every row of the file lies inside the span."""
     first, last = span
     extent = file.extent
@@ -228,64 +231,45 @@ def _within(file: StoredFile, span: Span) -> bool:
     return last is None or (extent.last_us is not None and extent.last_us <= last)
 
 
-def _inside(frame: pl.DataFrame, time: str | None, span: Span) -> pl.DataFrame:
-    if time is None or time not in frame.columns or span == (None, None):
-        return frame
-    stamps = frame[time].to_physical().to_numpy()
-    kept = np.ones(len(stamps), dtype=bool)
-    if span[0] is not None:
-        kept &= stamps >= span[0]
-    if span[1] is not None:
-        kept &= stamps <= span[1]
-    return frame if kept.all() else frame.filter(pl.Series(kept))
+def _stamps(column: pa.ChunkedArray) -> Numbers:
+    return np.asarray(words(column))
 
 
-@dataclass(frozen=True, slots=True)
-class Pieces:
-    """`groups` to read; `kept` (start, rows) of what they hold, None for all of it; `rows` of `names` in it."""
-
-    groups: list[int]
-    kept: list[tuple[int, int]] | None
-    names: list[int]
-    rows: list[int]
+def _inside_mask(stamps: Numbers, span: Span) -> NDArray[np.bool_]:
+    first, last = span
+    kept = np.ones(len(stamps), dtype=bool) if first is None else stamps >= first
+    return kept if last is None else kept & (stamps <= last)
 
 
-def _pieces(metadata: pq.FileMetaData, layout: Layout, names: list[int], live: Callable[[int], bool]) -> Pieces:
-    """Where the rows of `names` lie, numbers of the layout, without the row groups that are not `live`."""
-    sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
-    borders = np.concatenate(([0], np.cumsum(sizes)))
-    ends = np.cumsum(layout.rows)
-    starts = ends - layout.rows
-    first_of, last_of = np.searchsorted(borders, starts, "right") - 1, np.searchsorted(borders, ends)
-    needed = sorted({g for n in names for g in range(first_of[n], last_of[n])})
-    groups = [group for group in needed if live(group)]
-    if len(names) == len(layout.rows) and len(groups) == len(sizes):
-        return Pieces(groups, None, names, list(layout.rows))
-    before = dict(zip(groups, np.cumsum([0, *(sizes[group] for group in groups)]).tolist(), strict=False))
-    kept: list[tuple[int, int]] = []
-    owners, rows = [], []
-    for n in names:
-        for group in range(first_of[n], last_of[n]):
-            if group in before:
-                first, last = max(starts[n], borders[group]), min(ends[n], borders[group + 1])
-                kept.append((int(before[group] + first - borders[group]), int(last - first)))
-                owners.append(n)
-                rows.append(kept[-1][1])
-    return Pieces(groups, kept, owners, rows)
+def _inside(runs: Runs, times: pa.ChunkedArray, span: Span) -> Runs:
+    """The runs without rows outside the span; within a run times rise."""
+    stamps = _stamps(times)
+    starts, rows = runs.starts, runs.rows
+    if len(rows) <= RUNS_MAX:
+        ends = np.array([[0, 0]] * len(rows), dtype=np.int64).reshape(-1, 2)
+        for n, (start, count) in enumerate(zip(starts.tolist(), rows.tolist(), strict=True)):
+            own = stamps[start : start + count]
+            ends[n, 0] = 0 if span[0] is None else np.searchsorted(own, span[0])
+            ends[n, 1] = count if span[1] is None else np.searchsorted(own, span[1], "right")
+    else:
+        count_of = np.concatenate(([0], np.cumsum(_inside_mask(stamps, span))))
+        before = np.concatenate(([0], np.cumsum(stamps < (span[0] if span[0] is not None else stamps.min()))))
+        first = before[starts + rows] - before[starts]
+        ends = np.stack([first, first + count_of[starts + rows] - count_of[starts]], axis=1)
+    kept = ends[:, 1] > ends[:, 0]
+    starts, rows = (starts + ends[:, 0])[kept], (ends[:, 1] - ends[:, 0])[kept]
+    return Runs(runs.groups, runs.names[kept], starts, rows, whole=int(rows.sum()) == len(stamps))
 
 
-def _live(metadata: pq.FileMetaData, time: str | None, span: Span) -> Callable[[int], bool]:
-    """Tells whether a row group can hold a time inside the span, by its statistics."""
-    names = [metadata.schema.column(n).path for n in range(metadata.num_columns)]
-    if time not in names or span == (None, None):
-        return lambda _group: True
-    place = names.index(time)
-
-    def live(group: int) -> bool:
-        found = metadata.row_group(group).column(place).statistics
-        if found is None or not found.has_min_max:
-            return True
-        first, last = to_ns(found.min) // NS_PER_US, to_ns(found.max) // NS_PER_US
-        return (span[1] is None or first <= span[1]) and (span[0] is None or last >= span[0])
-
-    return live
+def _taken(table: pa.Table, runs: Runs) -> pa.Table:
+    """The rows of the runs; neighbouring runs are one piece."""
+    if runs.whole or not len(runs.rows):
+        return table if runs.whole else table.slice(0, 0)
+    ends = runs.starts + runs.rows
+    fresh = np.concatenate(([True], runs.starts[1:] != ends[:-1]))
+    firsts = np.flatnonzero(fresh)
+    lasts = np.concatenate((firsts[1:], [len(ends)])) - 1
+    pieces = [
+        table.slice(int(runs.starts[a]), int(ends[b] - runs.starts[a])) for a, b in zip(firsts, lasts, strict=True)
+    ]
+    return pieces[0] if len(pieces) == 1 else pa.concat_tables(pieces)

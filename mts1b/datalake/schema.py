@@ -63,7 +63,7 @@ def joined(*frames: pl.DataFrame) -> pl.DataFrame:
 
 
 INTERVALS = {
-    "daily": Storage(YEAR, "snappy", None, 2_520),
+    "daily": Storage(YEAR, "snappy", None, 5_040),
     "1h": Storage(MONTH, "zstd", 3, 8_192),
     "15m": Storage(MONTH, "zstd", 3, 32_768),
     "5m": Storage(MONTH, "zstd", 3, 131_072),
@@ -182,8 +182,8 @@ def _check_delivered(frame: pl.DataFrame, source: str) -> None:
 
 def refuse(frame: pl.DataFrame, broken: pl.Expr, problem: str, source: str) -> None:
     """DataError naming the first row (counted from 1) for which `broken` holds."""
-    rows = frame.with_row_index("row", offset=1).filter(broken)
-    if rows.height:
+    if frame.select(broken.fill_null(False).any()).item():
+        rows = frame.with_row_index("row", offset=1).filter(broken)
         first = rows.row(0, named=True)
         shown = ", ".join(f"{key}={value}" for key, value in first.items() if key != "row")
         more = f" (and {rows.height - 1} more rows)" if rows.height > 1 else ""

@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from mts1b.datalake.dataset import Dataset, Stored
+from mts1b.datalake.results import DOMAIN, Results
 from mts1b.datalake.schema import first_line
 from mts1b.datalake.snapshot import StoredFile
-from mts1b.datalake.views import View, views
+from mts1b.datalake.views import View, results_view, views
 from mts1b.foundation.errors import DataError, InputError
 from mts1b.foundation.limits import SQL_MEMORY_BYTES_MAX, SQL_RESULT_BYTES_MAX, SQL_TIMEOUT_S
 
@@ -49,8 +50,9 @@ class Answer:
 class Session:
     """A connection whose tables are the lake's datasets, `equities.bars` first. Times are read as UTC."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, timeout_s: float) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, results: Results, timeout_s: float) -> None:
         self._connection, self._timeout_s = connection, timeout_s
+        self._results: Results | None = results
 
     def execute(self, sql: str, params: Params = None) -> Answer:
         """Run one statement. InputError when it is wrong, would write, or reaches a limit of time, memory or rows;
@@ -60,6 +62,7 @@ class Session:
         timer.start()
         try:
             self._refuse_writing(sql)
+            self._with_results(sql)
             relation = self._connection.sql(sql, params=cast(Any, params))
             return Answer(pl.DataFrame() if relation is None else _frame(relation, sql))
         except duckdb.PermissionException as error:
@@ -76,6 +79,12 @@ class Session:
             raise InputError("sql", sql, first_line(error), "correct the statement") from None
         finally:
             timer.cancel()
+
+    def _with_results(self, sql: str) -> None:
+        """There may be thousands of sweeps, each a table: they are looked at when a statement speaks of them."""
+        if self._results is not None and DOMAIN in sql.lower():
+            _create(self._connection, results_view(self._results))
+            self._results = None
 
     def _refuse_writing(self, sql: str) -> None:
         for statement in self._connection.extract_statements(sql):
@@ -105,7 +114,10 @@ def _frame(relation: duckdb.DuckDBPyRelation, sql: str) -> pl.DataFrame:
 
 @contextmanager
 def open_session(
-    datasets: Iterable[Dataset], memory_bytes: int = SQL_MEMORY_BYTES_MAX, timeout_s: float = SQL_TIMEOUT_S
+    datasets: Iterable[Dataset],
+    results: Results,
+    memory_bytes: int = SQL_MEMORY_BYTES_MAX,
+    timeout_s: float = SQL_TIMEOUT_S,
 ) -> Iterator[Session]:
     """A session on what is stored now. The files are all it may open, and none may be written."""
     connection = duckdb.connect(":memory:")
@@ -117,21 +129,27 @@ def open_session(
         connection.execute("SET temp_directory = ''")
         connection.execute("SET autoinstall_known_extensions = false")
         connection.execute("SET autoload_known_extensions = false")
-        for number, view in enumerate(found):
-            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {view.domain}")
-            connection.execute(f"CREATE VIEW {view.domain}.{view.name} AS {_bound(connection, view, number)}")
+        for view in found:
+            _create(connection, view)
         paths = [address for source in local for address in _addresses(*source)]
         connection.execute(f"SET allowed_paths = {_listed(paths)}")
+        if results.place.is_local:
+            connection.execute(f"SET allowed_directories = {_listed([results.place.root + '/'])}")
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
-        yield Session(connection, timeout_s)
+        yield Session(connection, results, timeout_s)
     except duckdb.IOException as error:
         raise DataError("lake", "duckdb", first_line(error), "ingest the data again") from None
     finally:
         connection.close()
 
 
-def _bound(connection: duckdb.DuckDBPyConnection, view: View, number: int) -> str:
+def _create(connection: duckdb.DuckDBPyConnection, view: View) -> None:
+    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {view.domain}")
+    connection.execute(f"CREATE VIEW {view.domain}.{view.name} AS {_bound(connection, view)}")
+
+
+def _bound(connection: duckdb.DuckDBPyConnection, view: View) -> str:
     """The view's statement with the files it reads. Those of an object store are read by Arrow."""
     tables = []
     for place, (stored, files) in enumerate(view.sources):
@@ -141,7 +159,7 @@ def _bound(connection: duckdb.DuckDBPyConnection, view: View, number: int) -> st
             listed = _listed(_addresses(stored, files))
             tables.append(f"read_parquet({listed}, hive_partitioning = false, union_by_name = {differ})")
         else:
-            name = f"files_{number}_{place}"
+            name = f"files_{view.domain}_{view.name}_{place}"
             connection.register(name, _dataset(stored, files))
             tables.append(name)
     return view.sql.format(*tables)

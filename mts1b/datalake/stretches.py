@@ -18,9 +18,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from mts1b.datalake.buffers import words
 from mts1b.datalake.columns import floats
+from mts1b.datalake.footers import reading
 from mts1b.datalake.parts import Layout
-from mts1b.datalake.reading import reading
 from mts1b.datalake.schema import VWAP
 from mts1b.datalake.snapshot import Span, StoredFile
 
@@ -137,22 +138,22 @@ def _together(files: Sequence[StoredFile]) -> Iterator[list[StoredFile]]:
 
 def _stretch(files: Sequence[_File], numbers: Mapping[str, int]) -> Stretch:
     """The times of the chosen names, and batches that cover every one of them."""
-    found = [(file, run, names) for file in files for run, names in file.runs() if any(file.chosen(names))]
+    found = [(file, run, names, file.numbers_of(names)) for file in files for run, names in file.runs()]
+    found = [one for one in found if max(one[3]) >= 0]
     times = np.zeros(0, dtype=np.int64)
     for file in files:
-        own = file.times([(run, names) for other, run, names in found if other is file])
+        own = file.times([(run, names) for other, run, names, _ in found if other is file])
         times = own if not len(times) else np.union1d(times, own)
-    in_one = [[number for number in file.numbers_of(names) if number >= 0] for file, _, names in found]
+    in_one = [[number for number in numbers_of if number >= 0] for _, _, _, numbers_of in found]
     several = len({number for batch in in_one for number in batch}) < sum(map(len, in_one))
     batches = []
     for members in [list(range(len(found)))] if several else [[n] for n in range(len(found))]:
-        which = list(dict.fromkeys(number for n in members for number in in_one[n]))
-        places = {number: place for place, number in enumerate(which)}
+        places = {number: place for place, number in enumerate(dict.fromkeys(x for n in members for x in in_one[n]))}
         pieces = tuple(
-            Piece(file, run, names, np.array([places.get(number, -1) for number in file.numbers_of(names)]))
-            for file, run, names in (found[n] for n in members)
+            Piece(file, run, names, np.array([places.get(number, -1) for number in numbers_of]))
+            for file, run, names, numbers_of in (found[n] for n in members)
         )
-        batches.append(Batch(np.array(which, dtype=np.int64), pieces, times))
+        batches.append(Batch(np.array(list(places), dtype=np.int64), pieces, times))
     absent = np.array(sorted(set(range(len(numbers))).difference(*in_one)), dtype=np.int64)
     if len(absent):
         batches.append(Batch(absent, (), times))
@@ -188,7 +189,7 @@ class _File:
     def put(self, piece: Piece, loaded: Mapping[str, Floats], times: Numbers, scratch: Scratch) -> None:
         """Put the bars of a piece where they belong in the tables of a batch. Of a revised bar the latest stays."""
         table = self._read(piece.groups, ("ts", *loaded))
-        stamps = table.column("ts").combine_chunks().view(pa.int64()).to_numpy()
+        stamps = np.asarray(words(table.column("ts")))
         name_of = np.repeat(piece.places, np.array(self._layout.rows[piece.names]))
         inside = (name_of >= 0) & (stamps >= self._low) & (stamps <= self._high)
         at = (name_of[inside], np.searchsorted(times, stamps[inside]))
@@ -235,7 +236,7 @@ class _File:
         return self._own_times
 
     def _stamps(self, run: range) -> Numbers:
-        return np.asarray(self._read(run, ("ts",)).column("ts").combine_chunks().view(pa.int64()).to_numpy())
+        return np.asarray(words(self._read(run, ("ts",)).column("ts")))
 
     def _first_stamps(self, rows: int) -> Numbers:
         """The times of the first name, without those of the others of its row group."""
@@ -245,7 +246,7 @@ class _File:
             pq.ParquetFile(place.open(self._stored.path), metadata=self._metadata) as file,
         ):
             batches = file.iter_batches(rows, columns=["ts"], use_threads=False)
-            return np.concatenate([b.column(0).view(pa.int64()).to_numpy() for b in _until(batches, rows)])
+            return np.concatenate([words(b.column(0)) for b in _until(batches, rows)])
 
     @contextmanager
     def _opened(self) -> Iterator[pq.ParquetFile]:

@@ -17,7 +17,8 @@ from mts1b.datalake import parts
 from mts1b.datalake.definitions import Definition
 from mts1b.datalake.digests import content_digest
 from mts1b.datalake.log import Log, Overtaken, Shape
-from mts1b.datalake.merge import is_revised, merged
+from mts1b.datalake.merge import alone, is_revised, merged
+from mts1b.datalake.order import sorted_by
 from mts1b.datalake.reading import Reader
 from mts1b.datalake.snapshot import Snapshot, StoredFile
 from mts1b.datalake.storage import Place, unwritable
@@ -59,9 +60,8 @@ class Table:
     def put(
         self, rows: pl.DataFrame, note: str, stored_already: str = REPLACE, progress: Progress | None = None
     ) -> Snapshot:
-        """Add rows, each key (with its knowledge time) once, in the types of the definition. Rows that are stored as
-        they are change nothing and make no version. DataError with REFUSE for a key that is stored."""
-        rows = rows.select(self.definition.read_schema.names()).sort(self.definition.sorted_by)
+        """Add rows as `checks.checked` gives them. Rows that are stored as they are change nothing and make no version.
+        DataError with REFUSE for a key that is stored."""
 
         def changes(base: Snapshot | None) -> Iterator[Change]:
             split = list(parts.by_partition(rows, self.definition, self.storage))
@@ -74,8 +74,7 @@ class Table:
         return self._committed(changes, note)
 
     def replace(self, rows: pl.DataFrame, note: str) -> Snapshot:
-        """Put rows in the place of everything stored."""
-        rows = rows.select(self.definition.read_schema.names()).sort(self.definition.sorted_by)
+        """Put rows, as `checks.checked` gives them, in the place of everything stored."""
 
         def changes(base: Snapshot | None) -> Iterator[Change]:
             split = parts.by_partition(rows, self.definition, self.storage)
@@ -119,7 +118,7 @@ class Table:
         if stored_already == REFUSE:
             self._refuse_stored(added, touched)
         if not touched and len(held) < FILES_PER_PARTITION_MAX:
-            return Change(self._write(partition, merged(added.clear(), added, self.definition, self.selected)), [])
+            return Change(self._write(partition, alone(added, self.definition, self.selected)), [])
         together = touched or held
         before = self._rows(together)
         after = merged(before, added, self.definition, self.selected)
@@ -153,7 +152,7 @@ class Table:
     def _rows(self, files: Sequence[StoredFile]) -> pl.DataFrame:
         """Every row of files of one partition, revisions too, sorted."""
         frames = [self.reader.whole(file) for file in files]
-        return frames[0] if len(frames) == 1 else pl.concat(frames).sort(self.definition.sorted_by)
+        return frames[0] if len(frames) == 1 else sorted_by(pl.concat(frames), self.definition.sorted_by)
 
     def _write(self, partition: str, rows: pl.DataFrame) -> list[StoredFile]:
         revised = is_revised(rows, self.definition)

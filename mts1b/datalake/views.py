@@ -15,6 +15,7 @@ import polars as pl
 from mts1b.datalake.columns import TIMESTAMP, Column
 from mts1b.datalake.dataset import Dataset, Stored
 from mts1b.datalake.definitions import Definition
+from mts1b.datalake.results import DOMAIN, KEY, NAME, SELECTOR, Results
 from mts1b.datalake.snapshot import StoredFile
 
 SQL_TYPES = {
@@ -52,6 +53,15 @@ def views(dataset: Dataset) -> Iterator[View]:
         yield _view(definition, definition.name, stored.get(dataset.default_selected), dataset.default_selected)
     for name in others:
         yield _view(definition, f"{definition.name}_{name}", stored[name], name)
+
+
+def results_view(results: Results) -> View:
+    """The results of every sweep, told apart by the column `sweep`; parameters that one does not have are null."""
+    stored = results.all_stored()
+    if not stored:
+        return View(DOMAIN, NAME, f"SELECT NULL::VARCHAR AS {SELECTOR}, NULL::BIGINT AS {KEY} WHERE false")
+    selects = [f"SELECT '{one.interval}' AS {SELECTOR}, * FROM {{{n}}}" for n, one in enumerate(stored)]  # noqa: S608
+    return View(DOMAIN, NAME, " UNION ALL BY NAME ".join(selects), tuple((one, one.snapshot.files) for one in stored))
 
 
 def _view(definition: Definition, name: str, stored: Stored | None, selected: str = "") -> View:

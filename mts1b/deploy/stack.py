@@ -25,6 +25,7 @@ from mts1b.deploy.endpoints import (
     with_given,
 )
 from mts1b.deploy.health import PartStatus, ask, read_states, status
+from mts1b.deploy.observability import write_observability
 from mts1b.deploy.plan import Plan, prepare_directories, require_free
 from mts1b.deploy.ray_head import remove_link
 from mts1b.foundation.clock import NS_PER_S, Clock
@@ -54,6 +55,7 @@ def up(settings: Settings, clock: Clock, progress: Progress | None = None, parts
         prepare_directories(settings.data_dir)
         with _alone(settings, clock):
             _bring_up(settings, clock, wanted, tell)
+            write_observability(settings)
     found = with_given(settings, read_running(settings) or Endpoints(data_dir=str(settings.data_dir)))
     for part in parts:
         if part not in wanted:

@@ -12,7 +12,6 @@ import json
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -28,6 +27,8 @@ from mts1b.deploy.servers import nats_part, valkey_part
 from mts1b.foundation.clock import NS_PER_S, Clock, SystemClock
 from mts1b.foundation.errors import MtsError, StackError
 from mts1b.foundation.limits import START_TIMEOUT_S
+from mts1b.platform.logging import get_logger, setup_logging
+from mts1b.platform.telemetry.targets import live_targets
 
 BUILDERS: dict[str, Callable[[Plan, dict[str, str], bool], Part]] = {
     "postgres": postgres_part,
@@ -35,6 +36,8 @@ BUILDERS: dict[str, Callable[[Plan, dict[str, str], bool], Part]] = {
     "valkey": valkey_part,
     "ray": ray_part,
 }
+
+LOG = get_logger("mts1b.supervisor")
 
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.1, 10.0
 STEADY_S = 30.0
@@ -72,6 +75,7 @@ class Supervisor:
         self.running: dict[str, tuple[Part, asyncio.subprocess.Process]] = {}
         self.building = asyncio.Lock()
         self.zombies: set[int] = set()
+        self.targets = plan.run_dir / "prometheus" / "services"
         mark = ProcessMark.of(os.getpid())
         assert mark is not None
         self.mark = mark
@@ -87,6 +91,7 @@ class Supervisor:
         self.extend()
         while not self.stopping.is_set():
             self.zombies = processes.reap_adopted(self.own_pids(), self.zombies)
+            live_targets(self.targets)  # Prometheus is not to look for processes that were killed
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.stopping.wait(), CHECK_INTERVAL_S)
         await self.stop()
@@ -104,7 +109,7 @@ class Supervisor:
         """A keeper must not die unseen: what killed it goes to the log and to `mts status`."""
         error = None if keeper.cancelled() else keeper.exception()
         if error is not None:
-            traceback.print_exception(error)
+            LOG.critical("a keeper ended", part=keeper.get_name(), exc_info=error)
             self.note(keeper.get_name(), PartState("failed", field=keeper.get_name(), problem=repr(error)))
 
     def own_pids(self) -> set[int]:
@@ -122,6 +127,7 @@ class Supervisor:
             since_ns = self.clock.monotonic_ns()
             problem = await self.until_lost(part, process)
             self.note(name, PartState("restarting", 0, restarts + 1, problem=problem))
+            LOG.warning("lost a part; starting it again", part=name, restarts=restarts + 1, problem=problem)
             await self.finish(part, process, lost=True)
             if self.clock.monotonic_ns() - since_ns > STEADY_S * NS_PER_S:
                 delay_s = BACKOFF_FIRST_S
@@ -276,6 +282,7 @@ def port_lost(plan: Plan, name: str) -> bool:
 
 def main(arguments: list[str]) -> None:
     data_dir = Path(arguments[0])
+    setup_logging("supervisor")
     processes.adopt_orphans()
 
     async def supervise() -> None:

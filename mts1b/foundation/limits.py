@@ -56,6 +56,9 @@ TICK = "0.0001"
 DB_POOL_SIZE_DEFAULT = 20
 """Postgres connections of one process, as the source says."""
 
+CACHE_CONNECTIONS_DEFAULT = 50
+"""Connections of one process to Valkey or Redis; more commands at a time wait in turn."""
+
 ORDERS_IN_FLIGHT_MAX = 8
 """Orders of one strategy between hand-over and the venue's acknowledgement; the rest wait their turn."""
 

@@ -171,10 +171,10 @@ class Journal:
             await asyncio.wait([renewer])
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(StackError), translated("journal"):  # a lost one is back in the pool already
-                if self._failure is not None:
+            if self._failure is not None:
+                with suppress(StackError), translated("journal"):  # a lost one is back in the pool already
                     connection.terminate()  # nobody knows what state it is in
-                await self._pool.release(connection)  # type: ignore[arg-type]
+            await self._pool.release(connection)
 
     async def _one(self, statement: str, value: str) -> Order | None:
         with translated("journal"):

@@ -9,7 +9,8 @@ from mts1b.platform.events import Event, Exact, event
 
 @event("oms.fills.created", key="fill_id")
 class FillCreated(Event):
-    """An execution, once it is in the journal. Unsigned shares, price per share, fee positive when paid."""
+    """An execution, once it is in the journal. Unsigned shares, price per share, fee positive when paid, both in
+    `currency` ("": the fund's own)."""
 
     fee: Exact
     fill_id: str
@@ -21,6 +22,7 @@ class FillCreated(Event):
     strategy_id: str
     symbol: str
     ts_ns: int
+    currency: str = ""
 
     @classmethod
     def of(cls, fill: Fill) -> FillCreated:
@@ -36,4 +38,5 @@ class FillCreated(Event):
             strategy_id=fill.strategy_id,
             symbol=fill.symbol,
             ts_ns=fill.ts_ns,
+            currency=fill.currency,
         )

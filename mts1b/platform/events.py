@@ -16,6 +16,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, PlainSerializer, ValidationError
 
 from mts1b.foundation.errors import DataError, InputError, unknown_name
+from mts1b.foundation.redaction import without_remembered
 
 PREFIX = "mts"
 SUBJECT = re.compile(r"mts\.v([1-9]\d*)\.([a-z0-9-]+\.[a-z0-9-]+\.[a-z0-9-]+)")
@@ -100,12 +101,12 @@ def registered_subject(subject: str) -> Registered:
 
 
 def encode(happened: Event) -> Encoded:
-    """Subject, id and JSON of an event. InputError when its model is not registered or its key is empty."""
+    """Subject, id and JSON of an event, without secrets. InputError: its model has no subject, or its key is empty."""
     entry = registered_model(type(happened))
     message_id = str(getattr(happened, entry.key))
     if not message_id:
         raise InputError(entry.key, message_id, f"identifies nothing ({entry.subject})", "give each event its own")
-    return Encoded(entry.subject, message_id, happened.model_dump_json().encode())
+    return Encoded(entry.subject, message_id, without_remembered(happened.model_dump_json()).encode())
 
 
 def decode(subject: str, payload: bytes) -> Event:

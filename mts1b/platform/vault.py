@@ -3,15 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
-
-import hvac
-from hvac.exceptions import Forbidden, InvalidPath, Unauthorized, VaultError
+from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings, simplefilter
 
 from mts1b.config_sections import Vault
 from mts1b.foundation import redaction
 from mts1b.foundation.clock import NS_PER_S, Clock
 from mts1b.foundation.errors import InputError, StackError
+from mts1b.platform.lean import left_out, without
+
+NOT_USED = (
+    *(
+        f"hvac.api.auth_methods.{name}"
+        for name in (
+            *("aws", "azure", "cert", "gcp", "github", "jwt", "kubernetes", "ldap", "legacy_mfa", "oidc", "okta"),
+            *("radius", "userpass"),
+        )
+    ),
+    *(
+        f"hvac.api.secrets_engines.{name}"
+        for name in (
+            *("active_directory", "aws", "azure", "consul", "database", "gcp", "identity", "ldap", "pki", "rabbitmq"),
+            *("ssh", "transform", "transit"),
+        )
+    ),
+)
+"""Logins and engines of hvac's that nobody here asks for."""
+
+if TYPE_CHECKING:
+    import hvac
+    from hvac.exceptions import Forbidden, InvalidPath, Unauthorized, VaultError
+else:
+    with catch_warnings(), without("charset_normalizer", "chardet"), left_out(*NOT_USED):
+        simplefilter("ignore")  # requests misses what it guesses encodings with; Vault answers in JSON
+        import hvac
+        from hvac.exceptions import Forbidden, InvalidPath, Unauthorized, VaultError
 
 Reveal = Callable[[Any], str]
 """Reads a setting that may be a reference to the environment or a file."""

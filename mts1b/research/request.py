@@ -43,7 +43,7 @@ class SweepRequest:
     subset: tuple[str, ...] = ()
 
 
-def resolve(request: SweepRequest, lake_root: Path) -> tuple[SweepSpec, Panel]:
+def resolve(request: SweepRequest, lake_root: Path | str) -> tuple[SweepSpec, Panel]:
     """Look everything up. Any error of `mts1b.foundation.errors.InputError`, one for the first thing that is wrong."""
     strategy = find_strategy(request.strategy)
     grid = Grid.parse(grid_ranges(request.grid), strategy.params, request.where, request.sample)

@@ -21,7 +21,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 
 from mts1b.backtester import Account, Run, backtest, metrics_of
 from mts1b.datalake import open_lake
@@ -82,7 +81,7 @@ def _panel(lake_root: str, symbols: tuple[str, ...], interval: str, start: str |
     if _forked:
         remedy = f"make at most {PANELS_KEPT} kinds of request before the pool, or use mp_context=get_context('spawn')"
         raise InputError("symbols", symbols or "all", "bars that were not read before this worker was forked", remedy)
-    bars = open_lake(Path(lake_root).expanduser()).equities.bars
+    bars = open_lake(lake_root).equities.bars
     return bars.panel(list(symbols) or None, interval, start, end)
 
 

@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +71,7 @@ def stream_request(request: StreamRequest, threads: int | None = None) -> Stream
     """
     strategy = request.strategy if isinstance(request.strategy, Strategy) else find_strategy(request.strategy)
     strategy.resolve(request.values)
-    lake = open_lake(Path(request.lake_root).expanduser())
+    lake = open_lake(request.lake_root)
     stretches = lake.equities.bars.stretches(
         list(request.symbols) or None, request.interval, request.start, request.end
     )

@@ -98,6 +98,11 @@ class MemoryJournal:
         held = self.store.leases.get(self._fund_id)
         return held is not None and held.holder is self and held.epoch == self.epoch and held.expires_ns is not None
 
+    @property
+    def is_writing(self) -> bool:
+        """Whether commits are under way."""
+        return bool(self._tasks)
+
     def _has_run_out(self, held: MemoryLease) -> bool:
         if held.expires_ns is None:
             return True

@@ -8,12 +8,16 @@ from contextlib import asynccontextmanager, suppress
 
 
 class Proxy:
-    """Both ways take half of `round_trip_s`. `mute`: what the server says is lost. Connections end with `cut()`."""
+    """Both ways take half of `round_trip_s`. Connections end with `cut()`.
+
+    What the server says is lost while `mute` is set, and on the connections in `muted`.
+    """
 
     def __init__(self, host: str, port: int, round_trip_s: float = 0.0) -> None:
         self.target, self.round_trip_s, self.mute = (host, port), round_trip_s, False
         self.connections = 0
-        self._writers: set[asyncio.StreamWriter] = set()
+        self.writers: set[asyncio.StreamWriter] = set()
+        self.muted: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
@@ -27,7 +31,7 @@ class Proxy:
 
     def cut(self) -> None:
         """Every connection ends now, as when a cable is pulled and both ends notice."""
-        for writer in tuple(self._writers):
+        for writer in tuple(self.writers):
             writer.transport.abort()
 
     async def stop(self) -> None:
@@ -45,7 +49,7 @@ class Proxy:
         except OSError:
             writer.close()
             return
-        self._writers |= {writer, far_writer}
+        self.writers |= {writer, far_writer}
         for source, sink, is_answer in ((reader, far_writer, False), (far_reader, writer, True)):
             queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(maxsize=100_000)
             for work in (self._read(source, queue), self._write(queue, sink, is_answer)):
@@ -70,10 +74,10 @@ class Proxy:
                     break
                 if (rest_s := due_s - asyncio.get_running_loop().time()) > 0:
                     await asyncio.sleep(rest_s)
-                if not (is_answer and self.mute):
+                if not (is_answer and (self.mute or sink in self.muted)):
                     sink.write(data)
                     await sink.drain()
-        self._writers.discard(sink)
+        self.writers.discard(sink)
         sink.close()
 
 

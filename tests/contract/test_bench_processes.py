@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 
 import pytest
 
+from mts1b.bench.eventbus import eventbus, require_same_messages
+from mts1b.bench.eventbus_peer import BareBus
 from mts1b.bench.first_use import measured
 from mts1b.bench.session import Session
 from mts1b.bench.single import single_minute
 from mts1b.bench.versus_vectorbt import run_side
 from mts1b.foundation.clock import SystemClock
 from mts1b.foundation.errors import InvariantBroken
+from mts1b.platform.eventbus import Event, connect
+from tests.conftest import RunningStack
 
 
 def test_the_second_process_finds_the_kernels_of_the_first(tmp_path: Path) -> None:
@@ -31,3 +36,30 @@ def test_a_side_that_fails_is_named(tmp_path: Path) -> None:
 def test_minute_bars_from_files_to_metrics() -> None:
     found = single_minute(Session(SystemClock(), quick=True)).figures
     assert found["minute_3_bars"] == 3 * 2 * 21 * 390 and found["kernel_minute_3_wall_s"] > 0
+
+
+class Forgetful(BareBus):
+    """It loses one message."""
+
+    async def publish_stored(self, happened: Event) -> None:
+        if "3" not in happened.model_dump_json():
+            await super().publish_stored(happened)
+
+
+def test_publishing_is_timed_once_both_sides_store_the_same(stack: RunningStack) -> None:
+    found = eventbus(Session(SystemClock(), quick=True))
+    assert found.figures["events"] == 30 and found.figures["publish_durable_p99_ms"] > 0
+    ours, theirs = found.figures["publish_durable_p50_ms"], found.versus["nats_py_publish_durable_p50_ms"]
+    assert found.versus["publish_durable_ratio_to_nats_py"] == theirs / ours
+
+    async def compare() -> None:
+        url = stack.endpoints.nats_url
+        bus, bare = await connect(url), await Forgetful.connect(url)
+        try:
+            await require_same_messages(bus, bare, 5)
+        finally:
+            await bus.close()
+            await bare.close()
+
+    with pytest.raises(InvariantBroken, match="nats-py.*4 messages stored, not the 5"):
+        asyncio.run(compare())

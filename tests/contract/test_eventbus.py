@@ -1,4 +1,4 @@
-"""The event bus and the cache against the real servers. Its subjects lie apart from the platform's own stream."""
+"""The event bus against a real server. Its subjects lie apart from the platform's own stream."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from mts1b.foundation.errors import InputError, StackError
-from mts1b.platform import cache, eventbus
+from mts1b.foundation.errors import StackError
+from mts1b.platform import eventbus
 from mts1b.platform.eventbus import EventBus, Message, Published
 from tests.conftest import RunningStack
 
@@ -105,16 +105,3 @@ def test_a_bus_that_cannot_be_used_is_named(stack: RunningStack, url: str) -> No
     with pytest.raises(StackError) as refused:
         asyncio.run(eventbus.connect(url.format(server=eventbus.server_of(stack.endpoints.nats_url)), timeout_s=5))
     assert "hidden" not in str(refused.value)
-
-
-def test_the_cache_answers(stack: RunningStack) -> None:
-    async def work() -> bytes:
-        client = await cache.connect(stack.endpoints.valkey_url)
-        await client.set("contract", b"1", ex=60)
-        value = await client.get("contract")
-        await client.aclose()
-        return bytes(value)
-
-    assert asyncio.run(work()) == b"1"
-    with pytest.raises(InputError, match="give redis"):
-        asyncio.run(cache.connect("http://h:1"))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Iterator
 from uuid import uuid4
 
 import pytest
-from opentelemetry import trace
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from mts1b.cli.main import build_app, guarded
 from mts1b.foundation.errors import InputError, StackError
 from mts1b.platform import eventbus
-from mts1b.platform.eventbus import EventBus, Message, publish_typed
+from mts1b.platform.eventbus import EventBus, Message, consume, publish_typed
+from mts1b.platform.eventbus.attempts import AttemptNotes, Note
+from mts1b.platform.telemetry import received, traceparent
 from tests.conftest import RunningStack
 from tests.contract.bus_probe import SUBJECT, NoteErased, NoteWritten, until, write_notes
 
@@ -75,9 +77,9 @@ def test_an_event_comes_back_as_its_model(on_bus: Callable[[Work], None]) -> Non
     async def work(bus: EventBus) -> None:
         sub = await bus.subscribe(NoteWritten, fresh(), since="now")
         written = NoteWritten(note_id=fresh("n"), text="a\nb ü")
-        assert await publish_typed(written) is not None
-        assert await publish_typed(written, confirm="sent") is None  # the same id again: not stored twice
-        await publish_typed(NoteWritten(note_id=fresh("n"), text="last"), confirm="sent")
+        assert not (await publish_typed(written)).is_duplicate
+        await bus.publish_sent(written)  # the same id again: not stored twice
+        await bus.publish_sent(NoteWritten(note_id=fresh("n"), text="last"))
         message = await next_of(sub)
         assert message.event == written and message.message_id == written.note_id
         assert message.subject == SUBJECT
@@ -166,9 +168,8 @@ def test_the_same_id_on_two_subjects_is_two_events(on_bus: Callable[[Work], None
     async def work(bus: EventBus) -> None:
         name = fresh("same")
         both = (await publish_typed(NoteWritten(note_id=name)), await publish_typed(NoteErased(note_id=name)))
-        assert [item.is_duplicate for item in both if item] == [False, False]
+        assert [item.is_duplicate for item in both] == [False, False]
         again = await publish_typed(NoteErased(note_id=name))
-        assert again is not None and both[1] is not None
         assert again.is_duplicate and again.sequence == both[1].sequence
 
     on_bus(work)
@@ -207,27 +208,205 @@ def test_what_an_instance_holds_goes_to_the_others_when_it_closes(on_bus: Callab
 
 def test_a_trace_goes_on_behind_the_bus(on_bus: Callable[[Work], None]) -> None:
     async def work(bus: EventBus) -> None:
-        given = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "tracestate": "a=b"}
+        trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
         sub = await bus.subscribe(NoteWritten, fresh(), since="now")
         erased = await bus.subscribe(NoteErased, fresh(), since="now")
-        with trace.use_span(trace.get_current_span(TraceContextTextMapPropagator().extract(given))):
+        with received({"traceparent": f"00-{trace_id}-00f067aa0ba902b7-01"}):
             await publish_typed(NoteWritten(note_id=fresh("n")))
 
         async def handle(message: Message[NoteWritten]) -> None:
-            assert (
-                trace.format_trace_id(trace.get_current_span().get_span_context().trace_id)
-                == given["traceparent"][3:35]
-            )
             await publish_typed(NoteErased(note_id=message.event.note_id))
 
         task = asyncio.create_task(sub.consume(handle))
         message = await erased.next_message(10)
         await sub.close()
         await task
-        assert message is not None and message.headers["traceparent"] == given["traceparent"]
-        assert not trace.get_current_span().get_span_context().is_valid
+        assert message is not None and message.headers["traceparent"].split("-")[1] == trace_id
+        assert traceparent() == ""
 
     on_bus(work)
+
+
+def test_a_letter_written_before_a_crash_is_not_written_twice(
+    on_bus: Callable[[Work], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(bus: EventBus) -> None:
+        durable = fresh()
+        sub = await bus.subscribe(NoteWritten, durable, since="now", ack_wait_s=0.5)
+        await write_notes(bus, fresh("n"), 1)
+        with monkeypatch.context() as patched:
+            patched.setattr(consume, "_confirmed", crash)
+            with pytest.raises(KeyboardInterrupt):
+                await (await next_of(sub)).reject("first")
+        await (await next_of(sub)).reject("second")
+        assert [letter.reason for letter in await bus.dead_letters(durable)] == ["first"]
+
+    on_bus(work)
+
+
+async def crash(_raw: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_stream_made_anew_is_not_taken_for_the_old_one(on_bus: Callable[[Work], None]) -> None:
+    """It counts from 1 again: what was remembered of the old numbers would bury or swallow new messages."""
+
+    async def work(bus: EventBus) -> None:
+        name, durable = fresh("S"), fresh()
+        subject = f"{name}.x"
+
+        async def begin_anew() -> eventbus.Subscription[eventbus.Event]:
+            await bus.ensure_stream(name, [subject])
+            for number in range(3):
+                await bus.publish(subject, b"", message_id=f"{number}")
+            return await bus.subscribe(subject, durable, prefetch=0)
+
+        sub = await begin_anew()
+        for _ in range(3):
+            message = await sub.next_message(10)
+            assert message is not None
+            await (message.ack() if message.sequence < 3 else message.reject("the last"))
+        await bus._stream.delete_stream(name)
+        await (await begin_anew()).close()  # soon enough that the first instance notices nothing
+        seen = []
+        for _ in range(3):
+            message = await sub.next_message(10)
+            assert message is not None
+            seen.append(message.message_id)
+            await message.reject("again")
+        assert seen == ["0", "1", "2"]
+        assert [letter.reason for letter in await bus.dead_letters(durable)] == ["the last", "again", "again", "again"]
+
+    on_bus(work)
+
+
+def test_a_reader_that_is_called_off_before_it_began_made_no_attempt(
+    on_bus: Callable[[Work], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(bus: EventBus) -> None:
+        terms = {"since": "now", "attempts_max": 2, "backoff_s": (0.01,), "ack_wait_s": 60.0}
+        sub = await bus.subscribe(NoteWritten, fresh(), **terms)
+        await write_notes(bus, fresh("n"), 1)
+        await (await next_of(sub)).retry("once")
+        write = AttemptNotes.write
+
+        async def slow(notes: AttemptNotes, place: str, note: Note) -> None:
+            await write(notes, place, note)
+            await asyncio.sleep(0.2)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(AttemptNotes, "write", slow)
+            for _ in range(4):
+                assert await sub.next_message(0.1) is None
+        message = await next_of(sub)
+        assert message.attempts == 2
+        await message.ack()
+
+    on_bus(work)
+
+
+def test_closing_waits_for_the_work_under_way(on_bus: Callable[[Work], None]) -> None:
+    async def work(bus: EventBus) -> None:
+        durable, begun = fresh(), asyncio.Event()
+        sub = await bus.subscribe(NoteWritten, durable, since="now")
+        await write_notes(bus, fresh("n"), 1)
+
+        async def handle(_message: Message[NoteWritten]) -> None:
+            begun.set()
+            await asyncio.sleep(0.2)
+
+        task = asyncio.create_task(sub.consume(handle))
+        await begun.wait()
+        await sub.close()
+        assert sub.statistics().acknowledged == 1
+        await task
+        (lag,) = [lag for lag in await bus.lags() if lag.durable == durable]
+        assert (lag.wait, lag.in_flight) == (0, 0)
+
+    on_bus(work)
+
+
+def test_a_handler_whose_helper_was_cancelled_has_failed(on_bus: Callable[[Work], None]) -> None:
+    """The reader itself was not called off: it goes on."""
+
+    async def work(bus: EventBus) -> None:
+        durable = fresh()
+        sub = await bus.subscribe(NoteWritten, durable, since="now", attempts_max=1)
+        names = await write_notes(bus, fresh("n"), 2)
+
+        async def handle(message: Message[NoteWritten]) -> None:
+            if message.message_id == names[0]:
+                helper = asyncio.ensure_future(asyncio.sleep(60))
+                helper.cancel()
+                await helper
+
+        task = asyncio.create_task(sub.consume(handle))
+        await until(lambda: sub.statistics().acknowledged == 1 and sub.statistics().dead == 1)
+        await sub.close()
+        await task
+        (letter,) = await bus.dead_letters(durable)
+        assert letter.message_id == names[0] and "CancelledError" in letter.reason
+
+    on_bus(work)
+
+
+def test_work_called_off_goes_to_another_instance_at_once(on_bus: Callable[[Work], None]) -> None:
+    async def work(bus: EventBus) -> None:
+        terms = {"durable": fresh(), "since": "now", "ack_wait_s": 60.0, "attempts_max": 1}
+        first, second = [await bus.subscribe(NoteWritten, prefetch=0, **terms) for _ in range(2)]
+        (name,) = await write_notes(bus, fresh("n"), 1)
+        begun = asyncio.Event()
+
+        async def handle(_message: Message[NoteWritten]) -> None:
+            begun.set()
+            await asyncio.sleep(60)
+
+        task = asyncio.create_task(first.consume(handle))
+        await begun.wait()
+        task.cancel()
+        message = await next_of(second)
+        assert (message.message_id, message.attempts) == (name, 1)
+
+    on_bus(work)
+
+
+def test_a_secret_in_a_reason_is_masked(on_bus: Callable[[Work], None]) -> None:
+    async def work(bus: EventBus) -> None:
+        durable = fresh()
+        sub = await bus.subscribe(NoteWritten, durable, since="now")
+        await write_notes(bus, fresh("n"), 1)
+        await (await next_of(sub)).reject("refused by https://me:hunter22@example.com/x")
+        assert [letter.reason for letter in await bus.dead_letters(durable)] == ["refused by https://***@example.com/x"]
+
+    on_bus(work)
+
+
+def test_dead_letters_and_lags_are_listed(
+    stack: RunningStack,
+    on_bus: Callable[[Work], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    durable = fresh()
+
+    async def work(bus: EventBus) -> None:
+        sub = await bus.subscribe(NoteWritten, durable, since="now")
+        await write_notes(bus, "listed", 2, text="why")
+        await (await next_of(sub)).reject("not today")
+
+    def shown(*words: str) -> str:
+        monkeypatch.setattr("sys.argv", ["mts", "events", *words, "--data-dir", str(stack.settings.data_dir)])
+        app = build_app(["strategy", "events"])
+        assert guarded(lambda: app(standalone_mode=False), debug=False) == 0
+        return capsys.readouterr().out
+
+    on_bus(work)
+    (letter,) = json.loads(shown("dead", "--durable", durable, "--json"))
+    assert (letter["reason"], letter["message_id"], letter["payload"]["text"]) == ("not today", "listed-0", "why")
+    (lag,) = [lag for lag in json.loads(shown("lag", "--json")) if lag["durable"] == durable]
+    assert lag["wait"] + lag["in_flight"] == 1
+    monkeypatch.setenv("COLUMNS", "200")
+    assert "not today" in shown("dead") and durable in shown("lag")
 
 
 @pytest.mark.parametrize(

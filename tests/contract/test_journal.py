@@ -35,7 +35,8 @@ from mts1b.oms import journal as journal_module
 from mts1b.oms.encode import fill_message
 from mts1b.oms.journal import Journal
 from mts1b.oms.ports import DuplicateContent, DuplicateOrder, Entry, JournalPort
-from mts1b.platform.db import _MIGRATIONS_TABLE, Pool, close_pools, migrate, open_pool, read_migrations
+from mts1b.platform.db import Pool, close_pools, migrate, open_pool, read_migrations
+from mts1b.platform.db.migrations import _MIGRATIONS_TABLE
 from mts1b.riskengine.verdict import Mode, Standing
 from mts1b.testing.journal import MemoryJournal, MemoryStore
 from mts1b.testing.orders import make_order

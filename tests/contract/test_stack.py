@@ -113,7 +113,7 @@ def test_only_the_owner_can_read_what_the_stack_keeps(own: RunningStack) -> None
     assert (outer.stat().st_mode, outer.stat().st_uid) == (before.st_mode, before.st_uid)
     assert own.settings.data_dir.stat().st_mode & 0o777 == 0o700
     assert set(stack_probe.modes(own.settings.data_dir).values()) == {0o700}
-    assert set(stack_probe.modes(own.settings.run_dir).values()) == {0o600}
+    assert set(stack_probe.modes(own.settings.run_dir).values()) == {0o600, 0o700}
 
 
 def test_credentials_are_needed_and_shown_nowhere(own: RunningStack) -> None:

@@ -13,10 +13,10 @@ Subjects and their models are in `mts1b.platform.events`.
 from __future__ import annotations
 
 import asyncio
-from typing import Literal
 
 from mts1b.foundation.errors import StackError
 from mts1b.foundation.limits import CONNECT_TIMEOUT_S
+from mts1b.platform.eventbus import lean  # noqa: F401 - before any other part imports the client
 from mts1b.platform.eventbus.bus import EventBus, Published, connect
 from mts1b.platform.eventbus.client import ping, server_of
 from mts1b.platform.eventbus.consume import Subscription
@@ -82,10 +82,7 @@ async def close_buses() -> None:
 
 
 async def publish_typed(
-    happened: Event,
-    bus: EventBus | None = None,
-    confirm: Literal["stored", "sent"] = "stored",
-    timeout_s: float = CONNECT_TIMEOUT_S,
-) -> Published | None:
+    happened: Event, bus: EventBus | None = None, timeout_s: float = CONNECT_TIMEOUT_S
+) -> Published:
     """Publish an event of a registered model, on the process's primary bus unless told; see EventBus.publish_typed."""
-    return await (bus or get_bus()).publish_typed(happened, confirm, timeout_s)
+    return await (bus or get_bus()).publish_typed(happened, timeout_s)

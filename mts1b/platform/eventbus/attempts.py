@@ -30,28 +30,28 @@ class Note:
 
 
 class AttemptNotes:
-    """The notes of one durable consumer on one stream. Errors are the client's."""
+    """The notes of one durable consumer on one stream, by `Message.place`. Errors are the client's."""
 
     def __init__(self, stream: Any, stream_name: str, durable: str) -> None:
         self._stream, self._prefix = stream, f"{stream_name}.{durable}"
         self._bucket: Any = None
 
-    async def read(self, sequence: int) -> Note:
+    async def read(self, place: str) -> Note:
         bucket = await self._open()
         try:
-            entry = await bucket.get(f"{self._prefix}.{sequence}")
+            entry = await bucket.get(f"{self._prefix}.{place}")
         except KeyNotFoundError:
             return Note()
         return Note(**json.loads(entry.value))
 
-    async def write(self, sequence: int, note: Note) -> None:
+    async def write(self, place: str, note: Note) -> None:
         bucket = await self._open()
         text = json.dumps({"attempts": note.attempts, "reason": note.reason})
-        await bucket.put(f"{self._prefix}.{sequence}", text.encode())
+        await bucket.put(f"{self._prefix}.{place}", text.encode())
 
-    async def forget(self, sequence: int) -> None:
+    async def forget(self, place: str) -> None:
         """Remove the note without a trace: a marker for each would fill the bucket."""
-        await self._stream.purge_stream(f"KV_{BUCKET}", subject=f"$KV.{BUCKET}.{self._prefix}.{sequence}")
+        await self._stream.purge_stream(f"KV_{BUCKET}", subject=f"$KV.{BUCKET}.{self._prefix}.{place}")
 
     async def _open(self) -> Any:
         if self._bucket is None:

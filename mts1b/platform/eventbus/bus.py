@@ -6,7 +6,7 @@ import asyncio
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from nats import errors
 from nats.js import JetStreamContext
@@ -23,12 +23,12 @@ from mts1b.platform.eventbus.message import MESSAGE_ID, wire_id
 from mts1b.platform.eventbus.pull import Pull
 from mts1b.platform.eventbus.streams import DEAD_PREFIX, ensure_stream, home_of, stream_of
 from mts1b.platform.eventbus.terms import Terms, ensure_consumer
-from mts1b.platform.eventbus.trace import outgoing
 from mts1b.platform.events import Event, encode, registered_model
+from mts1b.platform.telemetry import outgoing, span
 
 E = TypeVar("E", bound=Event)
 
-REPEAT_AFTER_S = 2.0
+REPEAT_AFTER_S = 1.0
 """How long to wait for the server to confirm an event before it is sent again, under the same id."""
 
 PAUSE_S = 0.1
@@ -51,6 +51,8 @@ class EventBus:
         self._client, self._server = client, server
         self._stream: JetStreamContext = client.jetstream(timeout=CONNECT_TIMEOUT_S)
         self._homes: set[str] = set()
+        self._housed: set[str] = set()
+        self._making = asyncio.Lock()
         self._subscriptions: weakref.WeakSet[Subscription[Any]] = weakref.WeakSet()
 
     @property
@@ -66,37 +68,34 @@ class EventBus:
         with translated(self._server, f"stream {name}"):
             await ensure_stream(self._stream, name, subjects)
 
-    async def publish_typed(
-        self,
-        happened: Event,
-        confirm: Literal["stored", "sent"] = "stored",
-        timeout_s: float = CONNECT_TIMEOUT_S,
-    ) -> Published | None:
+    async def publish_typed(self, happened: Event, timeout_s: float = CONNECT_TIMEOUT_S) -> Published:
         """Publish an event of a registered model under its subject, its key as message id, with the trace context.
 
-        Returns once it is on the server's disk; with `confirm="sent"` once the server has it (None: whether it is
-        stored is not known). StackError when that takes longer than `timeout_s`: it may be there all the same, and
-        publishing it again is harmless for a day.
+        Returns once it is stored. StackError when that takes longer than `timeout_s`: it may be stored all the same,
+        and publishing it again is harmless for a day.
         """
         encoded = encode(happened)
-        if confirm == "stored":
-            return await self.publish(encoded.subject, encoded.payload, encoded.message_id, timeout_s)
+        return await self.publish(encoded.subject, encoded.payload, encoded.message_id, timeout_s)
+
+    async def publish_sent(self, happened: Event, timeout_s: float = CONNECT_TIMEOUT_S) -> None:
+        """The same, but returns once the server has it: sooner, and whether it is stored is not known."""
+        encoded = encode(happened)
         await self._ensure_home(encoded.subject)
-        with translated(self._server, encoded.subject):
+        with span("eventbus.publish_sent", subject=encoded.subject), translated(self._server, encoded.subject):
             headers = _headers(encoded.subject, encoded.message_id)
             await self._client.publish(encoded.subject, encoded.payload, headers=headers)
             await self._client.flush(timeout_s)
-        return None
 
     async def publish(
         self, subject: str, payload: bytes, message_id: str, timeout_s: float = CONNECT_TIMEOUT_S
     ) -> Published:
-        """Store one event that `encode` made, perhaps by another process; see `publish_typed`.
+        """Store one event that `encode` made, perhaps in another process; see `publish_typed`.
 
         A repeated id of the same subject is stored once.
         """
         await self._ensure_home(subject)
-        return await self._send(subject, payload, _headers(subject, message_id), timeout_s)
+        with span("eventbus.publish", subject=subject):
+            return await self._send(subject, payload, _headers(subject, message_id), timeout_s)
 
     async def _send(self, subject: str, payload: bytes, headers: dict[str, str], timeout_s: float) -> Published:
         """Send until the server confirms, each time under the same id: what arrived twice is stored once."""
@@ -170,10 +169,16 @@ class EventBus:
 
     async def _ensure_home(self, subject: str) -> None:
         """The platform's own streams are there before the first event of this process needs them."""
+        if subject in self._housed:
+            return
         home = home_of(subject)
-        if home is not None and home[1] not in self._homes:
-            await self.ensure_stream(home[0], [home[1]])
-            self._homes.add(home[1])
+        if home is None:
+            return
+        async with self._making:  # in turn: what is published first is stored first
+            if home[1] not in self._homes:
+                await self.ensure_stream(home[0], [home[1]])
+                self._homes.add(home[1])
+        self._housed.add(subject)
 
     async def _wait_for_home(self, subject: str) -> None:
         """Nobody stores the subject: the server has just come back or its streams are gone; else it is an error."""
@@ -181,6 +186,7 @@ class EventBus:
         if home is None:
             raise StackError("nats", self._server, f"{subject}: stored in no stream", "call ensure_stream() for it")
         self._homes.discard(home[1])
+        self._housed.clear()
         await asyncio.sleep(PAUSE_S)
         await self._ensure_home(subject)
 

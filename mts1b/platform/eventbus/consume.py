@@ -11,15 +11,15 @@ from typing import Any, Generic, TypeVar
 from nats import errors
 
 from mts1b.foundation.errors import DataError, StackError, UnknownNameError
-from mts1b.foundation.limits import CONNECT_TIMEOUT_S
+from mts1b.foundation.limits import CONNECT_TIMEOUT_S, STOP_TIMEOUT_S
 from mts1b.platform.eventbus.attempts import AttemptNotes, Note
 from mts1b.platform.eventbus.client import FAILURES, translated
 from mts1b.platform.eventbus.dead import letter_of, plain
 from mts1b.platform.eventbus.message import Message, message_of
 from mts1b.platform.eventbus.pull import Pull
 from mts1b.platform.eventbus.terms import ConsumerStatistics, Terms
-from mts1b.platform.eventbus.trace import received
 from mts1b.platform.events import Event
+from mts1b.platform.telemetry import received, span
 
 E = TypeVar("E", bound=Event)
 Handler = Callable[[Message[E]], Awaitable[object]]
@@ -62,8 +62,9 @@ class Subscription(Generic[E]):
     ) -> None:
         self._pull, self._notes, self._send = pull, notes, send
         self._terms, self._stream, self._model = terms, stream, model
-        self._at_work: dict[int, Message[E]] = {}
-        self._done: dict[int, None] = {}
+        self._at_work: dict[str, Message[E]] = {}
+        self._done: dict[str, None] = {}
+        self._workers: set[asyncio.Task[None]] = set()
         self._counts = ConsumerStatistics()
 
     def __aiter__(self) -> Subscription[E]:
@@ -100,28 +101,36 @@ class Subscription(Generic[E]):
         StackError when the durable is gone.
         """
         tasks = [asyncio.create_task(self._work(handle, handler_timeout_s)) for _ in range(concurrency)]
-        tasks.append(asyncio.create_task(self._keep()))
+        self._workers.update(tasks)
+        keeper = asyncio.create_task(self._keep())
         try:
-            await asyncio.gather(*tasks[:-1])
+            await asyncio.gather(*tasks)
         finally:
-            for task in tasks:
+            for task in (*tasks, keeper):
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, keeper, return_exceptions=True)
+            self._workers.difference_update(tasks)
 
     def statistics(self) -> ConsumerStatistics:
         """What this instance did so far."""
         return replace(self._counts, dropped=self._counts.dropped + self._pull.dropped)
 
     async def close(self) -> None:
-        """Take no more. What nobody has worked on goes to the other instances at once; the durable itself stays."""
+        """Take no more. What nobody has worked on goes to the other instances at once; the durable itself stays.
+
+        Waits for what `consume` is at, for STOP_TIMEOUT_S at most.
+        """
         await self._pull.close()
+        others = self._workers - {asyncio.current_task()}  # a handler may close its own subscription
+        if others:
+            await asyncio.wait(others, timeout=STOP_TIMEOUT_S)
 
     async def reconnected(self) -> None:
         """The connection was lost and is back."""
         await self._pull.ask_anew()
 
     async def ack(self, message: Message[Any]) -> None:
-        self._done[message.sequence] = None  # whether or not the server hears of it
+        self._done[message.place] = None  # whether or not the server hears of it
         if len(self._done) > DONE_KEPT:
             del self._done[next(iter(self._done))]
         with translated(self._stream, f"ack of {message.subject}", "it may be delivered again"):
@@ -134,7 +143,7 @@ class Subscription(Generic[E]):
         if message.attempts >= self._terms.attempts_max:
             return await self.reject(message, reason)
         with translated(self._stream, f"retry of {message.subject}", "it is delivered again"):
-            await self._notes.write(message.sequence, Note(message.attempts, plain(reason)))
+            await self._notes.write(message.place, Note(message.attempts, plain(reason)))
             await message._raw.nak(self._terms.delay_s(message.attempts) if delay_s is None else delay_s)
         self._count(retried=1)
 
@@ -153,24 +162,19 @@ class Subscription(Generic[E]):
     async def _begin(self, raw: Any) -> Message[E] | None:
         """The message, once it is known that work on it may begin; None when it is at work, or dead by now."""
         message = message_of(raw, self, self._model)
-        if message.sequence in self._at_work or message.sequence in self._done:
+        if message.place in self._at_work or message.place in self._done:
             self._count(dropped=1)
-            if message.sequence in self._done:
+            if message.place in self._done:
                 with translated(self._stream, f"ack of {message.subject}"):
                     await raw.ack()
             return None
         if message.deliveries > 1:
             with translated(self._stream, f"attempts at {message.subject}"):
-                note = await self._notes.read(message.sequence)
-                if note.attempts < self._terms.attempts_max:
-                    await self._notes.write(message.sequence, Note(note.attempts + 1, note.reason))
-            if note.attempts >= self._terms.attempts_max:
-                message = replace(message, attempts=note.attempts)
-                await self.reject(
-                    message, note.reason or "every consumer that began to work on it ended without a word"
-                )
+                note = await self._note_attempt(message)
+            message = replace(message, attempts=note.attempts)
+            if note.attempts > self._terms.attempts_max:
+                await self.reject(replace(message, attempts=note.attempts - 1), note.reason or WITHOUT_A_WORD)
                 return None
-            message = replace(message, attempts=note.attempts + 1)
         if self._model is not None:
             try:
                 _ = message.event
@@ -179,15 +183,28 @@ class Subscription(Generic[E]):
                 return None
         return message
 
+    async def _note_attempt(self, message: Message[E]) -> Note:
+        """One attempt more; written down unless it is one too many."""
+        held = await self._notes.read(message.place)
+        begun = Note(held.attempts + 1, held.reason)
+        if begun.attempts <= self._terms.attempts_max:
+            try:
+                await self._notes.write(message.place, begun)
+            except asyncio.CancelledError:  # nobody gets the message now: it was no attempt, whether or not it is noted
+                with suppress(*FAILURES):
+                    await self._notes.write(message.place, held)
+                raise
+        return begun
+
     async def _work(self, handle: Handler[E], timeout_s: float) -> None:
         while True:
             try:
                 message = await self.__anext__()
-                self._at_work[message.sequence] = message
+                self._at_work[message.place] = message
                 try:
                     await self._attempt(message, handle, timeout_s)
                 finally:
-                    del self._at_work[message.sequence]
+                    del self._at_work[message.place]
             except StopAsyncIteration:
                 return
             except StackError as error:  # what was not confirmed comes again
@@ -200,34 +217,40 @@ class Subscription(Generic[E]):
         """One call of the handler, and what follows from how it ends."""
         limit = asyncio.timeout(timeout_s)
         try:
-            with received(message.headers):
+            with received(message.headers), span("eventbus.handle", subject=message.subject):
                 async with limit:
                     await handle(message)
-        except asyncio.CancelledError:
-            await self._abandon(message)
-            raise
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                await self._abandon(message)
+                raise
+            await self._failed(message, f"{type(error).__name__}: of something that it waited for")
         except Exception as error:  # whatever it is: the message keeps the reason, and comes again or is a dead letter
-            if message.sequence in self._done:  # the work is done, whether or not the server has heard of it
-                self._counts = replace(self._counts, trouble=f"behind the ack of {message.message_id}: {error!r}")
-            elif not message.is_settled:
-                took = f"took longer than {timeout_s:g} s" if limit.expired() else f"{type(error).__name__}: {error}"
-                await message.retry(took)
-            return
-        if not message.is_settled:
-            await message.ack()
+            late = f"took longer than {timeout_s:g} s"
+            await self._failed(message, late if limit.expired() else f"{type(error).__name__}: {error}")
+        else:
+            if not message.is_settled:
+                await message.ack()
+
+    async def _failed(self, message: Message[E], reason: str) -> None:
+        if message.place in self._done:  # the work is done, whether or not the server has heard of it
+            self._counts = replace(self._counts, trouble=f"behind the ack of {message.message_id}: {reason}")
+        elif not message.is_settled:
+            await message.retry(reason)
 
     async def _abandon(self, message: Message[E]) -> None:
         """This instance ends in the middle of the work, through no fault of the message: another may begin at once."""
         with suppress(*FAILURES):  # the connection is gone: it is delivered again by itself, later
             if message.deliveries > 1:
-                await self._notes.write(message.sequence, Note(message.attempts - 1))
-            if message.sequence not in self._done and not message.is_settled:
+                await self._notes.write(message.place, Note(message.attempts - 1))
+            if message.place not in self._done and not message.is_settled:
                 await message._raw.nak()
 
     async def _forget(self, message: Message[Any]) -> None:
         """A note left behind does no harm, as its message is never delivered again, and ends with its week."""
         with suppress(*FAILURES):
-            await self._notes.forget(message.sequence)
+            await self._notes.forget(message.place)
 
     async def _keep(self) -> None:
         """Tell the server, again and again, which messages this instance is at."""

@@ -9,6 +9,7 @@ from typing import Any
 from nats.js.errors import NotFoundError
 
 from mts1b.foundation.clock import to_ns
+from mts1b.foundation.redaction import scrub
 from mts1b.platform.eventbus.message import MESSAGE_ID, Message
 from mts1b.platform.eventbus.streams import DEAD_PREFIX, DEAD_STREAM
 
@@ -33,15 +34,15 @@ class DeadLetter:
 
 
 def plain(reason: str) -> str:
-    """A reason as one line, fit for a header."""
-    return " ".join(reason.split())[:REASON_CHARACTERS_MAX] or "no reason given"
+    """A reason as one line, fit for a header and to be shown."""
+    return " ".join(scrub(reason).split())[:REASON_CHARACTERS_MAX] or "no reason given"
 
 
 def letter_of(message: Message[Any], stream: str, durable: str, reason: str) -> tuple[str, dict[str, str]]:
     """Subject and headers of a dead letter. Its id is the same however often it is written."""
     headers = {
         **{name: value for name, value in message.headers.items() if name != MESSAGE_ID},
-        MESSAGE_ID: f"{stream}.{durable}.{message.sequence}",
+        MESSAGE_ID: f"{stream}.{durable}.{message.place}",
         "Mts-Message-Id": message.message_id,
         "Mts-Subject": message.subject,
         "Mts-Durable": durable,

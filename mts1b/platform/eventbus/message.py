@@ -39,8 +39,8 @@ class Settler(Protocol):
 class Message(Generic[E]):
     """One event delivered to one durable consumer. `sequence` grows along the stream; `deliveries` starts at 1.
 
-    `attempts`: how often a consumer began to work on it, this time included. `pending`: how many more there were for
-    this durable when this one was sent.
+    `stored_ns`: when the server stored it, UTC. `attempts`: how often a consumer began to work on it, this time
+    included. `pending`: how many more there were for this durable when this one was sent.
     """
 
     subject: str
@@ -49,11 +49,17 @@ class Message(Generic[E]):
     sequence: int
     deliveries: int
     pending: int
+    stored_ns: int
     attempts: int = 1
     headers: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     model: type[E] | None = field(default=None, repr=False, compare=False)
     _settler: Settler = field(repr=False, compare=False, kw_only=True)
     _raw: Any = field(repr=False, compare=False, kw_only=True)
+
+    @property
+    def place(self) -> str:
+        """Which message of the stream it is, for ever: a stream that is made anew counts from 1 again."""
+        return f"{self.sequence}-{self.stored_ns}"
 
     @property
     def event(self) -> E:
@@ -96,9 +102,17 @@ def message_of(raw: Any, settler: Settler, model: type[E] | None = None, attempt
         sequence=meta.sequence.stream,
         deliveries=meta.num_delivered,
         pending=meta.num_pending,
+        stored_ns=_stored_ns(raw.reply),
         attempts=attempts,
         headers=headers,
         model=model,
         _settler=settler,
         _raw=raw,
     )
+
+
+def _stored_ns(reply: str) -> int:
+    """The time in `$JS.ACK.<domain>.<account>.<stream>.<consumer>.<delivered>.<sequence>.<consumed>.<time>.<pending>`,
+    which older servers write without the domain and account."""
+    tokens = reply.split(".")
+    return int(tokens[7 if len(tokens) == 9 else 9])

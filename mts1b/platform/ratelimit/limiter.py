@@ -12,18 +12,21 @@ import logging
 from collections import OrderedDict
 from dataclasses import dataclass
 from secrets import token_hex
+from typing import TYPE_CHECKING
 
 from mts1b.config import Settings, load_settings
 from mts1b.config_sections import Tier
 from mts1b.foundation.clock import NS_PER_S, Clock, SystemClock
 from mts1b.foundation.errors import InputError, StackError, VenueError, unknown_name
 from mts1b.foundation.limits import CONNECT_TIMEOUT_S
-from mts1b.platform.cache import Scripts
 from mts1b.platform.ratelimit.shared import Answer, SharedLog
 from mts1b.platform.ratelimit.windows import US_PER_S, SlidingLog, Window, windows_of
 from mts1b.platform.retry import RetryPolicy, retried
 from mts1b.platform.secrets import Secrets
 from mts1b.platform.telemetry import recorded
+
+if TYPE_CHECKING:
+    from mts1b.platform.cache import Scripts
 
 ANSWER_TIMEOUT_S = 2.0
 """How long Redis may take to answer one question."""
@@ -125,6 +128,9 @@ class RateLimiter:
         if not 1 <= permits <= least:
             raise InputError("permits", permits, f"{self.name} allows 1 to {least} at once", "ask for fewer")
         began_ns = self._clock.monotonic_ns()
+        if not self.windows and began_ns >= self._paused_ns:
+            self._granted += permits
+            return Permit(began_ns)
         async with self._turn:
             permit = await self._permit(permits)
         self._granted += permits
@@ -132,6 +138,11 @@ class RateLimiter:
         self._waited_ns += waited_ns
         recorded(f"ratelimit.{self.name}", max(0, waited_ns))
         return permit
+
+    async def connect(self) -> None:
+        """Meet Redis now, so that the first call need not wait for that. StackError as `acquire`."""
+        if self.windows:
+            await (await self._log()).connect()
 
     async def __aenter__(self) -> Permit:
         return await self.acquire()
@@ -178,7 +189,7 @@ class RateLimiter:
         """One question. _NotYet, _Late, RateLimited or StackError when it gives no permit."""
         asked_ns = self._clock.monotonic_ns()
         if asked_ns < self._paused_ns:
-            raise self._not_yet((self._paused_ns - asked_ns) / NS_PER_S)
+            raise self._not_yet((self._paused_ns - asked_ns) / NS_PER_S, "paused, as the provider asked")
         if not self.windows:
             return Permit(asked_ns)
         shared = not self._keeps_alone(asked_ns)
@@ -193,13 +204,13 @@ class RateLimiter:
         self._remember(answer.calls, now_ns // 1_000)
         return Permit(now_ns, shared)
 
-    def _not_yet(self, wait_s: float) -> Exception:
+    def _not_yet(self, wait_s: float, why: str = "used up") -> Exception:
         if wait_s <= self._rules.wait_s_max:
             return _NotYet(wait_s)
         told = ", ".join(f"{limit} {name.replace('_', ' ')}" for name, limit in self._tier if limit is not None)
-        problem = f"used up; the next call may be made in {wait_s:,.0f} s"
+        problem = f"{why}; the next call may be made in {wait_s:,.0f} s"
         remedy = "wait, choose a higher tier, or raise ratelimits.wait_s_max"
-        return RateLimited(f"ratelimit.{self.name}", told, problem, remedy, wait_s)
+        return RateLimited(f"ratelimit.{self.name}", told or "unlimited", problem, remedy, wait_s)
 
     def _remember(self, calls: tuple[str, ...], at_us: int) -> None:
         for call in calls:
@@ -211,6 +222,8 @@ class RateLimiter:
 
     async def _log(self) -> SharedLog:
         if self._shared is None:
+            from mts1b.platform.cache import Scripts  # 25 MB: for those whose calls are limited
+
             given = self._settings.cache.url
             url = self._settings.running("valkey_url") if given is None else await self._secrets.get(given)
             if url is None:

@@ -11,12 +11,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mts1b.foundation.clock import Clock
 from mts1b.foundation.errors import StackError
-from mts1b.platform.cache import Scripts
 from mts1b.platform.ratelimit.windows import SHORT_US, Window
+
+if TYPE_CHECKING:
+    from mts1b.platform.cache import Scripts
 
 ASK = """
 -- KEYS: log, state. ARGV: client's name for its next calls, how many, the mark it knows, 1 when the server keeps
@@ -126,8 +128,7 @@ class SharedLog:
 
         StackError when the server does not answer.
         """
-        if self._volatile is None:
-            await self._meet({})
+        await self.connect()
         asked_ns = self._clock.monotonic_ns()
         granted, wait_us, _, _ = await self._asked(permits, {}, unused)
         while granted == -1:  # the server was started again, or its log is gone
@@ -137,6 +138,11 @@ class SharedLog:
         if not granted:
             return Answer(asked_ns, max(1, wait_us))
         return Answer(asked_ns, 0, tuple(f"{self._client}:{self._calls}.{one}" for one in range(1, permits + 1)))
+
+    async def connect(self) -> None:
+        """Meet the server, if that has not been done. StackError when it does not answer or is no base for limits."""
+        if self._volatile is None:
+            await self._meet({})
 
     async def report(self, made: Mapping[str, int]) -> None:
         """Tell of calls that were made while the server did not answer, before anything is granted again."""

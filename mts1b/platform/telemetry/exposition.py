@@ -1,20 +1,15 @@
-"""This process's metrics as Prometheus reads them, on a port of loopback, and where Prometheus finds it.
+"""This process's metrics as Prometheus reads them, on a port of loopback.
 
-The only module that imports prometheus_client. Each process is listed by a file in a directory that Prometheus watches
-(`file_sd_configs`); the file says which service it is, so that no metric has to. Labels beginning with `__` are for us:
-Prometheus drops them.
+The only module that imports prometheus_client.
 """
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector as PrometheusCollector
@@ -24,8 +19,7 @@ from mts1b.foundation.errors import StackError
 from mts1b.platform.telemetry.gauges import Gauge, gauges
 from mts1b.platform.telemetry.histogram import Histogram, upper_ns
 from mts1b.platform.telemetry.spans import COLLECTOR, Collector
-
-LOOPBACK = "127.0.0.1"
+from mts1b.platform.telemetry.targets import LOOPBACK, live_targets, write_target
 
 BOUNDS_S = (
     *(0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.035, 0.05),
@@ -112,43 +106,7 @@ def expose(targets: Path | None, instance: str, labels: dict[str, str], collecto
         raise StackError("metrics", LOOPBACK, str(error), "are there ports left?") from None
     target = None
     if targets is not None:
+        live_targets(targets)
         target = targets / f"{collector.service}-{instance}.json"
-        _write_target(target, server.server_port, {"service": collector.service, "process": instance, **labels})
+        write_target(target, server.server_port, {"service": collector.service, "process": instance, **labels})
     return Exposed(server.server_port, target, server)
-
-
-def _write_target(path: Path, port: int, labels: dict[str, str]) -> None:
-    pid, created = os.getpid(), psutil.Process().create_time()
-    content = [
-        {"targets": [f"{LOOPBACK}:{port}"], "labels": {**labels, "__pid__": str(pid), "__created__": str(created)}}
-    ]
-    fresh = path.with_name(f".{path.name}.{pid}")
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh.write_text(json.dumps(content))
-    fresh.replace(path)  # Prometheus reads it when it appears, so it must be whole
-
-
-def live_targets(targets: Path) -> list[dict[str, str]]:
-    """Labels and address of every process that shows metrics now; files of processes that have ended are removed."""
-    found = []
-    for path in sorted(targets.glob("*.json")):
-        try:
-            (entry,) = json.loads(path.read_text())
-            labels = dict(entry["labels"])
-            alive = _is_alive(int(labels["__pid__"]), float(labels["__created__"]))
-        except FileNotFoundError:
-            continue
-        except (ValueError, KeyError, TypeError):
-            alive = False
-        if alive:
-            found.append({**labels, "address": str(entry["targets"][0])})
-        else:
-            path.unlink(missing_ok=True)
-    return found
-
-
-def _is_alive(pid: int, created: float) -> bool:
-    try:
-        return abs(psutil.Process(pid).create_time() - created) < 2.0
-    except psutil.NoSuchProcess:
-        return False

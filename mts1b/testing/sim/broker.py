@@ -13,11 +13,13 @@ from mts1b.foundation.ids import ClientOrderId
 from mts1b.foundation.limits import QUEUE_DEPTH_MAX
 from mts1b.foundation.order import Order
 from mts1b.testing.sim.loop import Process
-from mts1b.testing.sim.network import Network
+from mts1b.testing.sim.network import Lane, Network
 from mts1b.testing.sim.venue import SimVenue
 
 SILENCE_S = 1.0
 """How long a stream may say nothing before its connection is made anew, which brings what was lost at its end."""
+
+RECONNECT_S = 0.1
 
 
 class SimBroker:
@@ -56,6 +58,8 @@ class SimBroker:
     async def reports(self, after: int = 0) -> AsyncIterator[VenueReport]:
         """As the port says: in order, each once. A stream that is silent or has a hole is taken up again."""
         while True:
+            if self._connection:
+                await asyncio.sleep(RECONNECT_S)
             came: asyncio.Queue[VenueReport] = asyncio.Queue(QUEUE_DEPTH_MAX)
             self._connection += 1
             self._network.send(self._at_venue, self._listen, self._connection, after, came)
@@ -76,15 +80,16 @@ class SimBroker:
 
     def _listen(self, connection: int, after: int, came: asyncio.Queue[VenueReport]) -> None:
         """At the venue: everything after `after`, then what comes, for as long as the connection lasts."""
+        lane = Lane()
 
         def tell(report: VenueReport) -> None:
             if connection != self._connection or self._me.is_dead:
                 self._venue.listeners.remove(tell)
             else:
-                self._network.send(self._me, came.put_nowait, report)
+                self._network.send(self._me, came.put_nowait, report, lane=lane)
 
         for report in self._venue.reports[after:]:
-            self._network.send(self._me, came.put_nowait, report)
+            self._network.send(self._me, came.put_nowait, report, lane=lane)
         self._venue.listeners.append(tell)
 
     def _in_time(self, order: Order) -> None:

@@ -20,6 +20,10 @@ from mts1b.foundation.clock import NS_PER_S
 T = TypeVar("T")
 
 
+CALLBACKS_MAX = 100_000
+"""Callbacks at one moment of time; more go round in a circle."""
+
+
 class Process:
     """One process of the simulated machine room."""
 
@@ -153,8 +157,11 @@ class SimLoop:
             events._set_running_loop(None)
 
     def _run_ready(self) -> None:
-        ready = self._ready
+        ready, done = self._ready, 0
         while ready:
+            done += 1
+            if done > CALLBACKS_MAX:
+                raise RuntimeError(f"time stands still at {self.time()} s: {ready[0]}")
             handle = ready.popleft()
             if handle._cancelled:
                 continue

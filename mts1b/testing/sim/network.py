@@ -27,6 +27,13 @@ class Weather:
 CALM = Weather()
 
 
+@dataclass(slots=True)
+class Lane:
+    """A connection: what goes its usual way over it arrives in the order it was sent."""
+
+    last_ns: int = 0
+
+
 class Network:
     """All links share one weather, which the story changes."""
 
@@ -35,19 +42,19 @@ class Network:
         self.weather = CALM
         self.carried = 0
 
-    def send(self, to: Process, receive: Callable[..., object], *message: object) -> None:
+    def send(self, to: Process, receive: Callable[..., object], *message: object, lane: Lane | None = None) -> None:
         """Bring a message to a process, as the weather permits."""
         self.carried += 1
         weather, draw = self.weather, self._random.random()
         if weather is CALM or draw >= weather.lost_ratio + weather.twice_ratio + weather.late_ratio:
-            to.call(self._quick(), receive, *message)
+            to.call(self._quick(lane), receive, *message)
             return
         if draw < weather.lost_ratio:
             self._note("message_lost")
             return
         if draw < weather.lost_ratio + weather.twice_ratio:
             self._note("message_twice")
-            to.call(self._quick(), receive, *message)
+            to.call(self._quick(lane), receive, *message)
         else:
             self._note("message_late")
         to.call(self._random.randint(*SLOW_NS), receive, *message)
@@ -98,5 +105,9 @@ class Network:
         self.send(other, heard)
         return await answered
 
-    def _quick(self) -> int:
-        return self._random.randint(*QUICK_NS)
+    def _quick(self, lane: Lane | None) -> int:
+        delay_ns = self._random.randint(*QUICK_NS)
+        if lane is None:
+            return delay_ns
+        lane.last_ns = max(lane.last_ns, self._loop.now_ns + delay_ns)
+        return lane.last_ns - self._loop.now_ns

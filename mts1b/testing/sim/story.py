@@ -153,6 +153,8 @@ class Story:
             return "the strategy waits for answers"
         if host.oms.report_sequence != len(self.venue.reports):
             return f"reports are followed to {host.oms.report_sequence} of {len(self.venue.reports)}"
+        if host.journal.is_writing:
+            return "commits are under way"
         if unsettled := host.oms.unsettled():
             return f"{unsettled[0].order_id} is {unsettled[0].status}"
         if self.store.outbox:

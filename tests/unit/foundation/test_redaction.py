@@ -16,8 +16,7 @@ SECRET = 's3cr"t\\ßfor+one test'
 
 @pytest.fixture(autouse=True)
 def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redaction, "_known", set())
-    monkeypatch.setattr(redaction, "_pattern", None)
+    monkeypatch.setattr(redaction, "_known", ())
     redaction.remember(SECRET)
 
 
