@@ -156,6 +156,8 @@ class Dispatch:
         if found is None:
             return await self.take(order, UnknownAtVenue(asked_ns), resends + 1)
         order = await self._replay(order, found)
+        if self._steps.is_writing(order):
+            return order
         if order.status is OrderStatus.PENDING_CANCEL and found.status in OPEN_AT_VENUE:
             return await self._cancel(order, resends + 1)
         if order.status is OrderStatus.PENDING_REPLACE and found.status in OPEN_AT_VENUE:

@@ -187,9 +187,10 @@ class MemoryJournal:
         return mine[:limit]
 
     async def mark_published(self, ids: Sequence[int], ts_ns: int) -> None:
-        if self.holds_lease():
-            for row in ids:
-                del self.store.outbox[row]
+        if ids and not self.holds_lease():
+            raise LeaseLost("fund_id", self._fund_id, "another OMS has taken over", "it publishes what is left")
+        for row in ids:
+            self.store.outbox.pop(row, None)
 
     async def close(self) -> None:
         await asyncio.gather(*self._tasks, return_exceptions=True)
