@@ -41,8 +41,8 @@ class RiskMarks(Protocol):
 class OmsWorker:
     """`start` recovers and follows the venue; the other calls start it when nobody has, as after a restart.
 
-    What recovery cannot mend (LeaseLost for twice as long as a lease, InvariantBroken) is handed to `give_up`, which ends
-    the process so that the next one begins with the journal; without it every later call raises it.
+    What recovery cannot mend (LeaseLost for twice as long as a lease, InvariantBroken) is handed to `give_up`, which
+    ends the process so that the next one begins with the journal; without it every later call raises it.
     """
 
     def __init__(

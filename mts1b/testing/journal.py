@@ -77,6 +77,7 @@ class MemoryJournal:
         self._failure = StackError("journal", self._fund_id, "crashed", "open it again")
 
     async def open(self) -> None:
+        await self._ended()  # what was queued before belongs to the epoch before
         held = self.store.leases.get(self._fund_id)
         if held is not None and held.holder is not self and not self._has_run_out(held):
             raise LeaseLost("fund_id", self._fund_id, "another OMS writes this fund", "stop it first")
@@ -192,8 +193,12 @@ class MemoryJournal:
         for row in ids:
             self.store.outbox.pop(row, None)
 
+    async def _ended(self) -> None:
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
     async def close(self) -> None:
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._ended()
         if self._renewer is not None:
             self._renewer.cancel()
             await asyncio.wait([self._renewer])

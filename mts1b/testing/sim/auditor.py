@@ -7,6 +7,7 @@ from decimal import Decimal
 from mts1b.audit.chain import Verified, verify
 from mts1b.brokers.port import ReportKind
 from mts1b.foundation.clock import NS_PER_S
+from mts1b.foundation.commands import SubmitOrder
 from mts1b.foundation.events import OrderFilled
 from mts1b.foundation.fill import Fill
 from mts1b.foundation.ids import ClientOrderId, FillId, FundId, IdempotencyKey, OrderId, Symbol
@@ -15,7 +16,10 @@ from mts1b.foundation.order import Order, OrderStatus, Role
 from mts1b.oms.machine import NEVER_REACHED
 from mts1b.oms.ports import Entry
 from mts1b.oms.transitions import LEGAL
+from mts1b.riskengine.gates.drawdown import drawdown
+from mts1b.riskengine.limits import RiskLimits
 from mts1b.riskengine.service import RiskService
+from mts1b.riskengine.verdict import Mode, stricter
 from mts1b.testing.journal import MemoryJournal, MemoryStore
 from mts1b.testing.sim.venue import SimVenue
 
@@ -37,6 +41,7 @@ class Auditor:
         self.by_client: dict[ClientOrderId, Order] = {}
         self.cash = ZERO
         self.held: dict[Symbol, Decimal] = {}
+        self.filled: dict[OrderId, Decimal] = {}
         self.working: dict[Symbol, dict[OrderId, Order]] = {}
         self._keys: dict[IdempotencyKey, int] = {}
         self._messages: set[str] = set()
@@ -59,6 +64,10 @@ class Auditor:
         for event in entry.events:
             if isinstance(event, OrderFilled):
                 self._fill(event.fill)
+        if entry.order is not None:
+            name, counted = entry.order.order_id, self.filled.get(entry.order.order_id, ZERO)
+            same = entry.order.filled_quantity == counted
+            self._must(same, f"{name} says that {entry.order.filled_quantity} are filled, its fills {counted}")
         told = {message.message_id for message in entry.outbox}
         fills = {event.fill.fill_id for event in entry.events if isinstance(event, OrderFilled)}
         self._must(told == fills, f"the outbox was told of {sorted(told)}, filled were {sorted(fills)}")
@@ -80,6 +89,8 @@ class Auditor:
             again = last_ns is not None and order.created_ns - last_ns < DEDUP_WINDOW_S * NS_PER_S
             self._must(not again, f"the key {order.idempotency_key} made a second order")
             self._keys[order.idempotency_key] = order.created_ns
+            mode = self._store.state[self._fund_id].standing.mode
+            self._must(mode is not Mode.HALTED or order.status is S.DENIED, f"{order.order_id} was taken while halted")
         else:
             self._must(not entry.is_new, f"{order.order_id} was made twice")
             legal = order.status in LEGAL[before.status] or order.status is before.status
@@ -108,6 +119,7 @@ class Auditor:
         )
         self.cash += fill.cash_change
         self.held[fill.symbol] = self.held.get(fill.symbol, ZERO) + fill.side.sign * fill.quantity
+        self.filled[fill.order_id] = self.filled.get(fill.order_id, ZERO) + fill.quantity
         self._changed.add(fill.symbol)
 
     def _book(self, entry: Entry) -> None:
@@ -142,6 +154,18 @@ class Auditor:
 
     # -- risk --------------------------------------------------------------------------------------------------------
 
+    def accepted(self, command: SubmitOrder, risk: RiskService) -> None:
+        """Risk lets an order pass: with all that is journalled as open it must stay within the limit of its name."""
+        symbol, sign = command.symbol, command.side.sign
+        name, nav, limit = risk.state.name(symbol), risk.state.nav, risk.limits.name_to_nav_max
+        self._must(None not in (name.mark, nav, limit), f"an order was taken of {symbol}, which has no mark")
+        assert name.mark is not None and nav is not None and limit is not None
+        open_now = [order for order in self.working.get(symbol, {}).values() if order.side.sign == sign]
+        worst = sign * self.held.get(symbol, ZERO) + command.quantity + sum(item.exposed_quantity for item in open_now)
+        other = abs(name.lowest if sign > 0 else name.highest)
+        within = worst <= other or worst * name.mark <= limit * nav
+        self._must(within, f"{command.quantity} {symbol} taken: at worst {worst} shares of {limit * nav / name.mark}")
+
     def look_at_risk(self, risk: RiskService) -> None:
         """Risk, of an OMS that takes orders, must not be looser than what is journalled."""
         state = risk.state
@@ -168,8 +192,9 @@ class Auditor:
 
     # -- the end -----------------------------------------------------------------------------------------------------
 
-    def settled(self, published: list[str]) -> None:
+    def settled(self, published: list[str], risk: RiskService) -> None:
         """Everything has been said and heard: journal, venue and bus must agree to the last share."""
+        self._latched(risk)
         self._same_fills()
         for order in self.orders.values():
             self._same_order(order)
@@ -179,6 +204,19 @@ class Auditor:
         proof = verify(self._store.links, expected_head=self._store.head)
         self._must(isinstance(proof, Verified), f"the chain does not hold: {proof}")
         self._groups()
+
+    def _latched(self, risk: RiskService) -> None:
+        """What any mark since the fund was last re-armed asked for, holds."""
+        navs = sorted((mark.ts_ns, mark.nav) for mark in self._store.navs.values())
+        rearmed = self._store.rearmed.get(self._fund_id)
+        if rearmed is not None:
+            navs = [(rearmed[1], rearmed[0]), *(item for item in navs if item[0] > rearmed[1])]
+        asked, start, peak = Mode.ACTIVE, navs[0][1] if navs else ZERO, ZERO
+        for _, nav in navs:
+            peak = max(peak, nav)
+            asked = stricter(asked, _asked(risk.limits, drawdown(nav, start), drawdown(nav, peak)))
+        latched = risk.state.standing.latched
+        self._must(latched.severity >= asked.severity, f"risk is {latched}, the marks asked for {asked}")
 
     def _same_fills(self) -> None:
         filled: dict[FillId, Decimal] = {}
@@ -229,7 +267,23 @@ class Auditor:
                 left = entry.filled_quantity - filled
                 self._must(leg.open_quantity == left, f"{leg.order_id} protects {leg.open_quantity} of {left}")
 
+    def found(self, what: str) -> None:
+        """Something that must not be. The first of them is the story's."""
+        self.violation = self.violation or what
+
     def _must(self, holds: bool, otherwise: str) -> None:
         if not holds:
-            self.violation = self.violation or otherwise
+            self.found(otherwise)
             raise Violation(otherwise)
+
+
+def _asked(limits: RiskLimits, day: Decimal, peak: Decimal) -> Mode:
+    """What the limits ask for at such drawdowns."""
+    for mode, of_day, of_peak in (
+        (Mode.HALTED, limits.day_drawdown_halt, limits.peak_drawdown_halt),
+        (Mode.REDUCING, limits.day_drawdown_reduce, limits.peak_drawdown_reduce),
+    ):
+        assert of_day is not None and of_peak is not None
+        if day >= of_day or peak >= of_peak:
+            return mode
+    return Mode.ACTIVE

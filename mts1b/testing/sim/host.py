@@ -12,13 +12,15 @@ import numpy as np
 from actors.local import Local
 from actors.oms import OmsWorker, RiskMarks
 from mts1b.foundation.clock import NS_PER_MS
-from mts1b.foundation.errors import StackError
+from mts1b.foundation.commands import CancelOrder, SubmitOrder
+from mts1b.foundation.errors import InvariantBroken, StackError
 from mts1b.foundation.ids import FundId, Symbol
 from mts1b.oms.local_risk import LocalRisk
 from mts1b.oms.ports import NoRecorder
 from mts1b.oms.service import Oms
 from mts1b.platform.telemetry import Recorder
 from mts1b.riskengine.service import RiskService
+from mts1b.riskengine.verdict import Decision
 from mts1b.testing.bus import MemoryBus
 from mts1b.testing.journal import MemoryStore
 from mts1b.testing.risk import plain_master, wide_limits
@@ -38,13 +40,31 @@ OFFSET_NS = 200 * NS_PER_MS
 LIMITS = wide_limits(
     SYMBOLS,
     quantity_max="400",
-    name_to_nav_max="0.02",
+    name_to_nav_max="0.008",
     leverage_max="0.05",
     net_to_nav_max="0.05",
     price_collar="0.4",
+    day_drawdown_reduce="0.0008",
+    day_drawdown_halt="0.0016",
+    peak_drawdown_reduce="0.001",
+    peak_drawdown_halt="0.002",
 )
 MASTER = plain_master(SYMBOLS)
 COVARIANCE = np.diag([1e-4] * len(SYMBOLS))
+
+
+class WatchedRisk(LocalRisk):
+    """Risk at hand; the auditor looks at every order that it lets pass."""
+
+    def __init__(self, service: RiskService, auditor: Auditor) -> None:
+        super().__init__(service)
+        self._auditor = auditor
+
+    async def check(self, command: SubmitOrder | CancelOrder) -> Decision:
+        decision = await super().check(command)
+        if decision.accepted and isinstance(command, SubmitOrder):
+            self._auditor.accepted(command, self.service)
+        return decision
 
 
 class Host:
@@ -67,14 +87,14 @@ class Host:
         self.process = Process(loop, f"oms-{number}")
         self.clock = SimClock(loop, random.randint(-OFFSET_NS, OFFSET_NS))
         self.auditor, self._note, self._trouble = auditor, note, trouble
-        self.journal = SimJournal(store, FUND, SimClock(loop), random, self, auditor.committed)
+        self.journal = SimJournal(store, FUND, SimClock(loop), random, self, auditor)
         self.risk = RiskService(FUND, LIMITS, self.clock, MASTER)
         self.risk.set_covariance(SYMBOLS, COVARIANCE)
         broker = SimBroker(venue, at_venue, self.process, network, self.clock, self._sent)
         self.oms = Oms(
             FUND,
             self.journal,
-            LocalRisk(self.risk),
+            WatchedRisk(self.risk, auditor),
             broker,
             bus,
             self.clock,
@@ -127,6 +147,8 @@ class Host:
             self._give_up(error)
 
     def _give_up(self, error: BaseException) -> None:
+        if isinstance(error, InvariantBroken):
+            self.auditor.found(str(error))
         self._note(f"{self.process.name} gave up: {error}")
         self.process.kill()
 

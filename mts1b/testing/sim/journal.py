@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from random import Random
 from typing import Protocol
 
 from mts1b.foundation.clock import NS_PER_S, Clock
-from mts1b.foundation.errors import StackError
+from mts1b.foundation.errors import InvariantBroken, StackError
 from mts1b.foundation.ids import FundId
 from mts1b.oms.ports import Entry, JournalState
 from mts1b.testing.journal import MemoryJournal, MemoryStore
+from mts1b.testing.sim.auditor import Auditor
 
 COMMIT_NS = (100_000, 900_000)
 
@@ -38,10 +39,10 @@ class SimJournal(MemoryJournal):
         clock: Clock,
         random: Random,
         trouble: Trouble,
-        watch: Callable[[SimJournal, Entry], None],
+        auditor: Auditor,
     ) -> None:
         super().__init__(store, fund_id, clock)
-        self._random, self._trouble, self._watch = random, trouble, watch
+        self._random, self._trouble, self._auditor = random, trouble, auditor
 
     async def load(self, keys_after_ns: int) -> JournalState:
         await self._takes_time()
@@ -59,8 +60,12 @@ class SimJournal(MemoryJournal):
                 raise
 
     def _write(self, entry: Entry) -> None:
-        super()._write(entry)
-        self._watch(self, entry)
+        try:
+            super()._write(entry)
+        except InvariantBroken as error:
+            self._auditor.found(str(error))
+            raise
+        self._auditor.committed(self, entry)
 
     def _takes_time(self) -> Awaitable[None]:
         return asyncio.sleep(self._random.randint(*COMMIT_NS) / NS_PER_S)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -135,7 +136,8 @@ class Story:
         self._until(self._is_at_rest, SETTLE_S_MAX)
         if not self._is_at_rest():
             raise Violation(f"does not come to rest: {self._unrest()}")
-        self.auditor.settled([item.message_id for item in self.bus.published])
+        assert self.oms is not None
+        self.auditor.settled([item.message_id for item in self.bus.published], self.oms.risk)
 
     def _must_be_over(self) -> None:
         still = [order for order in self.auditor.orders.values() if not order.status.is_terminal]
@@ -294,8 +296,10 @@ def run_seed(seed: int, host: type[Host] = Host) -> Outcome:
 def quiet_ends() -> Iterator[None]:
     """Killed processes leave tasks in the middle of things; when those are swept up, they have nothing to say."""
     hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
-    try:
-        yield
-        gc.collect()
-    finally:
-        sys.unraisablehook = hook
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "coroutine '.*' was never awaited", RuntimeWarning)
+        try:
+            yield
+            gc.collect()
+        finally:
+            sys.unraisablehook = hook
