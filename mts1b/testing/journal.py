@@ -17,7 +17,7 @@ from mts1b.foundation.ids import ClientOrderId, FillId, FundId, IdempotencyKey, 
 from mts1b.foundation.limits import DEDUP_WINDOW_S, LEASE_MARGIN_S, LEASE_RENEW_S, LEASE_S
 from mts1b.foundation.order import Order, OrderStatus
 from mts1b.foundation.position import Position
-from mts1b.oms.journal_rows import batch_of
+from mts1b.oms.journal_rows import links_of
 from mts1b.oms.ports import DuplicateContent, DuplicateOrder, Entry, JournalState, OutboxMessage
 from mts1b.riskengine.activity import RecentOrder
 
@@ -247,9 +247,9 @@ class MemoryJournal:
 
     def _write(self, entry: Entry) -> None:
         store = self.store
-        batch = batch_of([entry], store.head)
-        store.head = batch.head
-        store.links += batch.links
+        links = links_of(entry, store.head)
+        store.head = links[-1].head if links else store.head
+        store.links += links
         store.commits += 1
         if entry.order is not None:
             if not entry.is_new and entry.order.order_id not in store.orders:

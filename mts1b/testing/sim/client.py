@@ -50,13 +50,13 @@ class Client:
         self._me, self._network, self._random, self._clock = me, network, random, clock
         self._venue, self._oms = venue, oms
         self._number = 0
-        self.asked: list[asyncio.Task[None]] = []
+        self.asked: set[asyncio.Task[None]] = set()
         self.known: list[Order] = []
         self.is_trading = True
 
     @property
     def is_answered(self) -> bool:
-        return all(task.done() for task in self.asked)
+        return not self.asked
 
     async def trade(self, orders_min: int) -> None:
         """Decide until so many orders were asked for."""
@@ -76,7 +76,9 @@ class Client:
 
     def send(self, name: str, command: object, *also: object) -> None:
         """Ask until there is an answer, in the background."""
-        self.asked.append(asyncio.create_task(self._until_answered(name, command, *also)))
+        task = asyncio.create_task(self._until_answered(name, command, *also))
+        self.asked.add(task)
+        task.add_done_callback(self.asked.discard)
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
