@@ -54,15 +54,15 @@ COVARIANCE = np.diag([1e-4] * len(SYMBOLS))
 
 
 class WatchedRisk(LocalRisk):
-    """Risk at hand; the auditor looks at every order that it lets pass."""
+    """Risk at hand. The auditor looks at what it lets pass; a former writer's orders are barred by the journal."""
 
-    def __init__(self, service: RiskService, auditor: Auditor) -> None:
+    def __init__(self, service: RiskService, auditor: Auditor, journal: SimJournal) -> None:
         super().__init__(service)
-        self._auditor = auditor
+        self._auditor, self._journal = auditor, journal
 
     async def check(self, command: SubmitOrder | CancelOrder) -> Decision:
         decision = await super().check(command)
-        if decision.accepted and isinstance(command, SubmitOrder):
+        if decision.accepted and isinstance(command, SubmitOrder) and self._journal.holds_lease():
             self._auditor.accepted(command, self.service)
         return decision
 
@@ -94,7 +94,7 @@ class Host:
         self.oms = Oms(
             FUND,
             self.journal,
-            WatchedRisk(self.risk, auditor),
+            WatchedRisk(self.risk, auditor, self.journal),
             broker,
             bus,
             self.clock,
