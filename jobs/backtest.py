@@ -9,18 +9,21 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jobs.console import run_as_program, settings_of, symbols_of
+from jobs.universe import AdjustOption, AsOfOption, UniverseOption, adjust_of
 from mts1b.foundation.errors import InputError, unknown_name
 from mts1b.strategy import Strategy
 from mts1b.strategy.files import find_strategy
 
 if TYPE_CHECKING:
     from mts1b.backtester import Account, Run
+    from mts1b.datalake.adjust import Adjust
     from mts1b.strategy.panel import Panel
 
 SHOWN_TRADES = 10
@@ -64,6 +67,9 @@ def command(
     start: Annotated[str | None, typer.Option(help="First date, YYYY-MM-DD, included.")] = None,
     end: Annotated[str | None, typer.Option(help="Last date, YYYY-MM-DD, included.")] = None,
     interval: Annotated[str, typer.Option(help="Interval of the bars.")] = "daily",
+    universe: UniverseOption = None,
+    adjust: AdjustOption = "total",
+    as_of: AsOfOption = None,
     capital: Annotated[float, typer.Option(help="Cash at the start.")] = 1_000_000.0,
     fill: Annotated[str, typer.Option(help="next-open, close, or vwap (of the next bar).")] = "next-open",
     fractional: Annotated[bool, typer.Option("--fractional", help="Fractions of shares.")] = False,
@@ -106,28 +112,44 @@ def command(
         delist_after_bars=delist_after_bars,
         close_at_end=not keep_open,
     )
-    _run(find_strategy(strategy), param or [], (symbols, interval, start, end), account, as_json, data_dir)
+    bars = Bars(symbols_of(symbols), interval, start, end, universe, adjust_of(adjust), as_of)
+    _run(find_strategy(strategy), param or [], bars, account, as_json, data_dir)
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """The bars asked for."""
+
+    symbols: tuple[str, ...]
+    interval: str
+    start: str | None
+    end: str | None
+    universe: str | None
+    adjust: Adjust
+    as_of: str | None
 
 
 def _run(
     strategy: Strategy,
     params: Sequence[str],
-    bars: tuple[str, str, str | None, str | None],
+    bars: Bars,
     account: Account,
     as_json: bool,
     data_dir: Path | None,
 ) -> None:
     from mts1b.research.single import RunRequest, panel_of, run_request
 
-    symbols, interval, start, end = bars
     request = RunRequest(
         strategy=strategy,
         values=read_params(params, strategy),
-        symbols=symbols_of(symbols),
-        start=start,
-        end=end,
-        interval=interval,
+        symbols=bars.symbols,
+        start=bars.start,
+        end=bars.end,
+        interval=bars.interval,
         account=account,
+        universe=bars.universe,
+        adjust=bars.adjust,
+        as_of=bars.as_of,
         lake_root=str(settings_of(data_dir).lake_root),
     )
     run = run_request(request)

@@ -25,6 +25,7 @@ from jobs.console import (
     write_json,
 )
 from jobs.progress import shown
+from jobs.universe import AdjustOption, AsOfOption, UniverseOption, adjust_of
 from mts1b.backtester import Execution, gpu_available
 from mts1b.backtester.choice import Choice, Machine
 from mts1b.config import Settings, load_settings
@@ -194,6 +195,9 @@ def command(
     start: StartOption = None,
     end: EndOption = None,
     interval: IntervalOption = "daily",
+    universe: UniverseOption = None,
+    adjust: AdjustOption = "total",
+    as_of: AsOfOption = None,
     commission_bps: trading.CommissionOption = trading.DEFAULTS.commission_bps,
     half_spread_bps: trading.SpreadOption = trading.DEFAULTS.half_spread_bps,
     fill: trading.FillOption = trading.DEFAULTS.fill,
@@ -229,6 +233,9 @@ def command(
         start=start,
         end=end,
         interval=interval,
+        universe=universe,
+        adjust=adjust_of(adjust),
+        as_of=as_of,
         execution=Execution(
             *(commission_bps, half_spread_bps, fill, capital, trading.capital_by(sleeves), long_only, band),
             *(commission_per_share, commission_min, impact, impact_bars, volume_share_max),

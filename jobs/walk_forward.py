@@ -31,6 +31,7 @@ from jobs.sweep import (
     report,
     sample_of,
 )
+from jobs.universe import AdjustOption, AsOfOption, UniverseOption, adjust_of
 from mts1b.backtester import Execution
 from mts1b.research.folds import Validation
 from mts1b.research.request import SweepRequest
@@ -66,6 +67,9 @@ def command(
     start: StartOption = None,
     end: EndOption = None,
     interval: IntervalOption = "daily",
+    universe: UniverseOption = None,
+    adjust: AdjustOption = "total",
+    as_of: AsOfOption = None,
     commission_bps: trading.CommissionOption = trading.DEFAULTS.commission_bps,
     half_spread_bps: trading.SpreadOption = trading.DEFAULTS.half_spread_bps,
     fill: trading.FillOption = trading.DEFAULTS.fill,
@@ -100,6 +104,9 @@ def command(
         start=start,
         end=end,
         interval=interval,
+        universe=universe,
+        adjust=adjust_of(adjust),
+        as_of=as_of,
         execution=Execution(
             *(commission_bps, half_spread_bps, fill, capital, trading.capital_by(sleeves), long_only, band),
             *(commission_per_share, commission_min, impact, impact_bars, volume_share_max),

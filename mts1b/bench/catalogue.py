@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from mts1b.bench.eventbus import eventbus
 from mts1b.bench.first_use import compile_times
+from mts1b.bench.footprint import memory
 from mts1b.bench.kernel import kernel
 from mts1b.bench.ladder import ladder, ladder_million
 from mts1b.bench.lake import lake
@@ -15,6 +16,7 @@ from mts1b.bench.ratelimit import ratelimit
 from mts1b.bench.result import BenchResult
 from mts1b.bench.session import Session
 from mts1b.bench.single import single, single_minute
+from mts1b.bench.span_cost import spans
 from mts1b.bench.strategies import ladder_strategies
 from mts1b.bench.versus_vectorbt import ladder_vs_vectorbt
 from mts1b.bench.walkforward import walkforward
@@ -32,6 +34,8 @@ BENCHMARKS: Mapping[str, Callable[[Session], BenchResult]] = {
     "lake": lake,
     "signal": signal,
     "compile": compile_times,
+    "memory": memory,
+    "spans": spans,
     "ratelimit": ratelimit,
     "eventbus": eventbus,
 }

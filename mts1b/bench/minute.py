@@ -173,12 +173,12 @@ def month_of_bars(
         "low": np.minimum(opened, close),
         "close": close,
         "volume": generator.integers(100, 20_000, shape).astype(np.float64),
-        "close_raw": close,
     }
     columns = {
         "symbol": pl.Series(symbols).repeat_by(len(stamps)).explode(),
         "ts": pl.Series(np.tile(stamps, len(symbols))).dt.replace_time_zone("UTC"),
         **{name: values.ravel() for name, values in fields.items()},
+        "adjustment": pl.repeat("raw", len(symbols) * len(stamps), eager=True),
     }
     return pl.DataFrame(columns, schema=BARS)
 

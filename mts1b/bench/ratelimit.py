@@ -20,6 +20,7 @@ from mts1b.foundation.clock import NS_PER_MS, NS_PER_S, SystemClock
 from mts1b.foundation.errors import InvariantBroken
 from mts1b.platform import cache
 from mts1b.platform.ratelimit import RateLimited, RateLimiter
+from mts1b.platform.secrets import Secrets
 
 SECOND_TIERS = (("coinbase", "free"), ("coinbase", "paid"), ("ibkr", "free"))
 SECONDS, MINUTE_SECONDS = 20, 65
@@ -61,7 +62,8 @@ def own_redis(session: Session, settings: Settings | None) -> Iterator[Settings]
 
 
 def redis_url(settings: Settings) -> str:
-    return stack.endpoints(settings).valkey_url if settings.cache.url is None else settings.cache.url.get_secret_value()
+    given = settings.cache.url
+    return stack.endpoints(settings).valkey_url if given is None else Secrets(settings.secrets).read(given)
 
 
 def shared(

@@ -30,6 +30,19 @@ def _single(size: str, source_s: float) -> tuple[Figure | None, ...]:
     return Figure(name, f"kernel_{size}_wall_s", source_s), Figure(name, f"event_{size}_wall_s", source_s)
 
 
+def _primitive(name: str, source_mb: float | None = None) -> tuple[Figure | None, ...]:
+    return Figure("memory", f"{name}_rss_mb", source_mb), Figure("memory", f"{name}_uss_mb")
+
+
+def _service(name: str) -> tuple[Figure | None, ...]:
+    sizes = ("rss_mb", "uss_mb", "above_base_mb")
+    return tuple(Figure("memory", f"{name}_{state}_{size}") for state in ("idle", "active") for size in sizes)
+
+
+def _step(name: str, source_ms: float) -> tuple[Figure | None, ...]:
+    return (Figure("hotpath", f"{name}_p99_ms", source_ms),)
+
+
 MINUTE_S = (18 * 60.0, 38.0, 14.0)
 
 LATENCY = SourceTable(
@@ -50,7 +63,20 @@ LATENCY = SourceTable(
         ("Total", "≤ 100 ms p99", ""),
     ),
     ("ours, p99",),
-    ((Figure("signal", "p99_ms", 10.0),), *((None,),) * 11),
+    (
+        (Figure("signal", "p99_ms", 10.0),),
+        _step("portfolio_sizing", 5.0),
+        _step("oms_receive", 5.0),
+        _step("risk_gate_1", 1.0),
+        _step("risk_gate_2", 1.0),
+        _step("risk_gate_3", 2.0),
+        _step("risk_gate_4", 5.0),
+        _step("risk_gate_5", 2.0),
+        _step("risk_gate_6", 2.0),
+        _step("risk_gate_7", 5_000.0),
+        _step("broker_submit", 20.0),
+        _step("order_total", 100.0),
+    ),
 )
 
 WALL_TIME = SourceTable(
@@ -100,6 +126,15 @@ PRIMITIVES = SourceTable(
         ("Postgres pool", "~30 MB"),
         ("Redis client", "~5 MB"),
     ),
+    ("ours, RSS", "ours, USS"),
+    (
+        _primitive("logging", 5.0),
+        _primitive("config", 15.0),
+        _primitive("http", 10.0),
+        _primitive("nats", 5.0),
+        _primitive("postgres", 30.0),
+        _primitive("redis", 5.0),
+    ),
 )
 
 SERVICES = SourceTable(
@@ -115,8 +150,20 @@ SERVICES = SourceTable(
         ("mts1b-GPUbacktester (service)", "100 MB host", "8-24 GB GPU (active backtest)"),
         ("mts1b-datalake (service)", "150 MB", "500 MB-2 GB (active ingest)"),
     ),
-    ("ours, active (all processes of the run)",),
-    (*((None,),) * 5, (Figure("ladder", "peak_memory_gb"),), *((None,),) * 2),
+    (
+        *("ours, idle RSS", "idle USS", "idle above Ray's worker"),
+        *("ours, active RSS", "active USS", "active above Ray's worker", "ladder, all processes"),
+    ),
+    (
+        _primitive("foundation") + (None,) + _primitive("foundation") + (None, None),
+        _service("platform")[:2] + (None,) + _service("platform")[3:5] + (None, None),
+        (*_service("marketdata"), None),
+        (*_service("oms"), None),
+        (*_service("riskengine"), None),
+        (*_service("research"), Figure("ladder", "peak_memory_gb")),
+        _service("gpubacktester")[:2] + (None,) * 5,
+        _service("datalake")[:2] + (None,) + _service("datalake")[3:5] + (None, None),
+    ),
 )
 
 NATS = SourceTable(

@@ -10,15 +10,17 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from jobs import ingest as job
+from mts1b.cli import quarantine
 from mts1b.cli.options import AsJson, DataDir
 from mts1b.config import load_settings
-from mts1b.foundation.clock import from_ns
+from mts1b.foundation.clock import SystemClock, from_ns
 
 if TYPE_CHECKING:
     from mts1b.datalake import Lake
     from mts1b.datalake.dataset import Stored
 
-SAMPLE = "sample"
+SAMPLE, BARS = "sample", "equities.bars"
 SECONDS_PER_DAY = 86_400.0
 
 
@@ -30,26 +32,71 @@ def register(app: typer.Typer) -> None:
     data.command("status")(status)
     data.command("verify")(verify)
     data.command("compact")(compact)
+    quarantine.register(data)
     app.add_typer(data, name="data")
 
 
 def ingest(
-    file: Annotated[str, typer.Argument(help="A .parquet or .csv file, or `sample`.")] = SAMPLE,
-    interval: Annotated[str, typer.Option(help="Length of its bars.")] = "daily",
+    file: Annotated[str, typer.Argument(help="A .csv, .parquet or LEAN .zip file, a folder, or `sample`.")] = SAMPLE,
+    interval: job.IntervalOption = "daily",
+    market: job.MarketOption = "equities",
+    zone: job.ZoneOption = None,
+    stamps: job.StampsOption = "start",
+    adjustment: job.AdjustmentOption = None,
+    calendar: job.CalendarOption = None,
+    symbol: job.SymbolOption = None,
+    columns: job.ColumnsOption = None,
+    dataset: Annotated[
+        str, typer.Option(help="Or equities.corporate_actions, equities.symbol_history, equities.index_membership.")
+    ] = BARS,
+    universe: Annotated[str | None, typer.Option(help="Of index members, where no column says it.")] = None,
+    again: job.AgainOption = False,
+    on_ray: Annotated[bool, typer.Option("--ray", help="Read and check on the stack's Ray cluster.")] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put bars into the lake. Columns: symbol, ts, open, high, low, close, volume, if known adj_close, vwap."""
+    """Put files into the lake; rows that fail a check go to quarantine with the reason.
+
+    Bars need symbol, ts (or date), open, high, low, close, volume; if known adj_close, vwap, adjustment, known.
+    """
+    lake = _lake(data_dir)
+    if dataset != BARS:
+        return _ingest_table(lake, Path(file), dataset, universe, as_json)
+    if file == SAMPLE:
+        return _ingest_sample(lake, interval, as_json)
+    terms = job.terms_of(interval, market, zone, stamps, adjustment, calendar, symbol, columns)
+    settings = load_settings(data_dir=data_dir)
+    with job.progress_shown(f"ingesting {Path(file).name}", hidden=as_json) as listener:
+        report = job.ingest_files(Path(file), terms, settings, SystemClock(), on_ray, again, listener)
+    job.refuse_unreadable(report)
+    held = [stored for one in (lake.equities, lake.crypto, lake.fx) for stored in one.bars.all_stored()]
+    if as_json:
+        print(json.dumps({"lake": lake.place.root, "datasets": [_facts(one) for one in held], **report.to_json()}))
+        return
+    job.show_report(report, Console(highlight=False))
+    _show(lake, held, as_json)
+
+
+def _ingest_sample(lake: Lake, interval: str, as_json: bool) -> None:
+    """The sample, as it is: it was looked through when it was made."""
     from mts1b.datalake import sample_path
 
-    lake = _lake(data_dir)
-    source = sample_path() if file == SAMPLE else Path(file)
     with Progress(console=Console(stderr=True), transient=True, disable=as_json) as progress:
-        task = progress.add_task(f"ingesting {source.name}")
+        task = progress.add_task("ingesting the sample")
         held = lake.equities.bars.ingest(
-            source, interval, lambda done, total: progress.update(task, completed=done, total=total)
+            sample_path(), interval, lambda done, total: progress.update(task, completed=done, total=total)
         )
     _show(lake, [held], as_json)
+
+
+def _ingest_table(lake: Lake, file: Path, dataset: str, universe: str | None, as_json: bool) -> None:
+    from mts1b.datalake.intake.reference import ingest_table
+
+    rows = ingest_table(lake, dataset, file, universe)
+    if as_json:
+        print(json.dumps({"lake": lake.place.root, "dataset": dataset, "rows": rows}))
+    else:
+        Console(highlight=False).print(f"{dataset}: {rows:,} rows of {file.name} stored", soft_wrap=True)
 
 
 def sectors(

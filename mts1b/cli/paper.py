@@ -55,6 +55,7 @@ def run(
     from mts1b.brokers.paper.matching import Rules
     from mts1b.datalake import open_lake
     from mts1b.foundation.ids import Symbol
+    from mts1b.marketdata.replay import on_tick
     from mts1b.strategy.files import find_strategy
 
     settings, clock = load_settings(data_dir=data_dir), SystemClock()
@@ -62,7 +63,7 @@ def run(
     rules = Rules(fee_bps=_amount("fee_bps", fee_bps), slippage_bps=_amount("slippage_bps", slippage_bps))
     opening_cash = OPENING_CASH if cash is None else _amount("cash", cash)
     named = None if symbols == "all" else symbols.split(",")
-    panel = open_lake(settings.lake_root).equities.bars.panel(symbols=named)
+    panel = on_tick(open_lake(settings.lake_root).equities.bars.panel(symbols=named))
     first = _first_row(panel, start, settings.marketdata.history_sessions)
     limits = paper_limits([Symbol(name) for name in panel.symbols], opening_cash)
     plan = DeskPlan(

@@ -152,11 +152,15 @@ def trade_winner(
     from actors.paper_session import OPENING_CASH, Extent, fresh_fund, paper_limits, run_paper
     from mts1b.brokers.paper.matching import Rules
     from mts1b.foundation.ids import Symbol
+    from mts1b.marketdata.replay import on_tick
     from mts1b.strategy import get_strategy
 
     first = len(panel.ts_ns) - PAPER_YEAR_BARS
     limits = paper_limits([Symbol(name) for name in panel.symbols], OPENING_CASH)
-    plan = DeskPlan(fresh_fund(clock), get_strategy(summary.strategy), summary.best, panel, first, limits, OPENING_CASH)
+    traded = on_tick(panel)
+    plan = DeskPlan(
+        fresh_fund(clock), get_strategy(summary.strategy), summary.best, traded, first, limits, OPENING_CASH
+    )
     costs = request.execution
     rules = Rules(fee_bps=Decimal(str(costs.commission_bps)), slippage_bps=Decimal(str(costs.half_spread_bps)))
     with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=Console(stderr=True)) as bar:

@@ -6,9 +6,12 @@ from datetime import date
 
 import polars as pl
 
-from mts1b.datalake.schema import TIMESTAMP, refuse
+from mts1b.datalake.columns import TIMESTAMP
+from mts1b.datalake.schema import refuse
 
-SPLIT, DIVIDEND = "split", "dividend"
+SPLIT, DIVIDEND, DELISTING = "split", "dividend", "delisting"
+PRICED = (SPLIT, DIVIDEND)
+"""Actions that prices are adjusted for. A delisting only ends a listing: its day is the last one."""
 
 ACTIONS = pl.Schema(
     {

@@ -9,23 +9,19 @@ return.
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Literal
 
+import numpy as np
 import polars as pl
 
-from mts1b.datalake.actions import DIVIDEND, SPLIT, in_force
-from mts1b.datalake.schema import PRICES, VWAP, refuse
+from mts1b.datalake.actions import DIVIDEND, SPLIT
+from mts1b.datalake.schema import ADJ_CLOSE, PRICES, RAW, SPLITS, STATUS, TOTAL, VWAP, refuse
 from mts1b.foundation.errors import InputError
 
 Adjust = Literal["split", "total"] | None
 """None: prices as delivered; split: of shares as they are at the end; total: dividends put back in as well."""
 
-RAW, SPLITS, TOTAL = "raw", "split", "total"
-STATUSES = (RAW, SPLITS, TOTAL)
-"""What delivered prices have in them already: nothing, splits, or splits and dividends."""
-
-STATUS, ADJ_CLOSE, DAY = "adjustment", "adj_close", "day"
+DAY = "day"
 
 
 def check_adjust(adjust: str | None) -> None:
@@ -40,14 +36,15 @@ def adjusted(
     known: pl.DataFrame,
     every: pl.DataFrame,
     closes: pl.DataFrame,
-    until: date | None = None,
+    relative: bool = False,
 ) -> pl.DataFrame:
     """The bars with open, high, low, close, vwap and volume adjusted, in their order, float64 and not rounded.
 
     `bars`: symbol, day (the session's date), prices, volume, `adjustment` (a status), `adj_close` (null where none was
-    delivered). `known`: the actions known at the moment asked for (`security` as the bars' symbols); `every`: those
-    known when the bars were delivered. `closes`: symbol, day, close, adjustment and adj_close of each name's days up to
-    the moment, for the days of dividends and the last one. `until`: actions of later days are not applied.
+    delivered). `known`: the actions (`security` as the bars' symbols) known and in force at the moment asked for;
+    `every`: those in force when the bars were delivered. `closes`: symbol, day, close, adjustment and adj_close of each
+    name's days up to the moment, for the days of dividends and the last one. `relative`: adj_closes, which know what
+    came after the moment, count as what they are to the last of them.
 
     DataError for bars delivered with dividends in them when splits alone are wanted.
     """
@@ -57,10 +54,9 @@ def adjusted(
     if adjust == SPLITS:
         told = bars.select("symbol", DAY, "close", STATUS)
         refuse(told, pl.col(STATUS) == TOTAL, "dividends are in these prices already", "ask for adjust='total', or")
-    applied = in_force(known, until)
-    wide = _with_shares(bars, applied, every)
+    wide = _with_shares(bars, known, every)
     if adjust == TOTAL:
-        wide = _with_payouts(wide, applied, every, closes, until)
+        wide = _with_payouts(wide, known, every, closes, relative)
     factor = pl.col("shares") if adjust == SPLITS else pl.col("shares") * pl.col("payout")
     prices = [name for name in (*PRICES, VWAP) if name in bars.columns]
     return wide.with_columns(*(pl.col(name) * factor for name in prices), pl.col("volume") / pl.col("shares")).select(
@@ -79,16 +75,16 @@ def _with_shares(bars: pl.DataFrame, applied: pl.DataFrame, every: pl.DataFrame)
 
 
 def _with_payouts(
-    bars: pl.DataFrame, applied: pl.DataFrame, every: pl.DataFrame, closes: pl.DataFrame, until: date | None
+    bars: pl.DataFrame, applied: pl.DataFrame, every: pl.DataFrame, closes: pl.DataFrame, relative: bool
 ) -> pl.DataFrame:
     """With `payout`: the factor of dividends. Where the source delivered an adjusted close, it is the source's own."""
     wide = _later(bars, dividend_factors(applied, every, closes), "dividends")
     delivered = (pl.col(ADJ_CLOSE) / pl.col("close")).alias("delivered")
     # what came after the moment cancels: the last close known holds the same factor of it as all before
     last = closes.sort(DAY).group_by("symbol").last().select("symbol", delivered.alias("last"))
-    last = last.clear() if until is None else last
+    last = last if relative else last.clear()
     wide = wide.join(last, on="symbol", how="left", maintain_order="left").with_columns(delivered)
-    relative = pl.col("delivered") / pl.col("last").fill_null(1.0)
+    own = pl.col("delivered") / pl.col("last").fill_null(1.0)
     raw = pl.col(STATUS) == RAW
     payout = (
         pl.when(pl.col(STATUS) == TOTAL)
@@ -96,8 +92,8 @@ def _with_payouts(
         .when(pl.col(ADJ_CLOSE).is_null())
         .then("dividends")
         .when(raw)
-        .then(relative / pl.col("shares"))
-        .otherwise(relative)
+        .then(own / pl.col("shares"))
+        .otherwise(own)
     )
     return wide.with_columns(payout=payout).drop("dividends", "delivered", "last")
 
@@ -129,17 +125,15 @@ def _of(actions: pl.DataFrame, kind: str, factor: pl.Expr) -> pl.DataFrame:
 
 def _later(rows: pl.DataFrame, factors: pl.DataFrame, name: str, day: str = DAY) -> pl.DataFrame:
     """The rows with the product of all factors of later days than their `day` as column `name`."""
-    if not factors.height:
-        return rows.with_columns(pl.lit(1.0).alias(name))
+    product = np.ones(rows.height)
     steps = factors.sort("ex").with_columns(pl.col("factor").reverse().cum_prod().reverse().over("symbol").alias(name))
     steps = steps.group_by(["symbol", "ex"], maintain_order=True).first().sort("ex").select("symbol", "ex", name)
-    place = rows.with_row_index("place").with_columns(pl.col(day).dt.offset_by("1d").alias("after")).sort("after")
-    joined = place.join_asof(
-        steps.rename({"ex": "step"}),
-        left_on="after",
-        right_on="step",
-        by="symbol",
-        strategy="forward",
-        check_sortedness=False,
-    )
-    return joined.sort("place").drop("place", "after", "step").with_columns(pl.col(name).fill_null(1.0))
+    known = steps["symbol"].unique()
+    concerned = rows.select("symbol", pl.col(day).dt.offset_by("1d").alias("after")).with_row_index("place")
+    concerned = concerned.filter(pl.col("symbol").is_in(known.implode())).sort("after")
+    if concerned.height:
+        joined = concerned.join_asof(
+            steps, left_on="after", right_on="ex", by="symbol", strategy="forward", check_sortedness=False
+        )
+        product[joined["place"].to_numpy()] = joined[name].fill_null(1.0).to_numpy()
+    return rows.with_columns(pl.Series(name, product))

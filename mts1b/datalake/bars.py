@@ -19,7 +19,7 @@ from mts1b.datalake.table import Progress
 from mts1b.datalake.times import When, span_us
 from mts1b.foundation.errors import DataError, InputError
 from mts1b.foundation.ids import DIGEST_BYTES
-from mts1b.strategy.panel import FIELDS, SERIES, Panel
+from mts1b.strategy.panel import FIELDS, SERIES, Lineage, Panel
 
 INGEST_FIRST = "run `mts data ingest sample`, or ingest a file of your own"
 
@@ -50,9 +50,8 @@ class Bars(Dataset):
         found = self.arrays(symbols, interval, start, end, [*FIELDS, *optional])
         if not len(found.ts_ns):
             held = self._stored(interval)
-            span = f"the lake holds {_day(held.first_ns or 0)} to {_day(held.last_ns or 0)}"
-            raise InputError("start", f"{start}..{end}", "no bar in this range", span)
-        return _panel(found, self._sectors.of(found.symbols) if self._sectors else ())
+            raise no_bars(held, start, end)
+        return panel_of(found, self._sectors.of(found.symbols) if self._sectors else ())
 
     def stretches(
         self,
@@ -96,7 +95,8 @@ class Bars(Dataset):
         return self._stored(interval).snapshot.holds(column)
 
 
-def _panel(found: Arrays, sectors: tuple[str, ...]) -> Panel:
+def panel_of(found: Arrays, sectors: tuple[str, ...], lineage: Lineage | None = None) -> Panel:
+    """Arrays with the fields of a bar as a panel; its version is a digest of their values."""
     fields = dict(found.fields)
     if VWAP in fields and np.isnan(fields[VWAP]).all():
         del fields[VWAP]
@@ -104,7 +104,15 @@ def _panel(found: Arrays, sectors: tuple[str, ...]) -> Panel:
     for values in (found.ts_ns, *(fields[name] for name in SERIES if name in fields)):
         digest.update(values.tobytes())
     version = digest.hexdigest()
-    return Panel(ts_ns=found.ts_ns, symbols=found.symbols, data_version=version, sectors=sectors, **fields)
+    open_, high, low, close, volume = (fields[name] for name in FIELDS)
+    vwap = fields.get(VWAP)
+    return Panel(found.ts_ns, found.symbols, open_, high, low, close, volume, version, vwap, sectors, lineage)
+
+
+def no_bars(held: Stored, start: When, end: When) -> InputError:
+    """The error for a range without bars."""
+    span = f"the lake holds {_day(held.first_ns or 0)} to {_day(held.last_ns or 0)}"
+    return InputError("start", f"{start}..{end}", "no bar in this range", span)
 
 
 def _day(ts_ns: int) -> str:

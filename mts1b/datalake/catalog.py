@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 from mts1b.datalake.bars import Bars
 from mts1b.datalake.dataset import Dataset, Stored
 from mts1b.datalake.datasets import CATALOGUE
+from mts1b.datalake.pointintime import Reference
 from mts1b.datalake.results import Results
 from mts1b.datalake.sectors import Sectors
+from mts1b.datalake.shares import ShareBars
 from mts1b.datalake.storage import Options, Place, place_of
 from mts1b.foundation.limits import SQL_MEMORY_BYTES_MAX, SQL_TIMEOUT_S
 
@@ -25,21 +27,22 @@ def _dataset(place: Place, name: str) -> Dataset:
     return Dataset(place / definition.domain / definition.name, definition)
 
 
-def _bars(place: Place, domain: str, sectors: Sectors | None = None) -> Bars:
-    return Bars(place / domain / "bars", CATALOGUE[f"{domain}.bars"], sectors)
+def _bars(place: Place, domain: str) -> Bars:
+    return Bars(place / domain / "bars", CATALOGUE[f"{domain}.bars"])
 
 
 class Equities:
-    """Datasets about shares."""
+    """Datasets about shares. `known`: those that reading bars needs, as of a moment."""
 
     def __init__(self, place: Place) -> None:
         self.sectors = Sectors(place / "equities" / "sectors", CATALOGUE["equities.sectors"])
-        self.bars = _bars(place, "equities", self.sectors)
-        self.trades = _dataset(place, "equities.trades")
-        self.quotes = _dataset(place, "equities.quotes")
         self.corporate_actions = _dataset(place, "equities.corporate_actions")
         self.symbol_history = _dataset(place, "equities.symbol_history")
         self.index_membership = _dataset(place, "equities.index_membership")
+        self.known = Reference(self.corporate_actions, self.symbol_history, self.index_membership)
+        self.bars = ShareBars(place / "equities" / "bars", CATALOGUE["equities.bars"], self.sectors, self.known)
+        self.trades = _dataset(place, "equities.trades")
+        self.quotes = _dataset(place, "equities.quotes")
         self.borrow = _dataset(place, "equities.borrow")
         self.fundamentals = _dataset(place, "equities.fundamentals")
 
@@ -75,6 +78,14 @@ class News:
         self.articles = _dataset(place, "news.articles")
 
 
+class Intake:
+    """What is kept of deliveries."""
+
+    def __init__(self, place: Place) -> None:
+        self.quarantine = _dataset(place, "intake.quarantine")
+        self.files = _dataset(place, "intake.files")
+
+
 class Research:
     """What research found."""
 
@@ -92,6 +103,7 @@ class Lake:
         self.fx = Fx(place)
         self.options = Options_(place)
         self.news = News(place)
+        self.intake = Intake(place)
         self.research = Research(place)
 
     @property
@@ -106,8 +118,8 @@ class Lake:
 
     def datasets(self) -> Sequence[Dataset]:
         """Every dataset of the catalogue, in its order."""
-        domains = (self.equities, self.crypto, self.fx, self.options, self.news)
-        return [found for domain in domains for found in vars(domain).values()]
+        domains = (self.equities, self.crypto, self.fx, self.options, self.news, self.intake)
+        return [found for domain in domains for found in vars(domain).values() if isinstance(found, Dataset)]
 
     @contextmanager
     def duckdb_session(

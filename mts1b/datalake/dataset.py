@@ -20,7 +20,7 @@ import polars as pl
 import pyarrow as pa
 
 from mts1b.datalake.checks import checked
-from mts1b.datalake.definitions import Definition
+from mts1b.datalake.definitions import WHOLE, Definition
 from mts1b.datalake.log import Version
 from mts1b.datalake.reading import Question
 from mts1b.datalake.scanning import scan
@@ -333,7 +333,7 @@ class Dataset:
         return stored
 
     def _warn(self, stored: Stored, columns: Sequence[str] | None) -> None:
-        if stored.bytes >= WARNED_BYTES_MIN:
+        if stored.bytes >= WARNED_BYTES_MIN and stored.table.storage.by != WHOLE:
             some = "" if columns is None else f" (the columns {', '.join(columns)} of them)"
             text = f"{stored.table.name}: no symbols, start or end: reads all {stored.bytes:,} bytes{some}"
             warnings.warn(text, UnfilteredRead, stacklevel=3)

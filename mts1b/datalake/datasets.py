@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from mts1b.datalake.columns import count, day, flag, instant, number, price, prose, text, texts, whole
 from mts1b.datalake.definitions import MONTH, YEAR, Definition, Storage
-from mts1b.datalake.schema import COLUMNS, INTERVAL_US, INTERVALS, VWAP
+from mts1b.datalake.intake.records import FILES, QUARANTINE
+from mts1b.datalake.schema import ADJ_CLOSE, COLUMNS, INTERVAL_US, INTERVALS, VWAP
 
 KNOWN = instant("known_ts", "from when on it was known")
 SMALL = {"": Storage()}
@@ -31,11 +32,16 @@ def _bars(domain: str, scale: int, about: str) -> Definition:
 EQUITY_BARS = Definition(
     "equities",
     "bars",
-    (*COLUMNS, price(VWAP, "volume-weighted").where_known(), KNOWN.where_known()),
+    (
+        *COLUMNS,
+        price(ADJ_CLOSE, "the source's close with splits and dividends in it").where_known(),
+        price(VWAP, "volume-weighted").where_known(),
+        KNOWN.where_known(),
+    ),
     ("symbol", "ts"),
     INTERVALS,
     known="known_ts",
-    known_after_us=INTERVAL_US,
+    known_after_us={name: length - 1 for name, length in INTERVAL_US.items()},  # a bar is known as its time ends
     selector="interval",
     about="prices and volumes of shares by interval",
 )
@@ -82,7 +88,7 @@ CORPORATE_ACTIONS = Definition(
         text("symbol"),
         instant("ts", "ex-date, at 00:00"),
         text("kind", "split, dividend or delisting"),
-        number("value", "new shares for an old one, or cash for a share").where_known(),
+        number("value", "new shares for an old one, or cash for a share; null: withdrawn").where_known(),
         text("currency").where_known(),
         KNOWN,
     ),
@@ -243,6 +249,8 @@ CATALOGUE: Mapping[str, Definition] = {
         _fine(EQUITY_QUOTES, "crypto", CRYPTO_SCALE),
         FX_BARS,
         _fine(EQUITY_QUOTES, "fx", FX_SCALE),
+        QUARANTINE,
+        FILES,
     )
 }
 """Every dataset but research results, each of which has columns of its own, by `domain.name`."""

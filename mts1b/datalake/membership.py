@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from mts1b.datalake.schema import TICKER, TIMESTAMP, refuse
-from mts1b.datalake.symbols import security_of
+from mts1b.datalake.columns import TIMESTAMP
+from mts1b.datalake.schema import TICKER, refuse
+from mts1b.datalake.symbols import Uses
 from mts1b.foundation.errors import unknown_name
 
 MEMBERS = pl.Schema(
@@ -55,7 +56,8 @@ def stays(members: pl.DataFrame, universe: str, history: pl.DataFrame, as_of_us:
         held = held.filter(pl.col("known") <= moment).with_columns(pl.when(left).then("last").alias("last"))
     newest = held.sort("known").group_by(["symbol", "first"], maintain_order=True).last()
     pairs = newest.select("symbol", "first").iter_rows()
-    names = [security_of(history, symbol, first) or symbol for symbol, first in pairs]
+    uses = Uses(history)
+    names = [uses.security(symbol, first) or symbol for symbol, first in pairs]
     return newest.select(pl.Series("name", names, pl.String), "first", "last").sort("name", "first")
 
 

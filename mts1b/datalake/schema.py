@@ -1,8 +1,8 @@
-"""What a stored bar is: columns, intervals, the adjustment rule and the checks a row must pass.
+"""What a stored bar is: columns, intervals and the checks a row must pass.
 
-The one rule for adjusted prices, `total-return`: factor = adj_close / close of the same bar; open, high, low and close
-are each multiplied by it and rounded to the tick. Rounding never reverses an order, so a bar that is well formed stays
-so. Volume stays in split-adjusted shares, rounded to whole ones.
+Prices and volumes are stored as they were delivered, on the tick, with what they have in them already (`adjustment`:
+raw, split or total) and, where the source has one, its adjusted close. They are adjusted when they are read
+(`mts1b.datalake.adjust`).
 
 Files hold prices as DECIMAL(18, 4), exact and, as differences of integers, a fifth of their size in CSV. Readers get
 float64, each the nearest to its decimal.
@@ -30,36 +30,27 @@ VOLUME_MAX = 2**53
 TICKER = r"^[A-Z0-9^][A-Z0-9.^=/-]{0,31}$"
 """What a symbol looks like."""
 
-ADJUSTMENT = "total-return: open, high, low and close times adj_close / close, rounded to 1e-4"
 PRICES = ("open", "high", "low", "close")
+
+STATUS, RAW, SPLITS, TOTAL = "adjustment", "raw", "split", "total"
+STATUSES = (RAW, SPLITS, TOTAL)
+"""What delivered prices have in them already: nothing, splits, or splits and dividends."""
 
 COLUMNS = (
     text("symbol"),
     instant("ts"),
     *(price(name) for name in PRICES),
     count("volume", "shares"),
-    price("close_raw", "the close as delivered"),
+    text(STATUS, "what the prices have in them: raw, split or total"),
 )
-"""A bar. Prices on the tick, adjusted but for `close_raw`; volume in shares."""
+"""A bar. Prices on the tick, volume in shares, both as delivered."""
 
 BARS = read_schema(COLUMNS)
 """A bar as it is read."""
 
-VWAP = "vwap"
-"""The column of volume-weighted prices, adjusted like the others: there where a delivery had one, null where it had
-none for a bar."""
-
-
-def bars_schema(vwap: bool) -> pl.Schema:
-    """`BARS`, with the column of volume-weighted prices when `vwap`."""
-    return pl.Schema({**BARS, VWAP: pl.Float64()}) if vwap else BARS
-
-
-def joined(*frames: pl.DataFrame) -> pl.DataFrame:
-    """Bars of several frames, sorted by symbol and time; with a vwap column when any bar has one."""
-    bars = pl.concat(frames, how="diagonal")
-    has_vwap = VWAP in bars.columns and bars[VWAP].null_count() < bars.height
-    return bars.select(bars_schema(has_vwap).names()).sort("symbol", "ts")
+VWAP, ADJ_CLOSE = "vwap", "adj_close"
+"""Columns of volume-weighted prices and of the source's adjusted closes: there where a delivery had them, null where it
+had none for a bar."""
 
 
 INTERVALS = {
@@ -93,35 +84,36 @@ def on_tick(prices: pl.Series) -> pl.Series:
 def normalise(frame: pl.DataFrame, source: str, interval: str) -> pl.DataFrame:
     """Delivered bars as stored bars, sorted by symbol and time.
 
-    Needs symbol, ts (or date), open, high, low, close, volume; `adj_close` is optional (factor 1 without it), and so is
-    `vwap`, which single bars may lack. Times without a zone are UTC. A daily bar's time is its date, at 00:00 of the
-    zone it is delivered in. DataError names the missing column, or the first row that breaks a rule.
+    Needs symbol, ts (or date), open, high, low, close, volume; `adj_close` is optional, and so is `vwap`, which single
+    bars may lack, and `adjustment`: without it prices that come with an adj_close are taken to have splits in them,
+    others to be raw. Times without a zone are UTC. A daily bar's time is its date, at 00:00 of the zone it is delivered
+    in. DataError names the missing column, or the first row that breaks a rule.
     """
     frame = _columns(frame, source)
     frame = _times(frame, source, interval)
     _check_delivered(frame, source)
-    ordered = frame.with_columns(factor=pl.col("adj_close") / pl.col("close")).sort("symbol", "ts")
-    prices = [name for name in (*PRICES, VWAP) if name in ordered.columns]
-    adjusted = {name: on_tick(ordered[name] * ordered["factor"]) for name in prices}
-    raw = on_tick(ordered["close"]).alias("close_raw")
-    stored = ordered.select("symbol", "ts", pl.col("volume").round()).with_columns(*adjusted.values(), raw)
-    refuse(stored, (pl.col("low") <= 0) | (pl.col(prices[-1]) <= 0), "an adjusted price is below one tick", source)
-    return joined(stored)
+    names = [name for name in (*PRICES, ADJ_CLOSE, VWAP) if name in frame.columns]
+    stored = frame.with_columns(*(on_tick(frame[name]) for name in names), pl.col("volume").round())
+    for name in names:
+        refuse(stored, pl.col(name) <= 0, f"{name} is below one tick", source)
+    return stored.select("symbol", "ts", *PRICES, "volume", STATUS, *names[len(PRICES) :]).sort("symbol", "ts")
 
 
 def _columns(frame: pl.DataFrame, source: str) -> pl.DataFrame:
     if "ts" not in frame.columns and "date" in frame.columns:
         frame = frame.rename({"date": "ts"})
-    if "adj_close" not in frame.columns and "close" in frame.columns:
-        frame = frame.with_columns(adj_close=pl.col("close"))
+    if STATUS not in frame.columns:
+        frame = frame.with_columns(pl.lit(SPLITS if ADJ_CLOSE in frame.columns else RAW).alias(STATUS))
     for name in ("symbol", "ts", *PRICES, "volume"):
         if name not in frame.columns:
             raise DataError("file", source, f"has no column {name!r}", f"it holds: {', '.join(frame.columns)}")
-    optional = (VWAP,) if VWAP in frame.columns else ()
-    numbers = (*PRICES, "adj_close", "volume", *optional)
+    optional = tuple(name for name in (VWAP, ADJ_CLOSE) if name in frame.columns)
+    numbers, texts = (*PRICES, "volume", *optional), ("symbol", STATUS)
     try:
         found = frame.select(
-            pl.col("symbol").cast(pl.String), "ts", *(pl.col(name).cast(pl.Float64) for name in numbers)
+            *(pl.col(name).cast(pl.String) for name in texts),
+            "ts",
+            *(pl.col(name).cast(pl.Float64) for name in numbers),
         )
         return found.with_columns(pl.col(optional).fill_nan(None)) if optional else found
     except pl.exceptions.PolarsError as error:
@@ -158,17 +150,15 @@ def _from_text(frame: pl.DataFrame, source: str) -> pl.Series:
 
 def _check_delivered(frame: pl.DataFrame, source: str) -> None:
     open_, high, low, close = (pl.col(name) for name in PRICES)
-    needed = ("symbol", "ts", *PRICES, "adj_close", "volume")
+    needed = ("symbol", "ts", *PRICES, "volume", STATUS)
     rules = [
         (pl.any_horizontal(pl.col(name).is_null() for name in needed), "a value is missing"),
         (~pl.col("symbol").str.contains(TICKER), "the symbol is not a ticker"),
+        (~pl.col(STATUS).is_in(STATUSES), f"the adjustment is none of {', '.join(STATUSES)}"),
     ]
-    for name in (*PRICES, "adj_close"):
+    for name in (*PRICES, *(name for name in (ADJ_CLOSE, VWAP) if name in frame.columns)):
         price = pl.col(name)
         rules.append((~price.is_finite() | (price <= 0) | (price > PRICE_MAX), f"{name} is not a positive price"))
-    if VWAP in frame.columns:
-        price = pl.col(VWAP)
-        rules.append((~price.is_finite() | (price <= 0) | (price > PRICE_MAX), "vwap is not a positive price"))
     rules += [
         (high < low, "high is below low"),
         ((high < open_) | (high < close), "high is below open or close"),

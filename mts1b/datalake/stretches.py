@@ -96,11 +96,15 @@ class Stretches:
     """
 
     def __init__(self, stored: Stored, symbols: Sequence[str] | None, span: Span) -> None:
-        self._table, self._span = stored.table, span
+        self._table, self._snapshot, self._span = stored.table, stored.snapshot, span
         self.version, self.has_vwap = stored.version, stored.snapshot.holds(VWAP)
         self._parts = list(_together([file for file in stored.snapshot.files if file.extent.inside(span)]))
         self.symbols = tuple(symbols) if symbols is not None else self._symbols_held()
         self._numbers = {symbol: number for number, symbol in enumerate(self.symbols)}
+
+    def holds(self, column: str) -> bool:
+        """Whether some file has values of an optional column."""
+        return self._snapshot.holds(column)
 
     def __len__(self) -> int:
         return len(self._parts)

@@ -11,7 +11,8 @@ from datetime import date
 
 import polars as pl
 
-from mts1b.datalake.schema import TICKER, TIMESTAMP, refuse
+from mts1b.datalake.columns import TIMESTAMP
+from mts1b.datalake.schema import TICKER, refuse
 
 HISTORY = pl.Schema(
     {
@@ -68,38 +69,50 @@ def known_history(history: pl.DataFrame, as_of_us: int | None) -> pl.DataFrame:
     return newest.select(HISTORY.names()).sort("security", "first")
 
 
-def security_of(history: pl.DataFrame, name: str, day: date | None = None) -> str | None:
-    """Who has a ticker on `day` (None: at the end); else the security with this id; else who had the ticker last.
+class Uses:
+    """A history of tickers, looked up by ticker and by security."""
 
-    None for a name that means none of these.
-    """
-    uses = history.filter(pl.col("ticker") == name)
-    if day is not None:
-        uses = uses.filter(pl.col("first") <= day)
-    uses = uses.sort(pl.col("last").fill_null(_NEVER), "first")
-    now = uses.filter(pl.col("last").fill_null(_NEVER) >= (_NEVER if day is None else day))
-    if now.height:
-        return str(now["security"][-1])
-    if (history["security"] == name).any():
-        return name
-    return str(uses["security"][-1]) if uses.height else None
+    def __init__(self, history: pl.DataFrame) -> None:
+        self.of_ticker: dict[str, list[tuple[date, date, str]]] = {}
+        self.of_security: dict[str, list[tuple[str, date, date | None]]] = {}
+        rows = history.sort("first").select("security", "ticker", "first", "last").iter_rows()
+        for security, ticker, first, last in rows:
+            self.of_ticker.setdefault(ticker, []).append((last or _NEVER, first, security))
+            self.of_security.setdefault(security, []).append((ticker, first, last))
+
+    def security(self, name: str, day: date | None = None) -> str | None:
+        """Who has a ticker on `day` (None: at the end); else the security with this id; else who had it last before.
+
+        None for a name that means none of these.
+        """
+        uses = [use for use in self.of_ticker.get(name, ()) if day is None or use[1] <= day]
+        now = [use for use in uses if use[0] >= (day or _NEVER)]
+        if now:
+            return max(now)[2]
+        if name in self.of_security:
+            return name
+        return max(uses)[2] if uses else None
+
+    def spans(self, securities: Mapping[str, str | None]) -> pl.DataFrame:
+        """The `SPANS` of names that stand for securities; for None, the name itself is a ticker for ever."""
+        rows: list[tuple[str, str, date | None, date | None]] = []
+        for name, security in securities.items():
+            if security is None:
+                rows.append((name, name, None, None))
+            else:
+                rows += [(name, *use) for use in self.of_security[security]]
+        return pl.DataFrame(rows, SPANS, orient="row")
+
+
+def security_of(history: pl.DataFrame, name: str, day: date | None = None) -> str | None:
+    """As `Uses.security`."""
+    return Uses(history).security(name, day)
 
 
 def resolve(history: pl.DataFrame, names: Sequence[str], day: date | None = None) -> pl.DataFrame:
-    """The `SPANS` of each name as `security_of` understands it, in their order; unknown ones are tickers for ever."""
-    return spans(history, {name: security_of(history, name, day) for name in names})
-
-
-def spans(history: pl.DataFrame, securities: Mapping[str, str | None]) -> pl.DataFrame:
-    """The `SPANS` of names that stand for securities; for None, the name itself is a ticker for ever."""
-    found = [SPANS.to_frame()]
-    for name, security in securities.items():
-        if security is None:
-            found.append(pl.DataFrame([(name, name, None, None)], SPANS, orient="row"))
-            continue
-        uses = history.filter(pl.col("security") == security).sort("first")
-        found.append(uses.select(pl.lit(name).alias("name"), "ticker", "first", "last"))
-    return pl.concat(found)
+    """The `SPANS` of each name as `Uses.security` understands it, in their order; unknown ones are tickers for ever."""
+    uses = Uses(history)
+    return uses.spans({name: uses.security(name, day) for name in names})
 
 
 def resolve_all(history: pl.DataFrame, tickers: Sequence[str]) -> pl.DataFrame:
@@ -132,14 +145,23 @@ def _gaps(history: pl.DataFrame, ticker: str) -> list[tuple[str, str, date | Non
 
 
 def named(bars: pl.DataFrame, spans: pl.DataFrame, day: str = "day") -> pl.DataFrame:
-    """Bars under tickers as bars under names: `symbol` becomes the name of the span that a bar's `day` is in.
+    """Bars under tickers as bars under names, sorted by name and `ts`: `symbol` becomes the name of the span that a
+    bar's `day` is in.
 
     Bars in no span are left out. A bar in the spans of two names is a bar of both.
     """
     first, last = pl.col("first").fill_null(date.min), pl.col("last").fill_null(_NEVER)
-    joined = bars.join(spans, left_on="symbol", right_on="ticker", how="inner", maintain_order="left_right")
+    as_it_is = (pl.col("name") == pl.col("ticker")) & (pl.len().over("ticker") == 1) & (pl.len().over("name") == 1)
+    covers = (first <= bars[day].min()) & (last >= bars[day].max()) if bars.height else pl.lit(False)
+    plain = spans.filter(as_it_is & covers)["ticker"]
+    ours = pl.col("symbol").is_in(plain.implode())
+    rest = bars.filter(~ours)
+    if not rest.height:
+        return bars
+    joined = rest.join(spans, left_on="symbol", right_on="ticker", how="inner", maintain_order="left_right")
     inside = joined.filter(pl.col(day) >= first, pl.col(day) <= last)
-    return inside.with_columns(pl.col("name").alias("symbol")).select(bars.columns)
+    renamed = inside.with_columns(pl.col("name").alias("symbol")).select(bars.columns)
+    return pl.concat([bars.filter(ours), renamed]).sort("symbol", "ts")
 
 
 def delistings(history: pl.DataFrame) -> pl.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import numpy as np
@@ -94,6 +94,17 @@ class Replay:
         return SessionBars(index, ts_ns, symbols, opens, closes, *rows, vwap)
 
 
+def on_tick(panel: Panel) -> Panel:
+    """The panel with every price rounded to the tick, as an exchange takes them: adjusted ones lie off it."""
+
+    def rounded(prices: Floats) -> Floats:
+        return np.rint(prices * TICKS_PER_UNIT) / TICKS_PER_UNIT
+
+    vwap = None if panel.vwap is None else rounded(panel.vwap)
+    open_, high, low, close = (rounded(panel.field(name)) for name in ("open", "high", "low", "close"))
+    return replace(panel, open=open_, high=high, low=low, close=close, vwap=vwap)
+
+
 def exact_prices(symbols: tuple[Symbol, ...], row: Floats, ts_ns: int) -> dict[Symbol, Decimal]:
     """The prices of one row [S] as Decimals on the tick, without the missing (NaN) ones. DataError for any other."""
     present = ~np.isnan(row)
@@ -103,7 +114,7 @@ def exact_prices(symbols: tuple[Symbol, ...], row: Floats, ts_ns: int) -> dict[S
     if wrong.any():
         column = int(np.argmax(wrong))
         problem = f"price of {symbols[column]} at {iso(ts_ns)} is not a positive multiple of {TICK}"
-        raise DataError("price", float(row[column]), problem, "ingest the data through the lake, which rounds prices")
+        raise DataError("price", float(row[column]), problem, "round the panel: mts1b.marketdata.replay.on_tick")
     columns = np.flatnonzero(present).tolist()
     numbers = ticks[present].astype(np.int64).tolist()
     return {

@@ -1,1 +1,1 @@
-"""What every service stands on: database, event bus, cache, telemetry. One third-party client in each module."""
+"""What every service stands on: secrets, logs, HTTP, limits, database, bus, cache, telemetry. One client a module."""

@@ -15,11 +15,13 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import ParamSpec, TypeVar
 
-import stamina
-from stamina.instrumentation import set_on_retry_hooks
-
 from mts1b.config_sections import Retry
 from mts1b.foundation.clock import NS_PER_S, to_ns
+from mts1b.platform.lean import without
+
+with without("tornado"):  # a loop that nobody here runs, with a terminal's colours for its log
+    import stamina
+    from stamina.instrumentation import set_on_retry_hooks
 
 T = TypeVar("T")
 P = ParamSpec("P")

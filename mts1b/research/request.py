@@ -8,8 +8,9 @@ from pathlib import Path
 
 from mts1b.backtester import Execution
 from mts1b.datalake import open_lake
+from mts1b.datalake.adjust import Adjust
 from mts1b.foundation.errors import InputError
-from mts1b.research.caveats import ADJUSTED, panel_warnings
+from mts1b.research.caveats import panel_warnings
 from mts1b.research.folds import Validation
 from mts1b.research.grid import RANGE_FORM, Grid, Sample
 from mts1b.research.plan import SweepSpec
@@ -24,6 +25,7 @@ class SweepRequest:
 
     `sample`: so many combinations of the grid, instead of all. `subset` declares a grid, in the same form, for Hansen's
     test; empty: no test. `precision`: "single" is faster where a kernel has it, "double" is float64 throughout.
+    `universe`, `adjust`, `as_of`: as `lake.equities.bars.panel` takes them.
     """
 
     strategy: str
@@ -41,6 +43,9 @@ class SweepRequest:
     validation: Validation | None = None
     metrics: str = "default"
     subset: tuple[str, ...] = ()
+    universe: str | None = None
+    adjust: Adjust = "total"
+    as_of: str | None = None
 
 
 def resolve(request: SweepRequest, lake_root: Path | str) -> tuple[SweepSpec, Panel]:
@@ -48,7 +53,8 @@ def resolve(request: SweepRequest, lake_root: Path | str) -> tuple[SweepSpec, Pa
     strategy = find_strategy(request.strategy)
     grid = Grid.parse(grid_ranges(request.grid), strategy.params, request.where, request.sample)
     bars = open_lake(lake_root).equities.bars
-    panel = bars.panel(list(request.symbols) or None, request.interval, request.start, request.end)
+    span = (request.interval, request.start, request.end)
+    panel = bars.panel(list(request.symbols) or None, *span, request.universe, request.adjust, request.as_of)
     spec = SweepSpec(
         strategy,
         grid,
@@ -59,7 +65,7 @@ def resolve(request: SweepRequest, lake_root: Path | str) -> tuple[SweepSpec, Pa
         top_k=request.top,
         metrics=request.metrics,
         subset=_subset(request, strategy.params),
-        warnings=(ADJUSTED, *panel_warnings(panel)),
+        warnings=panel_warnings(panel),
     )
     return spec, panel
 

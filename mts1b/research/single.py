@@ -24,6 +24,7 @@ from functools import lru_cache
 
 from mts1b.backtester import Account, Run, backtest, metrics_of
 from mts1b.datalake import open_lake
+from mts1b.datalake.adjust import Adjust
 from mts1b.foundation.errors import InputError
 from mts1b.strategy import Strategy
 from mts1b.strategy.files import find_strategy
@@ -36,7 +37,8 @@ PANELS_KEPT = 4
 @dataclass(frozen=True, slots=True)
 class RunRequest:
     """One run. `strategy` is a name of the library, FILE.py:NAME, or a definition; `values` name its parameters, the
-    rest take their defaults; `symbols` empty: all; dates ISO, both included; `lake_root` may begin with ~.
+    rest take their defaults; `symbols` empty: all; dates ISO, both included; `lake_root` may begin with ~; `universe`,
+    `adjust`, `as_of`: as `lake.equities.bars.panel` takes them.
 
     Making one raises what is wrong with it: any error of `Strategy.resolve` and of the lake's `panel`.
     """
@@ -49,6 +51,9 @@ class RunRequest:
     interval: str = "daily"
     account: Account = field(default_factory=Account)
     lake_root: str = "~/.mts1b/lake"
+    universe: str | None = None
+    adjust: Adjust = "total"
+    as_of: str | None = None
 
     def __post_init__(self) -> None:
         strategy_of(self).resolve(self.values)
@@ -73,16 +78,26 @@ def strategy_of(request: RunRequest) -> Strategy:
 
 def panel_of(request: RunRequest) -> Panel:
     """The bars of a request. InputError in a forked worker when the parent has not read them."""
-    return _panel(request.lake_root, request.symbols, request.interval, request.start, request.end)
+    told = (request.universe, request.adjust, request.as_of)
+    return _panel(request.lake_root, request.symbols, request.interval, request.start, request.end, *told)
 
 
 @lru_cache(maxsize=PANELS_KEPT)
-def _panel(lake_root: str, symbols: tuple[str, ...], interval: str, start: str | None, end: str | None) -> Panel:
+def _panel(
+    lake_root: str,
+    symbols: tuple[str, ...],
+    interval: str,
+    start: str | None,
+    end: str | None,
+    universe: str | None,
+    adjust: Adjust,
+    as_of: str | None,
+) -> Panel:
     if _forked:
         remedy = f"make at most {PANELS_KEPT} kinds of request before the pool, or use mp_context=get_context('spawn')"
         raise InputError("symbols", symbols or "all", "bars that were not read before this worker was forked", remedy)
     bars = open_lake(lake_root).equities.bars
-    return bars.panel(list(symbols) or None, interval, start, end)
+    return bars.panel(list(symbols) or None, interval, start, end, universe, adjust, as_of)
 
 
 _forked: list[bool] = []

@@ -29,13 +29,28 @@ LACKING = {
 
 
 @dataclass(frozen=True, slots=True)
+class Lineage:
+    """How a panel came about. `adjust`: what prices are adjusted for (split, total, or None: as delivered);
+    `undivided`: the lake knew neither actions nor adjusted closes of any name; `universe`: the one whose members of
+    each day have their bars, "" for names that were picked; `missing`: members without bars; `as_of`: when all was
+    known, "" for now.
+    """
+
+    adjust: str | None
+    undivided: bool = False
+    universe: str = ""
+    missing: tuple[str, ...] = ()
+    as_of: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Panel:
     """Bars of S names at T times. Every field is C-contiguous float64 [T, S]; NaN where a name has no bar.
 
     `ts_ns` is int64 [T], strictly increasing UTC nanoseconds: the union of the names' calendars, where they differ.
     `data_version` names the stored data it was read from.
     `vwap` [T, S]: the volume-weighted price of each bar, None where the data do not deliver one. `sectors` [S]: the
-    sector of each name, "" where unknown; empty when no name has one.
+    sector of each name, "" where unknown; empty when no name has one. `lineage`: None for bars from elsewhere.
     """
 
     ts_ns: NDArray[np.int64]
@@ -48,6 +63,7 @@ class Panel:
     data_version: str = ""
     vwap: Floats | None = None
     sectors: tuple[str, ...] = ()
+    lineage: Lineage | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.ts_ns), len(self.symbols))

@@ -21,6 +21,7 @@ from mts1b.platform.cache import Scripts
 from mts1b.platform.ratelimit import RateLimited, RateLimiter
 from mts1b.platform.ratelimit import shared as script
 from mts1b.platform.ratelimit.windows import US_PER_S, SlidingLog, Window
+from tests.conftest import RunningStack
 from tests.contract.valkey_server import ValkeyServer
 
 LIMIT, USED = 30, 0.7
@@ -89,6 +90,20 @@ def test_the_script_answers_as_the_reference_does(valkey: ValkeyServer) -> None:
 
     scripts = Scripts(valkey.url, 2.0)
     run(all_of_them())
+
+
+def test_the_embedded_stack_is_found_and_a_new_limit_need_not_wait(stack: RunningStack) -> None:
+    """As in a notebook beside `mts up`: the settings name no Redis, and nothing was called before."""
+
+    async def work() -> None:
+        limiter = RateLimiter("polygon", settings=stack.settings)
+        began_ns = SystemClock().monotonic_ns()
+        for _ in range(5):
+            assert (await limiter.acquire()).shared
+        assert seconds_since(began_ns) < 30
+        await limiter.close()
+
+    run(work())
 
 
 def test_a_days_calls_survive_a_restart(valkey: ValkeyServer) -> None:

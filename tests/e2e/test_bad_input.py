@@ -61,9 +61,11 @@ CASES = [
         ("idle.m", "use it or remove it"),
     ),
     ("infinite weights", ("backtest", "{own}/loud.py", "--param", "size=0"), ("size", "not finite", "clip()")),
-    ("a negative price", ("data", "ingest", "{own}/negative.csv"), ("row", "close is not a positive price")),
-    ("a price that is not a number", ("data", "ingest", "{own}/unknown.csv"), ("row", "close is not a positive price")),
-    ("a bar twice", ("data", "ingest", "{own}/twice.csv"), ("two bars at this time",)),
+    (
+        "a setting that nobody has",
+        ("--set", "db.primary.pool_sise=3", "data", "status"),
+        ("db.primary.pool_sise", "did you mean db.primary.pool_size?"),
+    ),
     ("json into nowhere", ("quickstart", "--json", "{file}/x.json"), ("json", "give another file")),
 ]
 
@@ -119,12 +121,27 @@ def test_one_line_and_exit_2(places: dict[str, str], arguments: tuple[str, ...],
         assert text.format(**places) in told[0], told[0]
 
 
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [("negative", "close is -1.0, not above zero"), ("unknown", "close is missing"), ("twice", "a copy of row")],
+)
+def test_a_bad_row_waits_in_quarantine_and_the_rest_is_stored(places: dict[str, str], file: str, words: str) -> None:
+    mts, home = str(Path(sys.executable).parent / "mts"), f"{places['own']}/{file}-lake"
+    environment = {**os.environ, "MTS_DATA_DIR": home, "NO_COLOR": "1"}
+    command = [mts, "data", "ingest", f"{places['own']}/{file}.csv", "--calendar", "none"]
+    done = subprocess.run([*command, "--json"], env=environment, capture_output=True, timeout=120, check=True)
+    found = json.loads(done.stdout)
+    assert found["quarantined"] == 1 and found["stored"] == found["rows"] - 1 > 0
+    assert words in found["files"][0]["reasons"][0], found["files"][0]
+
+
 def test_rows_in_any_order_and_calendars_that_differ_have_a_rule(places: dict[str, str]) -> None:
     """Rows are sorted. The calendar is the union of the names'; a name without a bar is left alone, and one that comes
     late is warned about."""
     mts, home = str(Path(sys.executable).parent / "mts"), f"{places['own']}/calendars"
     environment = {**os.environ, "MTS_DATA_DIR": home, "NO_COLOR": "1"}
-    subprocess.run([mts, "data", "ingest", f"{places['own']}/shuffled.csv"], env=environment, check=True, timeout=120)
+    ingest = [mts, "data", "ingest", f"{places['own']}/shuffled.csv", "--calendar", "none"]
+    subprocess.run(ingest, env=environment, check=True, timeout=120)
     done = subprocess.run([mts, *SWEEP, "--json", "-"], env=environment, capture_output=True, timeout=120)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)

@@ -195,9 +195,16 @@ def test_check_names_everything_at_once(tmp_path: Path, monkeypatch: pytest.Monk
     assert code == 2 and not told["ok"]
     assert [row["setting"] for row in told["mistakes"]] == ["db.primary.pool_sise", "ray.num_cpus"]
     file.write_text("providers:\n  own:\n    api_key: abcdefgh\n")
+    file.chmod(0o644)
     code, out = mts("config", "check", "--json")
     told = json.loads(out)
-    assert code == 0 and told["ok"] and len(told["warnings"]) == 2
+    assert code == 0 and told["ok"] and len(told["warnings"]) == 3 and "chmod 600" in told["warnings"][2]
+    file.write_text(f"providers:\n  own:\n    api_key: file://{tmp_path}/nothing\n")
+    assert mts("config", "check")[0] == 0
+    code, out = mts("config", "check", "--secrets", "--json")
+    assert code == 2 and json.loads(out)["mistakes"][0]["setting"] == "providers.own.api_key"
+    (tmp_path / "nothing").write_text("something-of-a-test")
+    assert mts("config", "check", "--secrets")[0] == 0
     monkeypatch.setenv("MTS_OMS__ORDERS_IN_FLIGHT", "2")
     assert mts("config", "check") == (0, "settings hold: mts1b.yaml, 1 from the environment\n")
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from mts1b.datalake.adjust import STATUSES
-from mts1b.datalake.schema import interval_of
+from mts1b.datalake.schema import STATUSES, interval_of
 from mts1b.foundation.errors import InputError, unknown_name
 
 OFFENCES = pl.Schema({"place": pl.UInt32(), "check": pl.String(), "reason": pl.String()})
@@ -17,15 +16,18 @@ OFFENCES = pl.Schema({"place": pl.UInt32(), "check": pl.String(), "reason": pl.S
 one. A row may have several."""
 
 STAMPS = ("start", "end")
+MARKETS = ("equities", "crypto", "fx")
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What is known of a delivery beside its rows. `zone`: of times that name none, None: nobody knows. `stamps`: a
     bar's time is its start, or its end. `status`: what its prices have in them. `calendar`: of its exchange
-    (`exchange_calendars`' name), None: no check against one. `columns`: names for files without a header.
+    (`exchange_calendars`' name), None: no check against one. `symbol`: of files that name none; `columns`: of files
+    without a header.
     """
 
+    market: str = "equities"
     interval: str = "daily"
     zone: str | None = None
     stamps: str = "start"
@@ -36,6 +38,8 @@ class Terms:
 
     def __post_init__(self) -> None:
         interval_of(self.interval)
+        if self.market not in MARKETS:
+            raise unknown_name("market", self.market, MARKETS)
         if self.stamps not in STAMPS:
             raise unknown_name("stamps", self.stamps, STAMPS)
         if self.status is not None and self.status not in STATUSES:

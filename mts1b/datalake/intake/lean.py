@@ -20,16 +20,18 @@ from pathlib import Path
 import polars as pl
 
 from mts1b.datalake.actions import ACTIONS, DIVIDEND, SPLIT
-from mts1b.datalake.adjust import RAW
 from mts1b.datalake.calendars import session_after
 from mts1b.datalake.intake.delivery import Delivery, Terms, joined, offences
 from mts1b.datalake.intake.tables import TEXT
-from mts1b.datalake.schema import PRICES, first_line
+from mts1b.datalake.schema import PRICES, RAW, first_line
 from mts1b.datalake.symbols import HISTORY
 from mts1b.foundation.errors import DataError
 
 INTERVALS = {"daily": "daily", "hour": "1h", "minute": "1m"}
 """LEAN's resolutions and our intervals."""
+
+MARKETS = {"equity": "equities", "crypto": "crypto", "forex": "fx", "cfd": "fx"}
+"""LEAN's classes of assets and our markets."""
 
 DECI_CENTS = 10_000.0
 TRADE = ("time", *PRICES, "volume")
@@ -52,13 +54,13 @@ def lean_kind(path: Path) -> str | None:
 
 
 def lean_terms(path: Path) -> tuple[str, Terms]:
-    """The class of assets (equity, crypto, forex, cfd) and terms of a zip of bars, from where it lies.
+    """The class of assets (a key of `MARKETS`) and terms of a zip of bars, from where it lies.
 
     DataError for a zip of another kind, with what it is.
     """
     parts = [part.lower() for part in path.parts]
     resolution = next((name for name in INTERVALS if name in parts[:-1]), None)
-    kind = next((name for name in ("equity", "crypto", "forex", "cfd") if name in parts[:-1]), None)
+    kind = next((name for name in MARKETS if name in parts[:-1]), None)
     if resolution is None or kind is None:
         problem = "no zip of daily, hourly or minute bars of equities, crypto, forex or cfd in LEAN's layout"
         raise DataError("file", path.name, problem, "give one that lies in folders like equity/usa/daily")
@@ -68,7 +70,8 @@ def lean_terms(path: Path) -> tuple[str, Terms]:
     if equity and name.endswith("_quote"):
         raise DataError("file", path.name, "quotes of equities, not bars of trades", "leave it out")
     return kind, Terms(
-        interval=INTERVALS[resolution],
+        MARKETS[kind],
+        INTERVALS[resolution],
         zone="America/New_York" if equity else "UTC",
         status=RAW,
         calendar="XNYS" if equity else None,

@@ -6,15 +6,12 @@ from datetime import time
 
 import polars as pl
 
-from mts1b.datalake.adjust import ADJ_CLOSE, RAW, SPLITS, STATUS, STATUSES
+from mts1b.datalake.columns import TIMESTAMP
 from mts1b.datalake.intake.delivery import Delivery, Terms, joined, offences
 from mts1b.datalake.intake.tables import NEEDED
-from mts1b.datalake.schema import PRICES, TIMESTAMP, VWAP
+from mts1b.datalake.schema import ADJ_CLOSE, INTERVAL_US, PRICES, RAW, SPLITS, STATUS, STATUSES, VWAP
 
 ISO = r"^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?)?\s*(Z|[+-]\d{2}:?\d{2})?$"
-LENGTH_US = {"daily": 86_400_000_000, "1h": 3_600_000_000, "15m": 900_000_000, "5m": 300_000_000, "1m": 60_000_000}
-"""How long a bar is."""
-
 PARSED = pl.Schema(
     {
         "place": pl.UInt32(),
@@ -86,7 +83,7 @@ def _times(rows: pl.DataFrame, name: str, terms: Terms) -> tuple[pl.DataFrame, p
     if not terms.daily:
         rows, found = _moments(rows, name, terms.zone)
         if terms.stamps == "end":
-            rows = rows.with_columns(pl.col(name) - pl.duration(microseconds=LENGTH_US[terms.interval]))
+            rows = rows.with_columns(pl.col(name) - pl.duration(microseconds=INTERVAL_US[terms.interval]))
         return rows, found
     rows, found = _clock(rows, name)
     off = (pl.col("clock").dt.time() != time()) & (terms.stamps == "start")

@@ -11,9 +11,8 @@ import math
 import polars as pl
 
 from mts1b.datalake.actions import ACTIONS, SPLIT
-from mts1b.datalake.adjust import RAW, STATUS
 from mts1b.datalake.intake.delivery import joined, offences
-from mts1b.datalake.schema import PRICES
+from mts1b.datalake.schema import PRICES, RAW, STATUS
 
 SPIKE_LOG = math.log(1.5)
 """A close so far from both neighbours, which are close to each other, is no price."""

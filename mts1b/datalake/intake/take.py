@@ -6,7 +6,8 @@ is one offender as a whole.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 
@@ -27,17 +28,18 @@ OFFENDERS = pl.Schema(
         "source": pl.String(),
         "content": pl.String(),
         "line": pl.Int64(),
+        "market": pl.String(),
         "interval": pl.String(),
         "symbol": pl.String(),
         "ts": pl.Datetime("us", "UTC"),
         "checks": pl.String(),
         "reasons": pl.String(),
         "raw": pl.String(),
-        "row": pl.String(),
+        "bar": pl.String(),
     }
 )
 """A row in quarantine. `id`: a digest of its file's content and its line, the same however often it comes. `checks` and
-`reasons`: all it fails, in words. `raw`: the row as it was delivered, in JSON; `row`: as it would be stored, in JSON,
+`reasons`: all it fails, in words. `raw`: the row as it was delivered, in JSON; `bar`: as it would be stored, in JSON,
 null where it cannot be read as a bar. `line`: in the file, from 1; 0 for a file as a whole."""
 
 SEPARATOR = "; "
@@ -47,11 +49,11 @@ BARS = [name for name in PARSED.names() if name != "place"]
 @dataclass(frozen=True, slots=True)
 class Taken:
     """A file taken apart. `good`: bars in the columns of `BARS`; `offenders`: `OFFENDERS`; `rows`: how many rows there
-    were; `content`: digest of the file; `notes`: what was taken as given."""
+    were; `content`: digest of the file; `terms`: as they are meant for it; `notes`: what was taken as given."""
 
     label: str
     content: str
-    interval: str
+    terms: Terms
     rows: int
     good: pl.DataFrame
     offenders: pl.DataFrame
@@ -75,20 +77,23 @@ def deliver(path: Path, terms: Terms) -> Delivery:
     return read_bars(path) if lean_kind(path) == "bars" else read_table(path, terms)
 
 
-def take(path: Path, terms: Terms, before: pl.DataFrame | None = None, actions: pl.DataFrame | None = None) -> Taken:
-    """Read and check a file. `before`: stored bars of its names before it (symbol, ts, prices, volume); `actions`: the
-    splits that are known. DataError only when the file cannot be opened."""
+Context = Callable[[Terms, pl.DataFrame], tuple[pl.DataFrame, pl.DataFrame]]
+"""Given the terms and bars of a delivery (symbol, ts), what else is known of their names: bars stored before them or
+between them (symbol, ts, prices, volume, adjustment), and `ACTIONS` under the names of the bars."""
+
+
+def take(path: Path, terms: Terms, context: Context | None = None, label: str = "") -> Taken:
+    """Read and check a file, beside what is known already. DataError only when the file cannot be opened."""
     content = content_of(path)
+    label = label or path.name
     try:
-        delivery = deliver(path, terms)
+        delivery = replace(deliver(path, terms), label=label)
     except DataError as error:
-        return _whole_file(path, content, terms, error)
-    return judged(delivery, content, before, actions)
+        return _whole_file(label, content, terms, error)
+    return judged(delivery, content, context)
 
 
-def judged(
-    delivery: Delivery, content: str, before: pl.DataFrame | None = None, actions: pl.DataFrame | None = None
-) -> Taken:
+def judged(delivery: Delivery, content: str, context: Context | None = None) -> Taken:
     """A delivery's rows, told apart."""
     parsed, told = parse(delivery)
     found = [delivery.offences, told]
@@ -97,12 +102,13 @@ def judged(
     left = _without(left, found[-1])
     found.append(check_calendar(left, delivery.terms))
     left = _without(left, found[-1])
+    before, actions = context(delivery.terms, left) if context is not None and left.height else (None, None)
     found.append(check_series(left, before, actions))
     every = joined(found)
     good = _without(left, found[-1]).select(BARS).sort("symbol", "ts")
     rows = delivery.rows.height
     offenders = _offenders(delivery, content, parsed, every)
-    return Taken(delivery.label, content, delivery.terms.interval, rows, good, offenders, delivery.notes)
+    return Taken(delivery.label, content, delivery.terms, rows, good, offenders, delivery.notes)
 
 
 def _without(rows: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
@@ -132,25 +138,27 @@ def _offenders(delivery: Delivery, content: str, parsed: pl.DataFrame, told: pl.
         source=pl.lit(delivery.label),
         content=pl.lit(content),
         line=lines,
+        market=pl.lit(delivery.terms.market),
         interval=pl.lit(delivery.terms.interval),
         symbol=bars["symbol"],
         ts=bars["ts"],
         raw=raw_texts(raw),
-        row=pl.Series(rows, dtype=pl.String),
+        bar=pl.Series(rows, dtype=pl.String),
     ).select(OFFENDERS.names())
 
 
-def _whole_file(path: Path, content: str, terms: Terms, error: DataError) -> Taken:
+def _whole_file(label: str, content: str, terms: Terms, error: DataError) -> Taken:
     row = {
         "id": offender_id(content, 0),
-        "source": path.name,
+        "source": label,
         "content": content,
         "line": 0,
+        "market": terms.market,
         "interval": terms.interval,
         "checks": "file",
         "reasons": f"{error.problem}{SEPARATOR}{error.remedy}",
     }
-    return Taken(path.name, content, terms.interval, 0, PARSED.to_frame().select(BARS), pl.DataFrame([row], OFFENDERS))
+    return Taken(label, content, terms, 0, PARSED.to_frame().select(BARS), pl.DataFrame([row], OFFENDERS))
 
 
 def offender_id(content: str, line: int) -> str:

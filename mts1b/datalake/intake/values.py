@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import polars as pl
 
-from mts1b.datalake.adjust import ADJ_CLOSE
 from mts1b.datalake.calendars import ALWAYS, Calendar, calendar
 from mts1b.datalake.intake.delivery import Terms, joined, offences
-from mts1b.datalake.intake.parse import LENGTH_US
-from mts1b.datalake.schema import PRICE_MAX, PRICES, TICKER, TICKS_PER_UNIT, VOLUME_MAX, VWAP
+from mts1b.datalake.schema import ADJ_CLOSE, INTERVAL_US, PRICE_MAX, PRICES, TICKER, TICKS_PER_UNIT, VOLUME_MAX, VWAP
 
 PRE_MARKET, POST_MARKET = "5h30m", "4h"
 """How long before the opening and after the close of a session bars of extended hours may lie."""
@@ -88,10 +86,10 @@ def _hours(bars: pl.DataFrame, found: Calendar, terms: Terms) -> pl.DataFrame:
     inside = dated.join(found.sessions, on="day", how="inner")
     closed = dated.join(found.sessions, on="day", how="anti")
     told = [offences(closed, "calendar", pl.format(f"{{}} is no session of {found.name}", "day"))]
-    if terms.stamps == "start" and _look_like_ends(inside, LENGTH_US[terms.interval]):
+    if terms.stamps == "start" and _look_like_ends(inside, INTERVAL_US[terms.interval]):
         reason = "the stamps look like the ends of bars: one at each close, none at the opening; say --stamps end"
         return joined([*told, offences(inside, "stamps", reason)])
-    if terms.stamps == "end" and _look_like_starts(inside, LENGTH_US[terms.interval]):
+    if terms.stamps == "end" and _look_like_starts(inside, INTERVAL_US[terms.interval]):
         reason = "the stamps look like the starts of bars: one at each opening, none at the close; say --stamps start"
         return joined([*told, offences(inside, "stamps", reason)])
     regular = not (inside["ts"] < inside["opens"]).any()

@@ -25,7 +25,7 @@ _gauges: dict[str, Gauge] = {}
 
 def gauge(name: str, help: str, read: Callable[[], Iterable[Sample]]) -> None:
     """Have this process show a number under this name, in place of an earlier one of the same name."""
-    if not name.replace("_", "").isalnum() or name[0].isdigit():
+    if not name.isidentifier() or not name.isascii():
         raise InputError("gauge", name, "is no metric's name", "give letters, digits and underscores")
     _gauges[name] = Gauge(name, help, read)
 

@@ -43,7 +43,8 @@ def test_ours_stands_beside_the_source_with_the_ratio(tmp_path: Path) -> None:
     text = page(tmp_path)
     assert "| CPU | ~10 hours | 30 s (1,200x) |" in text
     assert "| GPU (H100) | ~10 minutes | 30 s (20x) |" in text
-    assert "| mts1b-research (service) | 200 MB | 1-4 GB (active sweep) | 3.5 GB |" in text
+    unknown = " | ".join([NOT_MEASURED] * 6)
+    assert f"| mts1b-research (service) | 200 MB | 1-4 GB (active sweep) | {unknown} | 3.5 GB |" in text
     assert "2020-02-02: abacus, 2 cores" in text and "| ratio_to_peer | 12 |" in text
     assert page(tmp_path) == text
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import threading
 
 import pytest
+import structlog
 import typer.main
 
 from mts1b.cli import main
@@ -44,3 +47,21 @@ def test_tracebacks_hold_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
         main.without_secrets(*sys.exc_info())  # type: ignore[arg-type]
     told = capsys.readouterr().err
     assert told.endswith("RuntimeError: ***\n") and "a-secret" not in told
+
+
+def test_logging_is_set_up_by_the_first_line(capsys: pytest.CaptureFixture[str]) -> None:
+    root, hooks = logging.getLogger(), (sys.excepthook, threading.excepthook)
+    handlers, level = list(root.handlers), root.level
+    root.handlers[:] = [main.FirstLine()]
+    root.setLevel(logging.WARNING)
+    try:
+        logging.getLogger("third").info("not heard")
+        assert isinstance(root.handlers[0], main.FirstLine)
+        logging.getLogger("third").warning("postgres://me:secret-of-a-line@h")
+        logging.getLogger("third").warning("again")
+        told = capsys.readouterr().err
+        assert "postgres://***@h" in told and "again" in told and "not heard" not in told
+    finally:
+        root.handlers[:], (sys.excepthook, threading.excepthook) = handlers, hooks
+        root.setLevel(level)
+        structlog.reset_defaults()

@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mts1b.datalake.actions import DIVIDEND, SPLIT, known_actions
-from mts1b.datalake.adjust import ADJ_CLOSE, DAY, STATUS, adjusted
+from mts1b.datalake.actions import DIVIDEND, SPLIT, in_force, known_actions
+from mts1b.datalake.adjust import DAY, adjusted
+from mts1b.datalake.schema import ADJ_CLOSE, STATUS
 from mts1b.datalake.symbols import named, resolve
 from mts1b.foundation.errors import DataError, InputError
 from tests.lean_files import USA, actions, history, raw_bars
@@ -34,7 +35,8 @@ def read(bars: pl.DataFrame, adjust: str | None, as_of: date | None = None) -> p
     seen = bars if as_of is None else bars.filter(pl.col(DAY) <= as_of)
     closes = seen.select("symbol", DAY, "close", STATUS, ADJ_CLOSE)
     every = known_actions(actions(), None)
-    return adjusted(seen, adjust, known_actions(actions(), moment), every, closes, as_of)  # type: ignore[arg-type]
+    known = in_force(known_actions(actions(), moment), as_of)
+    return adjusted(seen, adjust, known, every, closes, as_of is not None)  # type: ignore[arg-type]
 
 
 def cash_account(bars: pl.DataFrame, security: str) -> np.ndarray:
@@ -165,7 +167,8 @@ def test_an_announced_dividend_is_not_paid_before_its_day_and_a_withdrawn_one_ne
     bars = bars_of("AAPL").filter(pl.col(DAY) <= date(2021, 2, 10))
     closes = bars.select("symbol", DAY, "close", STATUS, ADJ_CLOSE)
     announced = known_actions(told, before)
-    assert adjusted(bars, "total", announced, announced, closes, date(2021, 2, 10)).equals(bars)
+    assert announced.height and in_force(announced, date(2021, 2, 10)).height == 0
+    assert adjusted(bars, "total", announced, announced, closes).equals(bars)  # no bar has come after it
 
 
 def test_what_cannot_be_had_is_refused() -> None:

@@ -18,6 +18,9 @@ from mts1b.datalake.schema import BARS, on_tick
 from mts1b.foundation.errors import DataError, InputError, StackError, UnknownNameError
 from tests.unit.datalake.made_bars import INTRADAY, bars
 
+DELIVERED = pl.Schema({**BARS, "adj_close": pl.Float64()})
+"""Columns of bars that came with adjusted closes."""
+
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
@@ -39,7 +42,7 @@ def test_the_sources_fast_and_slow_examples_as_written(lake: Lake) -> None:
         interval="daily",
         start="2024-01-01", end="2024-06-01",
     )  # fmt: skip
-    assert df.schema == BARS
+    assert df.schema == DELIVERED
     assert (df["ts"].min(), df["ts"].max()) == (datetime(2024, 1, 2, tzinfo=UTC), datetime(2024, 6, 1, tzinfo=UTC))
     whole = lake.equities.bars.read(
         symbols=["AAPL"],
@@ -55,14 +58,18 @@ def test_the_module_level_lake_follows_the_settings(tmp_path: Path, monkeypatch:
     assert lake.root == tmp_path / "lake"
 
 
-def test_adjusted_prices_follow_the_one_rule(lake: Lake) -> None:
+def test_prices_are_stored_as_delivered_and_adjusted_on_reading(lake: Lake) -> None:
     given_bars = bars().filter(pl.col("symbol") == "MSFT")
     read = lake.equities.bars.read(symbols=["MSFT"])
-    factor = given_bars["adj_close"] / given_bars["close"]
+    total = lake.equities.bars.read(symbols=["MSFT"], adjust="total")
+    factor = read["adj_close"] / read["close"]
     for name in ("open", "high", "low", "close"):
-        assert read[name].equals(on_tick(given_bars[name] * factor), null_equal=False)
-    assert read["close_raw"].equals(on_tick(given_bars["close"]).alias("close_raw"))
-    assert read["volume"].to_list() == given_bars["volume"].to_list()
+        assert read[name].equals(on_tick(given_bars[name]), null_equal=False)
+        assert np.allclose(total[name], read[name] * factor, rtol=1e-15)
+    assert read["adj_close"].equals(on_tick(given_bars["adj_close"]).alias("adj_close"))
+    assert read["adjustment"].unique().to_list() == ["split"]  # an adj_close came along, and nobody said otherwise
+    assert read["volume"].to_list() == given_bars["volume"].to_list() == total["volume"].to_list()
+    assert lake.equities.bars.read(symbols=["MSFT"], adjust="split").equals(read)
 
 
 def test_the_sample_comes_back_whole_and_on_the_tick(sample_lake: Lake) -> None:
@@ -72,7 +79,11 @@ def test_the_sample_comes_back_whole_and_on_the_tick(sample_lake: Lake) -> None:
     assert panel.symbols == tuple(sorted(source["symbol"].unique()))
     column = source.filter(pl.col("symbol") == "XOM").sort("ts")
     assert np.abs(panel.close[:, panel.symbols.index("XOM")] - column["adj_close"].to_numpy()).max() < 0.0001
+    assert panel.lineage is not None and panel.lineage.adjust == "total" and not panel.lineage.undivided
+    delivered = sample_lake.equities.bars.panel(adjust=None)
     for field in (panel.open, panel.high, panel.low, panel.close):
+        assert field.flags.c_contiguous
+    for field in (delivered.open, delivered.high, delivered.low, delivered.close):
         assert field.flags.c_contiguous
         assert all(
             Decimal(repr(price)) == Decimal(repr(price)).quantize(Decimal("0.0001"))
@@ -111,7 +122,7 @@ def test_equal_data_have_equal_versions_whatever_their_order(lake: Lake, tmp_pat
 def test_new_bars_replace_old_ones_of_the_same_time_and_keep_the_rest(lake: Lake) -> None:
     before = lake.equities.bars.read()
     correction = before.filter(pl.col("ts") == datetime(2024, 3, 1, tzinfo=UTC), pl.col("symbol") == "AAPL")
-    correction = correction.with_columns(pl.col("high") * 2).drop("close_raw")
+    correction = correction.with_columns(pl.col("high") * 2)
     version = lake.equities.bars.stored().version
     lake.equities.bars.ingest(correction)
     after = lake.equities.bars.read()
@@ -232,7 +243,7 @@ def test_two_writers_take_turns_and_readers_see_whole_versions(tmp_path: Path) -
 
 
 def test_a_range_without_bars_is_an_empty_frame(lake: Lake) -> None:
-    assert lake.equities.bars.read(start="2030-01-01").schema == BARS
+    assert lake.equities.bars.read(start="2030-01-01").schema == DELIVERED
     assert lake.equities.bars.read(start="2030-01-01").height == 0
 
 

@@ -205,15 +205,17 @@ def test_a_bar_counts_as_known_when_it_ended(tmp_path: Path) -> None:
     lake = open_lake(tmp_path)
     stored = lake.equities.bars.ingest(bars(["A"], days=10))
     assert not stored.snapshot.holds("known_ts")
-    assert lake.equities.bars.read(as_of="2024-01-04").height == 2, "a day's bar is known when its day is over"
+    assert lake.equities.bars.read(as_of="2024-01-04").height == 3, "a day's bar is known as its day ends"
+    assert lake.equities.bars.read(as_of="2024-01-04T23:00:00").height == 2
     late = lake.equities.bars.read()[:1].with_columns(
         close=pl.lit(7.0), known_ts=pl.lit(datetime(2024, 6, 1, tzinfo=UTC))
     )
     lake.equities.bars.upsert(late)
-    assert lake.equities.bars.read()["close"][0] == 7.0 and lake.equities.bars.panel().close[0, 0] == 7.0
+    assert lake.equities.bars.read()["close"][0] == 7.0 and lake.equities.bars.panel(adjust=None).close[0, 0] == 7.0
     assert lake.equities.bars.read(as_of="2024-05-31")["close"][0] != 7.0
-    stretch = next(iter(lake.equities.bars.stretches()))
-    assert stretch.batches[0].load(["close"])["close"][0].tolist() == lake.equities.bars.panel().close[:, 0].tolist()
+    for adjust in (None, "total"):
+        loaded = next(iter(lake.equities.bars.stretches(adjust=adjust))).batches[0].load(["close"])["close"]
+        assert loaded[0].tolist() == lake.equities.bars.panel(adjust=adjust).close[:, 0].tolist()
     with lake.duckdb_session() as conn:
         assert conn.execute("SELECT close FROM equities.bars ORDER BY ts LIMIT 1").fetchone() == (7.0,)
 
@@ -296,8 +298,8 @@ def test_arrays_are_what_was_read(tmp_path: Path) -> None:
     made.ingest(pl.concat([bars(["B"], days=400), bars(["A"], days=300, first=date(2024, 3, 1))]))
     found = made.arrays(["B", "A"], columns=["close"])
     assert found.symbols == ("B", "A") and list(found.fields) == ["close"]
-    np.testing.assert_array_equal(found.fields["close"], made.panel(["B", "A"]).close)
-    assert "close_raw" in made.arrays().fields
+    np.testing.assert_array_equal(found.fields["close"], made.panel(["B", "A"], adjust=None).close)
+    assert "adj_close" in made.arrays().fields
 
 
 @pytest.mark.parametrize("name", sorted(CATALOGUE))

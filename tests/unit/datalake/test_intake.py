@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mts1b.datalake.actions import SPLIT
+from mts1b.datalake.actions import ACTIONS, SPLIT
 from mts1b.datalake.calendars import calendar
 from mts1b.datalake.intake.delivery import Terms
 from mts1b.datalake.intake.take import Taken, offences_of, take
@@ -197,36 +197,36 @@ def test_duplicate_days(tmp_path: Path) -> None:
 
 def test_a_missing_time_zone_is_asked_for(tmp_path: Path) -> None:
     bare = csv(tmp_path, minutes(zone=None))
-    taken = take(bare, Terms("1m"))
+    taken = take(bare, Terms(interval="1m"))
     assert_nothing_is_lost(taken, 390)
     assert offences_of(taken) == {"zone": 390} and "--zone" in taken.offenders["reasons"][0]
-    told = take(bare, Terms("1m", zone="America/New_York"))
+    told = take(bare, Terms(interval="1m", zone="America/New_York"))
     assert told.good.height == 390 and told.good["ts"][0] == datetime(2024, 7, 5, 13, 30, tzinfo=UTC)
-    assert told.good.equals(take(csv(tmp_path, minutes()), Terms("1m")).good)
+    assert told.good.equals(take(csv(tmp_path, minutes()), Terms(interval="1m")).good)
     clocks_change = minutes(zone=None).with_columns(ts=pl.lit("2024-03-10 02:30:00"))[:1]
-    taken = take(csv(tmp_path, clocks_change), Terms("1m", zone="America/New_York", calendar=None))
+    taken = take(csv(tmp_path, clocks_change), Terms(interval="1m", zone="America/New_York", calendar=None))
     assert "as clocks change" in taken.offenders["reasons"][0]
 
 
 @pytest.mark.parametrize("told", ["start", "end"])
 def test_stamps_at_the_wrong_end_are_noticed(tmp_path: Path, told: str) -> None:
     rows = minutes(end=told == "start")
-    taken = take(csv(tmp_path, rows), Terms("1m", stamps=told))
+    taken = take(csv(tmp_path, rows), Terms(interval="1m", stamps=told))
     assert_nothing_is_lost(taken, 390)
     assert offences_of(taken) == {"stamps": 390}
     other = "end" if told == "start" else "start"
     assert f"--stamps {other}" in taken.offenders["reasons"][0]
-    right = take(csv(tmp_path, rows), Terms("1m", stamps=other))
+    right = take(csv(tmp_path, rows), Terms(interval="1m", stamps=other))
     assert right.good.height == 390 and right.good["ts"][0] == datetime(2024, 7, 5, 13, 30, tzinfo=UTC)
 
 
 def test_bars_after_an_early_close(tmp_path: Path) -> None:
-    taken = take(csv(tmp_path, minutes("2024-07-03")), Terms("1m"))  # it closed at 13:00
+    taken = take(csv(tmp_path, minutes("2024-07-03")), Terms(interval="1m"))  # it closed at 13:00
     assert_nothing_is_lost(taken, 390)
     assert taken.good.height == 210 and offences_of(taken) == {"calendar": 180}
     assert "early close of XNYS at 13:00 on 2024-07-03" in taken.offenders["reasons"][0]
     night = minutes()[:1].with_columns(ts=pl.lit("2024-07-05T07:00:00Z"))
-    taken = take(csv(tmp_path, pl.concat([minutes(), night])), Terms("1m"))
+    taken = take(csv(tmp_path, pl.concat([minutes(), night])), Terms(interval="1m"))
     assert taken.offenders["reasons"].to_list() == ["outside the hours of XNYS"]
 
 
@@ -267,7 +267,9 @@ def test_volumes_times_ten_from_one_day_on(tmp_path: Path, factor: float) -> Non
     assert f"from {rows['ts'][40]} on" in taken.offenders["reasons"][0]
     head, tail = daily()[:40], rows[40:]
     stored = take(csv(tmp_path, head), Terms()).good
-    later = take(csv(tmp_path, tail), Terms(), before=stored)  # seen beside what is stored already
+    later = take(
+        csv(tmp_path, tail), Terms(), lambda terms, bars: (stored, ACTIONS.to_frame())
+    )  # seen beside what is stored already
     assert offences_of(later) == {"unit-break": 20}
     for_a_while = after & (pl.int_range(pl.len()) < 70)
     back = daily(90).with_columns(
@@ -288,13 +290,16 @@ def test_a_split_is_no_break_of_units(tmp_path: Path) -> None:
 def test_prices_told_raw_that_have_a_split_in_them(tmp_path: Path) -> None:
     day = date.fromisoformat(daily()["ts"][40])
     split = pl.DataFrame({"security": ["AAA"], "ex": [day], "kind": [SPLIT], "value": [4.0], "known": [None]})
-    taken = take(csv(tmp_path, daily()), Terms(status="raw"), actions=split)
+    taken = take(csv(tmp_path, daily()), Terms(status="raw"), lambda terms, bars: (bars.clear(), split))
     assert_nothing_is_lost(taken, 60)
     assert (
         offences_of(taken) == {"adjustment": 40}
         and "told raw, but have the split of 4.0" in taken.offenders["reasons"][0]
     )
-    assert take(csv(tmp_path, daily()), Terms(status="split"), actions=split).offenders.height == 0
+    assert (
+        take(csv(tmp_path, daily()), Terms(status="split"), lambda terms, bars: (bars.clear(), split)).offenders.height
+        == 0
+    )
 
 
 def test_leans_bars_are_as_they_should_be() -> None:
@@ -303,7 +308,7 @@ def test_leans_bars_are_as_they_should_be() -> None:
     assert taken.offenders.height == 0 and taken.good["close"][-1] == 294.53
     spy = take(USA / "minute" / "spy" / "20131011_trade.zip", Terms())
     assert (
-        spy.interval == "1m"
+        spy.terms.interval == "1m"
         and spy.offenders.height == 0
         and spy.good["ts"][0] == datetime(2013, 10, 11, 8, tzinfo=UTC)
     )
@@ -312,7 +317,7 @@ def test_leans_bars_are_as_they_should_be() -> None:
 def test_real_bars_of_twenty_years_are_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "raw.parquet"
     raw_bars().with_columns(adjustment=pl.lit("raw")).write_parquet(file)
-    taken = take(file, Terms(), actions=actions())
+    taken = take(file, Terms(), lambda terms, bars: (bars.clear(), actions()))
     assert_nothing_is_lost(taken, raw_bars().height)
     assert taken.offenders.height < 30, taken.offenders.select("symbol", "ts", "reasons").rows()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from mts1b.datalake import Lake, open_lake
@@ -29,7 +30,7 @@ WHERE ts BETWEEN '2024-01-01' AND '2024-06-01'
 GROUP BY symbol
 """).pl()
     read = lake.equities.bars.read(start="2024-01-01", end="2024-06-01")
-    expected = read.group_by("symbol").mean().sort("symbol")
+    expected = read.group_by("symbol").agg(pl.col("close").mean()).sort("symbol")
     assert df.sort("symbol")["symbol"].to_list() == expected["symbol"].to_list()
     assert df.sort("symbol")["avg_close"].to_list() == pytest.approx(expected["close"].to_list(), rel=1e-12)
 

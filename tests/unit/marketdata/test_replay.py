@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mts1b.foundation.errors import DataError, InputError
-from mts1b.marketdata.replay import Replay
+from mts1b.marketdata.replay import Replay, on_tick
 from mts1b.strategy.panel import Panel
 
 DAY = 86_400 * 10**9
@@ -85,3 +85,10 @@ def test_vwap_comes_along_where_the_panel_has_it() -> None:
     assert next(Replay(given).sessions()).rows.shape == (5, 2)
     weighed = next(Replay(replace(given, vwap=np.array([[1.25, NAN]]))).sessions())
     np.testing.assert_array_equal(weighed.rows[5], [1.25, NAN])
+
+
+def test_adjusted_prices_are_rounded_for_an_exchange() -> None:
+    given = panel([[1.00004, NAN]], [[2.00006, 2.0]])
+    rounded = on_tick(given)
+    assert rounded.open[0, 0] == 1.0 and np.isnan(rounded.open[0, 1]) and rounded.close[0].tolist() == [2.0001, 2.0]
+    assert rounded.volume is given.volume

@@ -18,7 +18,15 @@ from mts1b.quantkit.cscv import block_edges
 from mts1b.quantkit.overfitting import deflated_sharpe, independent_trials, minimum_track_record, probabilistic_sharpe
 from mts1b.research import plan as plan_module
 from mts1b.research.accounting import sampled_numbers
-from mts1b.research.caveats import LATECOMERS, SURVIVORSHIP, panel_warnings
+from mts1b.research.caveats import (
+    ADJUSTED,
+    AS_DELIVERED,
+    LATECOMERS,
+    SPLITS_ONLY,
+    SURVIVORSHIP,
+    UNDIVIDED,
+    panel_warnings,
+)
 from mts1b.research.folds import Validation
 from mts1b.research.grid import Grid
 from mts1b.research.ladder import run_sweep
@@ -26,6 +34,7 @@ from mts1b.research.plan import SweepSpec, plan_sweep
 from mts1b.research.runner import LocalRunner
 from mts1b.research.store import read_table
 from mts1b.strategy import get_strategy
+from mts1b.strategy.panel import Lineage
 from tests.unit.research.made_panels import random_panel
 
 CROSS = get_strategy("sma_cross")
@@ -149,8 +158,22 @@ def test_metrics_are_named() -> None:
 
 def test_warnings_are_read_from_the_bars() -> None:
     panel = random_panel(bars=300)
-    assert panel_warnings(panel) == (SURVIVORSHIP,)
-    assert panel_warnings(panel.rows(0, 100)) == ()
+    assert panel_warnings(panel) == (ADJUSTED, SURVIVORSHIP)
+    assert panel_warnings(panel.rows(0, 100)) == (ADJUSTED,)
     close = np.array(panel.close)
     close[200:, 0], close[:50, 1] = np.nan, np.nan
-    assert panel_warnings(dataclasses.replace(panel, close=close)) == (LATECOMERS.format(late=1, names=3),)
+    assert panel_warnings(dataclasses.replace(panel, close=close))[1:] == (LATECOMERS.format(late=1, names=3),)
+
+
+def test_warnings_know_how_a_panel_came_about() -> None:
+    bars = random_panel(bars=300)
+
+    def said(**lineage: object) -> tuple[str, ...]:
+        return panel_warnings(dataclasses.replace(bars, lineage=Lineage(**lineage)))
+
+    assert said(adjust="total") == (ADJUSTED, SURVIVORSHIP)
+    assert said(adjust="split") == (SPLITS_ONLY, SURVIVORSHIP) and said(adjust=None) == (AS_DELIVERED, SURVIVORSHIP)
+    assert said(adjust="total", undivided=True)[0] == UNDIVIDED
+    assert said(adjust="total", universe="SP500") == (ADJUSTED,)  # members of each day: nobody was picked today
+    lacking = said(adjust="total", universe="SP500", missing=tuple("ABCDEFG"))
+    assert len(lacking) == 2 and "7 of 10 members of SP500" in lacking[1] and "A, B, C, D, E, ..." in lacking[1]

@@ -1,0 +1,43 @@
+"""Memory of primitives and services, at a quick size: each is measured, and within the source's figure."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from mts1b.bench.footprint import LIBRARIES, PRIMITIVES, memory
+from mts1b.bench.session import Session
+from mts1b.config import Settings
+from mts1b.foundation.clock import SystemClock
+from tests.conftest import RunningStack
+
+SERVICES = ("marketdata", "oms", "riskengine", "research")
+
+
+@pytest.fixture
+def settings(ray_stack: RunningStack) -> Iterator[Settings]:
+    """The stack of the tests; this process is left connected or not as it was found."""
+    before = dict(os.environ)
+    connected = "ray" in sys.modules and sys.modules["ray"].is_initialized()
+    yield ray_stack.settings
+    if not connected:
+        sys.modules["ray"].shutdown()
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def test_everything_is_within_the_sources_figures(settings: Settings) -> None:
+    found = memory(Session(SystemClock(), quick=True), settings)
+    figures = found.figures
+    over = {name.removesuffix("_within"): figures for name, kept in found.versus.items() if not kept}
+    assert not over
+    for name in PRIMITIVES:
+        assert 0 < figures[f"{name}_uss_mb"] <= figures[f"{name}_rss_mb"] + 1
+    for name in (*SERVICES, *LIBRARIES):
+        for state in ("idle", "active"):
+            assert 0 < figures[f"{name}_{state}_uss_mb"] <= figures[f"{name}_{state}_rss_mb"] + 1
+    assert figures["oms_active_above_base_mb"] == figures["oms_active_rss_mb"] - figures["ray_base_rss_mb"]
+    assert figures["within"] == figures["judged"] == len(PRIMITIVES) + 2 * len((*SERVICES, *LIBRARIES)) + 1
