@@ -158,12 +158,13 @@ def beside_arctic(
     session.tell("daily bars in ArcticDB")
     handed = folder / "arctic-daily"
     handed.mkdir()
-    rows = hand_over(handed, "", _by_name(made.bars), made.bars.height)
-    hand_over(handed, "next_", _by_name(made.later), made.later.height)
-    revised = hand_over(handed, "revised_", _by_name(made.revised, made.symbols), made.revised.height)
+    rows = hand_over(handed, "", "daily", _by_name(made.bars), made.bars.height)
+    hand_over(handed, "next_", "daily", _by_name(made.later), made.later.height)
+    revised = hand_over(handed, "revised_", "daily", _by_name(made.revised, made.symbols), made.revised.height)
     peer = arctic_side(session, handed, asked, rows, revised)
     same("arcticdb", ours, peer.answers)
     told.beside("arcticdb", peer.answers, ours)
+    told.versus["daily_ratio_panel_to_arcticdb_batch_read"] = peer.told["batch_read_s"] / ours.seconds["panel"]
     told.versus["daily_arcticdb_write_rows_per_s"] = made.bars.height / peer.told["write_s"]
     told.versus["daily_arcticdb_stored_mb"] = peer.told["bytes"] / MB
     append_s, _ = session.timed(lambda: bars.upsert(made.later))
@@ -206,7 +207,7 @@ def minute_bars(session: Session, folder: Path) -> Told:
     session.tell("minutes in ArcticDB")
     handed = folder / "arctic-minute"
     handed.mkdir()
-    rows = hand_over(handed, "", (bars.read([symbol], "1m") for symbol in symbols), height)
+    rows = hand_over(handed, "", "1m", (bars.read([symbol], "1m") for symbol in symbols), height)
     peer = arctic_side(session, handed, asked, rows)
     same("arcticdb", ours, peer.answers)
     told.beside("arcticdb", peer.answers, ours)

@@ -10,13 +10,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from mts1b.datalake.delivered import read_file
-from mts1b.datalake.schema import BARS, normalise, on_tick
+from mts1b.datalake.schema import ADJ_CLOSE, BARS, SPLITS, STATUS, normalise, on_tick
 
 NAMES, FIRST_DAY, LAST_DAY = 573, "2012-01-03", "2024-12-31"
 LATE_SHARE = 0.22
 """Names that begin later than the first day, at any day of it: so that 573 of them have 1.7 million bars."""
 
-DAILY_DRIFT, DAILY_VOLATILITY, OPENING_GAP = 0.0003, 0.018, 0.006
+DAILY_DRIFT, DAILY_VOLATILITY, OPENING_GAP, DAILY_YIELD = 0.0003, 0.018, 0.006, 0.00008
 SEED = 7
 
 
@@ -63,7 +63,7 @@ def _one(symbol: str, days: NDArray[np.datetime64], generator: np.random.Generat
     opened = close * np.exp(generator.normal(0.0, OPENING_GAP, len(days)))
     reach = np.exp(np.abs(generator.normal(0.0, OPENING_GAP, (2, len(days)))))
     fields = {"open": opened, "high": np.maximum(opened, close) * reach[0], "low": np.minimum(opened, close) / reach[1]}
-    fields["close"] = close
+    fields |= {"close": close, ADJ_CLOSE: close * np.exp(DAILY_YIELD * np.arange(1 - len(days), 1))}
     columns = {name: on_tick(pl.Series(name, values)) for name, values in fields.items()}
     volume = np.rint(np.exp(generator.normal(14.0, 0.6, len(days))))
     return pl.DataFrame(
@@ -72,9 +72,9 @@ def _one(symbol: str, days: NDArray[np.datetime64], generator: np.random.Generat
             "ts": pl.Series(days.astype("datetime64[us]")).dt.replace_time_zone("UTC"),
             **columns,
             "volume": volume,
-            "close_raw": columns["close"],
+            STATUS: [SPLITS] * len(days),
         },
-        schema=BARS,
+        schema={**BARS, ADJ_CLOSE: pl.Float64()},
     )
 
 

@@ -22,7 +22,9 @@ PEER = Path(__file__).with_name("peer_arcticdb.py")
 LOCK = Path(__file__).parents[2] / "requirements-peers-lake.lock"
 TIMEOUT_S = 3_600
 
-FIELDS = ("open", "high", "low", "close", "volume", "close_raw")
+FIELDS = {"1m": ("open", "high", "low", "close", "volume")}
+FIELDS["daily"] = (*FIELDS["1m"], "adj_close")
+"""Columns of numbers that are handed over, by interval. Neither side adjusts prices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +36,19 @@ class Peer:
     told: dict[str, Any]
 
 
-def hand_over(folder: Path, prefix: str, frames: Iterable[pl.DataFrame], rows: int) -> list[int]:
+def hand_over(folder: Path, prefix: str, interval: str, frames: Iterable[pl.DataFrame], rows: int) -> list[int]:
     """Write the bars of each name one after the other, `rows` in all; return how many each has."""
     arrays = {
         name: np.lib.format.open_memmap(
             folder / f"{prefix}{name}.npy", mode="w+", dtype=np.int64 if name == "ts" else np.float64, shape=(rows,)
         )
-        for name in ("ts", *FIELDS)
+        for name in ("ts", *FIELDS[interval])
     }
     counts, start = list[int](), 0
     for frame in frames:
         part = slice(start, start + frame.height)
         arrays["ts"][part] = frame["ts"].to_physical().to_numpy()
-        for name in FIELDS:
+        for name in FIELDS[interval]:
             arrays[name][part] = frame[name].to_numpy()
         counts.append(frame.height)
         start += frame.height
@@ -64,7 +66,7 @@ def arctic_side(
     task = {
         "symbols": asked.symbols,
         "rows": rows,
-        "columns": FIELDS,
+        "columns": FIELDS[asked.interval],
         "column": COLUMN,
         "narrow": [asked.symbol, *span],
         "span": span,

@@ -40,6 +40,7 @@ def main(folder: Path, runs: int) -> None:
     told["write_s"], _ = timed(lambda: write(library, frames(folder, "", task, task["rows"])))
     told["bytes"] = sum(path.stat().st_size for path in (folder / "arctic").rglob("*") if path.is_file())
     narrow(library, address, folder, task, told)
+    told["batch_read_s"] = min(timed(lambda: batch_read(library, task))[0] for _ in range(runs))
     tables = [timed(lambda: panel(library, task)) for _ in range(runs)]
     told["panel_s"], (ts, values) = min(seconds for seconds, _ in tables), tables[-1][1]
     means = [timed(lambda: group_by(library, task)) for _ in range(runs)]
@@ -95,10 +96,14 @@ def narrow(library: Any, address: str, folder: Path, task: dict[str, Any], told:
     told["narrow_cold_s"] = median(cold)
 
 
+def batch_read(library: Any, task: dict[str, Any]) -> Any:
+    """One column of all names, a frame for each."""
+    return library.read_batch([ReadRequest(symbol, columns=[task["column"]]) for symbol in task["symbols"]])
+
+
 def panel(library: Any, task: dict[str, Any]) -> tuple[Any, Any]:
     """One column of all names as [time, name], NaN where a name has no row."""
-    asked = [ReadRequest(symbol, columns=[task["column"]]) for symbol in task["symbols"]]
-    read = [one.data for one in library.read_batch(asked)]
+    read = [one.data for one in batch_read(library, task)]
     stamps = [frame.index.to_numpy().astype("datetime64[us]").astype(np.int64) for frame in read]
     times = np.unique(np.concatenate(stamps))
     table = np.full((len(times), len(read)), np.nan)

@@ -31,7 +31,7 @@ def test_all_sides_that_run_here_answer_the_same(tmp_path: Path) -> None:
     bars = open_lake(tmp_path / "lake").equities.bars
     bars.write(made.bars)
     ours, shares = lake_side(QUICK, tmp_path / "lake", asked)
-    assert len(ours.narrow) == 129 and set(ours.seconds) == {"narrow_warm", "narrow_cold", "panel", "group_by"}
+    assert len(ours.narrow) == 130 and set(ours.seconds) == {"narrow_warm", "narrow_cold", "panel", "group_by"}
     assert all(0 < share < 1 for share in shares.values())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -63,9 +63,9 @@ def test_pages_are_counted(tmp_path: Path) -> None:
 
 def test_what_is_handed_over_is_name_after_name(tmp_path: Path) -> None:
     made = market(3)
-    rows = hand_over(tmp_path, "", made.bars.partition_by("symbol"), made.bars.height)
+    rows = hand_over(tmp_path, "", "daily", made.bars.partition_by("symbol"), made.bars.height)
     assert sum(rows) == made.bars.height and "arcticdb==6.28.2" in LOCK.read_text()
-    for name in ("ts", *FIELDS):
+    for name in ("ts", *FIELDS["daily"]):
         np.testing.assert_array_equal(np.load(tmp_path / f"{name}.npy"), made.bars[name].to_physical().to_numpy())
 
 
