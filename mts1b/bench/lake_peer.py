@@ -22,7 +22,7 @@ PEER = Path(__file__).with_name("peer_arcticdb.py")
 LOCK = Path(__file__).parents[2] / "requirements-peers-lake.lock"
 TIMEOUT_S = 3_600
 
-FIELDS = {"1m": ("open", "high", "low", "close", "volume")}
+FIELDS: dict[str, tuple[str, ...]] = {"1m": ("open", "high", "low", "close", "volume")}
 FIELDS["daily"] = (*FIELDS["1m"], "adj_close")
 """Columns of numbers that are handed over, by interval. Neither side adjusts prices."""
 
