@@ -29,6 +29,7 @@ COMMAND_MODULES: Sequence[str] = (
     "events",
     "quickstart",
     "bench",
+    "sim",
     "config",
     "platform",
 )
