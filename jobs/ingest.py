@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from jobs.console import run_as_program, settings_of
+from jobs.screen import screen
 from mts1b.config import Settings
 from mts1b.foundation.clock import Clock, SystemClock
 from mts1b.foundation.errors import DataError
@@ -151,7 +152,7 @@ def command(
     if as_json:
         typer.echo(json.dumps(report.to_json()))
     else:
-        show_report(report, Console(highlight=False))
+        show_report(report, screen(highlight=False))
 
 
 if __name__ == "__main__":

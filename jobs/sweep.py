@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from jobs import trading
 from jobs.console import (
@@ -25,6 +24,7 @@ from jobs.console import (
     write_json,
 )
 from jobs.progress import shown
+from jobs.screen import screen
 from jobs.universe import AdjustOption, AsOfOption, UniverseOption, adjust_of
 from mts1b.backtester import Execution, gpu_available
 from mts1b.backtester.choice import Choice, Machine
@@ -162,7 +162,7 @@ def report(
     """Run, showing progress; then print the result and write it where asked: as JSON, as a page."""
     check_json_target(json_file)
     check_report_target(page)
-    told = Console(stderr=json_file == "-")
+    told = screen(stderr=json_file == "-")
     with shown(title) as listener:
         summary = sweep(
             request, settings_of(data_dir), SystemClock(), local, listener, lambda choice: print_choice(choice, told)

@@ -20,7 +20,7 @@ from mts1b.cli import platform
 from mts1b.deploy.observation import observation
 from mts1b.foundation.clock import NS_PER_MS, NS_PER_S, SystemClock
 from mts1b.foundation.errors import InputError, StackError
-from mts1b.platform.telemetry import COLLECTOR, Collector, span
+from mts1b.platform.telemetry import COLLECTOR, Collector, recorded, span
 from mts1b.platform.telemetry.listening import rollups_since
 from mts1b.platform.telemetry.reporter import Reporter
 from mts1b.platform.telemetry.rollup import Ranked
@@ -72,12 +72,15 @@ def test_the_sources_tail_shows_a_slow_operation_within_a_second(stack: RunningS
 
 
 def test_the_sources_metric_ranks_the_last_hour(stack: RunningStack, observed: None) -> None:
-    with span("oms_submit"):
-        pass
+    service, name = "oms", "slower_than_everything_" * 8  # of the whole session's operations it is the first
+    recorded(name, 3_600 * NS_PER_S)
     unobserve()
     with shell(stack, "mts mts1b-platform metric --top 10 --since 1h") as metric:
         table, problem = metric.communicate(timeout=60)
-    assert metric.returncode == 0 and "p99 ms" in table and "oms_submit" in table, problem
+    assert metric.returncode == 0, problem
+    head, _line, first = [line.split() for line in table.splitlines() if line.strip()][:3]
+    assert " ".join(head) == "service operation count failed total s mean ms p50 ms p99 ms longest ms"
+    assert first[:3] == [service, name, "1"] and first[-1] == "3,600,000.00"
 
 
 def test_every_operation_is_streamed_to_who_asks_for_all(
