@@ -105,17 +105,12 @@ def sweep(
         spec = with_chosen_backend(spec, panel, request.interval, machine_of(local), clock)
         if on_choice is not None and spec.choice is not None:
             on_choice(spec.choice)
-    watched = NOTHING if local else workers_observation(settings)
+    watched = NOTHING if local else observation(settings, exposed=False)
     runner = runner_for(local, spec.backend, watched)
     with observing("research", watched), span("sweep", strategy=spec.strategy.name, backend=spec.backend):
         summary = run_sweep(spec, panel, runner, settings.results_root, clock, on_progress)
         publish(summary, open_lake(settings.lake_root))
     return summary
-
-
-def workers_observation(settings: Settings) -> Observation:
-    """How a sweep is observed: told on the bus. Its workers' metrics are Ray's."""
-    return replace(observation(settings), targets=None)
 
 
 def machine_of(local: bool) -> Machine:
@@ -137,7 +132,7 @@ def backend_of(given: str | None, data_dir: Path | None) -> str:
     return given or load_settings(data_dir=data_dir).gpubacktester.backend
 
 
-def runner_for(local: bool, backend: str, observation: Observation = NOTHING) -> Runner:
+def runner_for(local: bool, backend: str, watched: Observation = NOTHING) -> Runner:
     """The runner on the connected Ray cluster, or this process; on "gpu" each task has a GPU to itself.
 
     StackError when the cluster has no GPU and one is needed.
@@ -146,7 +141,7 @@ def runner_for(local: bool, backend: str, observation: Observation = NOTHING) ->
         return LocalRunner()
     from jobs.fanout import RayRunner
 
-    return RayRunner(gpus=1 if backend == "gpu" else 0, observation=observation)
+    return RayRunner(gpus=1 if backend == "gpu" else 0, observation=watched)
 
 
 def _connect(settings: Settings) -> None:

@@ -15,7 +15,9 @@ from jobs.screen import screen
 from mts1b.cli import quarantine
 from mts1b.cli.options import AsJson, DataDir
 from mts1b.config import load_settings
+from mts1b.deploy.observation import observation
 from mts1b.foundation.clock import SystemClock, from_ns
+from mts1b.platform.telemetry.service import observing
 
 if TYPE_CHECKING:
     from mts1b.datalake import Lake
@@ -63,10 +65,11 @@ def ingest(
     lake = _lake(data_dir)
     if dataset != BARS:
         return _ingest_table(lake, Path(file), dataset, universe, as_json)
-    if file == SAMPLE:
-        return _ingest_sample(lake, interval, as_json)
-    terms = job.terms_of(interval, market, zone, stamps, adjustment, calendar, symbol, columns)
     settings = load_settings(data_dir=data_dir)
+    if file == SAMPLE:
+        with observing("datalake", observation(settings, exposed=False)):
+            return _ingest_sample(lake, interval, as_json)
+    terms = job.terms_of(interval, market, zone, stamps, adjustment, calendar, symbol, columns)
     with job.progress_shown(f"ingesting {Path(file).name}", hidden=as_json) as listener:
         report = job.ingest_files(Path(file), terms, settings, SystemClock(), on_ray, again, listener)
     job.refuse_unreadable(report)

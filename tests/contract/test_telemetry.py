@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from mts1b.cli import platform
+from mts1b.cli import data, platform
 from mts1b.deploy.observation import observation
 from mts1b.foundation.clock import NS_PER_MS, NS_PER_S, SystemClock
 from mts1b.foundation.errors import InputError, StackError
@@ -102,6 +102,16 @@ def test_every_operation_is_streamed_to_who_asks_for_all(
         working.join()
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(one["service"], one["operation"], one["attributes"]) for one in found] == [("oms", "quick", {"n": 1})] * 3
+
+
+def test_what_a_command_did_to_the_lake_is_kept(stack: RunningStack, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command has ended; its operations are ranked with those of the actors."""
+    data.ingest(data_dir=stack.settings.data_dir, as_json=True)
+    capsys.readouterr()
+    platform.metric(top=1_000, since="1h", data_dir=stack.settings.data_dir, as_json=True)
+    found = {(row["service"], row["operation"]): row["count"] for row in json.loads(capsys.readouterr().out)}
+    assert found["datalake", "datalake.ingest"] >= 1
+    COLLECTOR.service = "mts1b"
 
 
 def exact_p99_ms(found: list[int]) -> float:
