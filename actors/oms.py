@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from actors.portfolio import Holdings
 from mts1b.brokers.port import Broker, VenueReport
-from mts1b.foundation.commands import CancelOrder, SubmitOrder
+from mts1b.foundation.commands import CancelAll, CancelOrder, ReplaceOrder, SubmitGroup, SubmitOrder
 from mts1b.foundation.errors import InvariantBroken, LeaseLost, StackError, VenueError
 from mts1b.foundation.events import NavMarked
 from mts1b.foundation.ids import Symbol
@@ -41,8 +41,8 @@ class RiskMarks(Protocol):
 class OmsWorker:
     """`start` recovers and follows the venue; the other calls start it when nobody has, as after a restart.
 
-    What recovery cannot mend (LeaseLost for longer than LEASE_S, InvariantBroken) is handed to `give_up`, which ends
-    the process so that the next one begins with the journal; without it every later call raises it.
+    What recovery cannot mend (LeaseLost for twice as long as a lease, InvariantBroken) is handed to `give_up`, which
+    ends the process so that the next one begins with the journal; without it every later call raises it.
     """
 
     def __init__(
@@ -77,8 +77,17 @@ class OmsWorker:
     async def submit(self, command: SubmitOrder) -> Order:
         return await (await self._running()).submit(command)
 
+    async def submit_group(self, command: SubmitGroup) -> tuple[Order, ...]:
+        return await (await self._running()).submit_group(command)
+
+    async def replace(self, command: ReplaceOrder) -> Order:
+        return await (await self._running()).replace(command)
+
     async def cancel(self, command: CancelOrder) -> Order:
         return await (await self._running()).cancel(command)
+
+    async def cancel_all(self, command: CancelAll) -> list[Order]:
+        return await (await self._running()).cancel_all(command)
 
     async def halt(self, mode: Mode = Mode.HALTED, by: str = "", why: str = "") -> Standing:
         """A person's word that holds until `resume` or `rearm`, whatever restarts; HALTED cancels all that is open."""
@@ -230,8 +239,8 @@ class OmsWorker:
 
 
 async def _recovered(oms: Oms) -> RecoveryReport:
-    """Recover. A writer lock that is still held, as that of a process or a connection just lost, is waited for."""
-    for _ in range(int(LEASE_S / LOCK_RETRY_S)):
+    """Recover. A lease that has not run out, as that of a process just lost, is waited for."""
+    for _ in range(int(2 * LEASE_S / LOCK_RETRY_S)):
         with suppress(LeaseLost):
             return await oms.recover()
         await asyncio.sleep(LOCK_RETRY_S)

@@ -130,15 +130,13 @@ class OmsActor(OmsWorker):
         content_window_s: float,
         sizes: dict[str, Any],
     ) -> None:
-        self._bus: eventbus.EventBus | None = None
         venue, gate = RemoteBroker(colleague("broker", fund_id)), RemoteRisk(colleague("risk", fund_id))
 
         async def build(recorder: Recorder) -> Oms:
             pool = await db.open_pool("primary", postgres_dsn, **sizes)
             await db.migrate(pool)
-            self._bus = await eventbus.connect(nats_url)
+            bus = FillsBus(await eventbus.open_bus("primary", nats_url))
             journal = Journal(pool, fund_id)
-            bus = FillsBus(self._bus)
             oms = Oms(fund_id, journal, gate, venue, bus, SystemClock(), cash, recorder, content_window_s)
             gate.restore_it = oms.restore_risk
             return oms
@@ -147,8 +145,7 @@ class OmsActor(OmsWorker):
 
     async def close(self) -> None:
         await super().close()
-        if self._bus is not None:
-            await self._bus.close()
+        await eventbus.close_buses()
         await db.close_pools()
 
 

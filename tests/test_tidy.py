@@ -98,7 +98,10 @@ def test_no_banned_text() -> None:
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock", "requirements-peers.lock"])
+LOCKS = ["requirements.lock", "requirements-dev.lock", "requirements-peers.lock", "requirements-peers-lake.lock"]
+
+
+@pytest.mark.parametrize("name", LOCKS)
 def test_locks_are_hashed_and_name_no_address(name: str) -> None:
     text = (ROOT / name).read_text()
     pins = [line for line in text.splitlines() if "==" in line and not line.startswith((" ", "#"))]

@@ -10,6 +10,7 @@ from mts1b.bench.first_use import compile_times
 from mts1b.bench.footprint import memory
 from mts1b.bench.kernel import kernel
 from mts1b.bench.ladder import ladder, ladder_million
+from mts1b.bench.lake import lake
 from mts1b.bench.live_step import signal
 from mts1b.bench.ratelimit import ratelimit
 from mts1b.bench.result import BenchResult
@@ -30,6 +31,7 @@ BENCHMARKS: Mapping[str, Callable[[Session], BenchResult]] = {
     "single": single,
     "single-minute": single_minute,
     "walkforward": walkforward,
+    "lake": lake,
     "signal": signal,
     "compile": compile_times,
     "memory": memory,

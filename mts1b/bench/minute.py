@@ -141,16 +141,19 @@ def made_lake(
 def _fill(root: Path, names: int, months: int, progress: Progress | None) -> None:
     bars = open_lake(root).equities.bars
     symbols = tuple(f"N{number:04d}" for number in range(names))
-    levels = 100.0 * np.exp(
-        np.cumsum(np.random.default_rng(SEED).normal(0.0, MONTHLY_VOLATILITY, (months, names)), axis=0)
-    )
+    for month, made in enumerate(months_of(symbols, months), start=1):
+        bars.write(made, "1m", source=MADE)
+        if progress is not None:
+            progress(month, months)
+
+
+def months_of(symbols: tuple[str, ...], months: int) -> Iterator[pl.DataFrame]:
+    """Made-up minutes of all names, month by month, the same from the same seed."""
+    moves = np.random.default_rng(SEED).normal(0.0, MONTHLY_VOLATILITY, (months, len(symbols)))
+    levels = 100.0 * np.exp(np.cumsum(moves, axis=0))
     for month in range(months):
         first = np.datetime64("2010-01", "M") + month
-        bars.write(
-            month_of_bars(symbols, levels[month], first, np.random.default_rng((SEED, month))), "1m", source=MADE
-        )
-        if progress is not None:
-            progress(month + 1, months)
+        yield month_of_bars(symbols, levels[month], first, np.random.default_rng((SEED, month)))
 
 
 def month_of_bars(

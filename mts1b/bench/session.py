@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from mts1b.foundation.clock import NS_PER_S, Clock
@@ -17,11 +18,15 @@ def _silent(_text: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """`quick` runs the same at a size of seconds: it shows that a benchmark works and says nothing about speed."""
+    """`quick` runs the same at a size of seconds: it shows that a benchmark works and says nothing about speed.
+
+    `data`: a file of real daily bars, for benchmarks that would make theirs up.
+    """
 
     clock: Clock
     quick: bool = False
     tell: Callable[[str], None] = _silent
+    data: Path | None = None
 
     def size(self, full: int, quick: int) -> int:
         """The full size, or the quick one."""

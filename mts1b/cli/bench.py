@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Name = Annotated[str, typer.Argument(help="A benchmark, `all`, or `report`: the page made from saved results.")]
 Quick = Annotated[bool, typer.Option("--quick", help="A size of seconds: it shows that it works, not how fast.")]
 Million = Annotated[bool, typer.Option("--million", help="`ladder` with 1,000,000 combinations: ladder-million.")]
+Data = Annotated[Path | None, typer.Option("--data", help="`lake`: real daily bars, .parquet or .csv, to measure on.")]
 Save = Annotated[Path | None, typer.Option("--save", help="Also write each result to NAME.json in this folder.")]
 Results = Annotated[Path, typer.Option("--results", help="`report`: the folder of saved results.")]
 Out = Annotated[Path, typer.Option("--out", help="`report`: the page to write.")]
@@ -41,6 +42,7 @@ def bench(
     name: Name = "all",
     quick: Quick = False,
     million: Million = False,
+    data: Data = None,
     save: Save = None,
     json_file: JsonFile = None,
     results: Results = Path("docs/bench"),
@@ -60,7 +62,7 @@ def bench(
     console, lines, clock = screen(stderr=json_file == "-"), [], SystemClock()
     for one in names:
         with _progress(console, clock, one) as tell:
-            result = run(one, Session(clock, quick, tell))
+            result = run(one, Session(clock, quick, tell, data))
         console.print(_table(result))
         lines.append(result.to_json(clock))
         if save is not None:

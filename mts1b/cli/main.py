@@ -27,6 +27,7 @@ COMMAND_MODULES: Sequence[str] = (
     "events",
     "quickstart",
     "bench",
+    "sim",
     "config",
     "platform",
 )

@@ -100,13 +100,15 @@ def run(settings: Settings, clock: Clock, console: Console) -> Findings:
     """Every stage in turn, on a stack that is up."""
     from mts1b.cli.audit import verified_links
     from mts1b.cli.findings import Findings, parity
+    from mts1b.strategy import get_strategy
 
     stages = Stages(clock, {})
     panel = stages.run("ingest", lambda: ingest_sample(settings, console))
     request = sweep_request()
     summary = stages.run("sweep", lambda: sweep_grid(request, settings, clock))
     paper = stages.run("paper", lambda: trade_winner(settings, clock, panel, summary, request))
-    stages.run("parity", lambda: parity(panel, summary, paper))
+    strategy = get_strategy(summary.strategy)
+    stages.run("parity", lambda: parity(panel, strategy, summary.best, paper))
     links = stages.run("audit", lambda: verified_links(settings))
     return Findings(panel, request.execution, summary, paper, links, stages.seconds)
 

@@ -39,6 +39,11 @@ class Column:
         """Decimal places of a price, 0 for any other column."""
         return self.stored.scale if isinstance(self.stored, pl.Decimal) else 0
 
+    @property
+    def is_prose(self) -> bool:
+        """Text of which each row has its own: nobody looks for a range of it."""
+        return self.encoding == PLAIN and self.read == pl.String()
+
     def where_known(self) -> Column:
         """The same column, which single rows and whole files may lack."""
         return replace(self, required=False, optional=True)

@@ -159,7 +159,9 @@ def _fill(out: Any, table: pa.Table, columns: Sequence[Column], storage: Storage
         use_dictionary=[_leaf(column) for column in columns if column.encoding == DICTIONARY],
         column_encoding=encoded,
         store_decimal_as_integer=True,
-        write_statistics=True,
+        write_statistics=[
+            column.name for column in columns if not (column.is_prose or isinstance(column.read, pl.List))
+        ],
     ) as file:
         start = 0
         for rows in groups:

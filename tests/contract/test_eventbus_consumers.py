@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import Awaitable, Callable, Iterator
 from uuid import uuid4
@@ -12,7 +13,7 @@ import pytest
 from mts1b.cli.main import build_app, guarded
 from mts1b.foundation.errors import InputError, StackError
 from mts1b.platform import eventbus
-from mts1b.platform.eventbus import EventBus, Message, consume, publish_typed
+from mts1b.platform.eventbus import EventBus, Message, consume, publish_typed, pull
 from mts1b.platform.eventbus.attempts import AttemptNotes, Note
 from mts1b.platform.telemetry import received, traceparent
 from tests.conftest import RunningStack
@@ -90,7 +91,9 @@ def test_an_event_comes_back_as_its_model(on_bus: Callable[[Work], None]) -> Non
     on_bus(work)
 
 
-def test_what_fails_comes_again_and_ends_in_the_dead_letters(on_bus: Callable[[Work], None]) -> None:
+def test_what_fails_comes_again_and_ends_in_the_dead_letters(
+    on_bus: Callable[[Work], None], caplog: pytest.LogCaptureFixture
+) -> None:
     async def work(bus: EventBus) -> None:
         durable, attempts = fresh(), []
         sub = await bus.subscribe(NoteWritten, durable, since="now", attempts_max=3, backoff_s=(0.05, 0.1))
@@ -118,6 +121,9 @@ def test_what_fails_comes_again_and_ends_in_the_dead_letters(on_bus: Callable[[W
         assert sub.statistics().acknowledged == 3 and sub.statistics().retried == 2
 
     on_bus(work)
+    told = [(record.levelname, record.getMessage()) for record in caplog.records if record.name == "mts1b.eventbus"]
+    assert [level for level, _ in told] == ["WARNING", "WARNING", "ERROR"]
+    assert "attempt 2" in told[1][1] and "gave up" in told[2][1] and "cannot read" in told[2][1]
 
 
 def test_a_payload_that_does_not_fit_its_model_is_buried_at_once(on_bus: Callable[[Work], None]) -> None:
@@ -370,6 +376,45 @@ def test_work_called_off_goes_to_another_instance_at_once(on_bus: Callable[[Work
     on_bus(work)
 
 
+def test_a_reader_that_is_dropped_holds_nothing_back(on_bus: Callable[[Work], None]) -> None:
+    async def work(bus: EventBus) -> None:
+        terms = {"durable": fresh(), "since": "now", "ack_wait_s": 60.0}
+        first = await bus.subscribe(NoteWritten, **terms)
+        names = await write_notes(bus, fresh("n"), 20)
+        async for message in first:
+            await message.ack()
+            break
+        del first, message
+        gc.collect()
+        second = await bus.subscribe(NoteWritten, **terms)
+        rest = [await next_of(second) for _ in names[1:]]
+        assert {message.message_id for message in rest} <= set(names)
+
+    on_bus(work)
+
+
+def test_a_reader_that_takes_nothing_for_long_lets_go(
+    on_bus: Callable[[Work], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pull, "HOLD_S", 0.0)
+
+    async def work(bus: EventBus) -> None:
+        terms = {"durable": fresh(), "since": "now", "ack_wait_s": 0.5, "max_ack_pending": 80}
+        first = await bus.subscribe(NoteWritten, **terms)
+        names = await write_notes(bus, fresh("n"), 20)
+        await next_of(first)
+        second = await bus.subscribe(NoteWritten, **terms)
+        seen = set()
+        while seen != set(names):
+            message = await next_of(second)
+            seen.add(message.message_id)
+            await message.ack()
+        assert await first.next_message(0.1) is None
+        assert first.statistics().dropped > 0
+
+    on_bus(work)
+
+
 def test_a_secret_in_a_reason_is_masked(on_bus: Callable[[Work], None]) -> None:
     async def work(bus: EventBus) -> None:
         durable = fresh()
@@ -443,6 +488,8 @@ def test_a_consumer_that_somebody_deletes_says_so(on_bus: Callable[[Work], None]
     async def work(bus: EventBus) -> None:
         durable = fresh()
         sub = await bus.subscribe(NoteWritten, durable, since="now")
+        await write_notes(bus, fresh("n"), 1)
+        await next_of(sub)  # its request has arrived
         await bus._stream.delete_consumer("mts", durable)
         with pytest.raises(StackError, match="is gone; subscribe again"):
             await sub.next_message(10)

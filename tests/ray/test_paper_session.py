@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from mts1b.brokers.paper.matching import Rules
 from mts1b.deploy.ray_client import NAMESPACE, connect_ray
 from mts1b.foundation.clock import SystemClock
 from mts1b.foundation.fill import Fill
+from mts1b.oms.published import FillCreated
 from mts1b.platform import eventbus
 from mts1b.testing.bus import MemoryBus
 from mts1b.testing.journal import MemoryJournal, MemoryStore
@@ -107,9 +107,9 @@ async def published(nats_url: str, result: PaperResult) -> set[str]:
     found: list[str] = []
     try:
         async with asyncio.timeout(20):
-            async for message in await bus.subscribe("mts.v1.oms.fills.created", f"test-{result.fund_id}"):
-                payload = json.loads(message.payload)
-                if payload["fund_id"] == result.fund_id:
+            async for message in await bus.subscribe(FillCreated, f"test-{result.fund_id}"):
+                await message.ack()  # other tests' fills are on the bus too: more than may be in flight
+                if message.event.fund_id == result.fund_id:
                     found.append(message.message_id)
                 if len(found) == len(result.fills):
                     break

@@ -7,7 +7,7 @@ nothing, so that an ingest that was killed goes on where it was, and the same fi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,7 +20,7 @@ from mts1b.datalake.intake.delivery import Terms
 from mts1b.datalake.intake.lean import lean_kind, lean_terms, read_factors, read_map
 from mts1b.datalake.intake.quarantine import Quarantine
 from mts1b.datalake.intake.storing import store_actions, store_bars, store_history
-from mts1b.datalake.intake.take import BARS, OFFENDERS, Taken, content_of, offences_of, take
+from mts1b.datalake.intake.take import BARS, OFFENDERS, Taken, content_of, offences_of, take, whole_file
 from mts1b.datalake.storage import Options
 from mts1b.foundation.errors import DataError, InputError
 from mts1b.foundation.ids import digest
@@ -232,14 +232,24 @@ def _outcome(taken: Taken) -> Outcome:
 
 
 def _take_reference(lake: Lake, work: Work, now_us: int) -> Outcome:
-    """Actions or history of a file of LEAN's. DataError when it cannot be read: nothing of it is stored then."""
+    """Actions or history of a file of LEAN's: all of it, or the file as a whole is in quarantine."""
     read, store = (read_factors, store_actions) if work.kind == "factors" else (read_map, store_history)
-    rows = read(work.path)
-    if rows.height:
-        store(lake, rows, work.label)
-    outcome = Outcome(work.label, STORED, work.kind, rows.height, rows.height)
+    try:
+        rows = read(work.path)
+        if rows.height:
+            store(lake, rows, work.label)
+    except DataError as error:
+        outcome = replace(_held_whole(lake, work, error, now_us), kind=work.kind)
+    else:
+        outcome = Outcome(work.label, STORED, work.kind, rows.height, rows.height)
     _write_down(lake, [work], [outcome], now_us)
     return outcome
+
+
+def _held_whole(lake: Lake, work: Work, error: DataError, now_us: int) -> Outcome:
+    taken = whole_file(work.label, work.content, work.terms, error)
+    Quarantine(lake.intake.quarantine).add(taken.offenders, now_us)
+    return _outcome(taken)
 
 
 def _taken_before(lake: Lake) -> set[str]:

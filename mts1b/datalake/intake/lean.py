@@ -46,10 +46,8 @@ SNAP = 1.5e-4
 def lean_kind(path: Path) -> str | None:
     """What a file of a LEAN folder holds: bars, factors, map; None for what is no such file."""
     folders = [part.lower() for part in path.parts[:-1]]
-    if path.suffix == ".csv" and folders[-1:] == ["factor_files"]:
-        return "factors"
-    if path.suffix == ".csv" and folders[-1:] == ["map_files"]:
-        return "map"
+    if path.suffix == ".csv" and "equity" in folders and folders[-1] in ("factor_files", "map_files"):
+        return "factors" if folders[-1] == "factor_files" else "map"
     return "bars" if path.suffix == ".zip" else None
 
 

@@ -89,7 +89,7 @@ def take(path: Path, terms: Terms, context: Context | None = None, label: str = 
     try:
         delivery = replace(deliver(path, terms), label=label)
     except DataError as error:
-        return _whole_file(label, content, terms, error)
+        return whole_file(label, content, terms, error)
     return judged(delivery, content, context)
 
 
@@ -147,7 +147,8 @@ def _offenders(delivery: Delivery, content: str, parsed: pl.DataFrame, told: pl.
     ).select(OFFENDERS.names())
 
 
-def _whole_file(label: str, content: str, terms: Terms, error: DataError) -> Taken:
+def whole_file(label: str, content: str, terms: Terms, error: DataError) -> Taken:
+    """A file of which nothing can be read: one offender."""
     row = {
         "id": offender_id(content, 0),
         "source": label,

@@ -189,12 +189,18 @@ class Pool:
                 await connection.execute("SELECT 1", timeout=CHECK_TIMEOUT_S)
                 return connection
             except UNREACHABLE + REFUSED:
-                connection.terminate()  # which puts it back
-                self._released_s.clear()
-                await inner.expire_connections()  # whatever happened to it has happened to the others
+                _discard(connection)
+                await self._expire()
             except BaseException:
-                connection.terminate()
+                _discard(connection)
                 raise
+
+    async def _expire(self) -> None:
+        """Idle connections are made anew before their next use: what happened to one has happened to the others."""
+        self._released_s.clear()
+        for inner in (self._base, self._extra):
+            if inner is not None:
+                await inner.expire_connections()
 
     def _leave(self, inner: Inner) -> None:
         if inner is self._base:
@@ -236,6 +242,12 @@ class Acquired:
         better = None if error is None else translation_of(f"db.{self._pool.name}", error)
         if better is not None:
             raise better from error
+
+
+def _discard(connection: Connection) -> None:
+    """Close a connection for good, which gives its place back to asyncpg's pool."""
+    with suppress(asyncpg.InterfaceError):  # the server closed it first: its place is back already
+        connection.terminate()
 
 
 def _pid_of(connection: Connection) -> int | None:

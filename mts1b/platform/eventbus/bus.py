@@ -15,7 +15,7 @@ from nats.js.errors import NoStreamResponseError
 from mts1b.foundation.errors import InputError, StackError
 from mts1b.foundation.limits import CONNECT_TIMEOUT_S
 from mts1b.platform.eventbus.attempts import AttemptNotes
-from mts1b.platform.eventbus.client import lasting_client, server_of, translated
+from mts1b.platform.eventbus.client import FAILURES, failure, lasting_client, server_of, translated
 from mts1b.platform.eventbus.consume import Subscription
 from mts1b.platform.eventbus.dead import DeadLetter, read_letters
 from mts1b.platform.eventbus.lag import ConsumerLag, lags
@@ -93,23 +93,26 @@ class EventBus:
 
         A repeated id of the same subject is stored once.
         """
-        await self._ensure_home(subject)
+        if subject not in self._housed:
+            await self._ensure_home(subject)
         with span("eventbus.publish", subject=subject):
             return await self._send(subject, payload, _headers(subject, message_id), timeout_s)
 
     async def _send(self, subject: str, payload: bytes, headers: dict[str, str], timeout_s: float) -> Published:
         """Send until the server confirms, each time under the same id: what arrived twice is stored once."""
-        deadline_s = self._now_s() + timeout_s
-        with translated(self._server, subject):
-            while (left_s := deadline_s - self._now_s()) > 0:
-                try:
-                    wait_s = min(left_s, REPEAT_AFTER_S)
-                    done = await self._stream.publish(subject, payload, timeout=wait_s, headers=headers)
-                    return Published(done.stream, int(done.seq), bool(done.duplicate))
-                except (errors.TimeoutError, TimeoutError):
-                    continue
-                except NoStreamResponseError:
-                    await self._wait_for_home(subject)
+        until_s = self._now_s() + timeout_s
+        wait_s = min(timeout_s, REPEAT_AFTER_S)
+        while wait_s > 0:
+            try:
+                done = await self._stream.publish(subject, payload, timeout=wait_s, headers=headers)
+                return Published(done.stream, done.seq, bool(done.duplicate))
+            except (errors.TimeoutError, TimeoutError):
+                pass
+            except NoStreamResponseError:
+                await self._wait_for_home(subject)
+            except FAILURES as error:
+                raise failure(self._server, subject, error) from None
+            wait_s = min(until_s - self._now_s(), REPEAT_AFTER_S)
         remedy = "it may be stored all the same: publish it again, under the same id"
         raise StackError("nats", self._server, f"{subject}: not confirmed within {timeout_s:g} s", remedy)
 
@@ -136,7 +139,7 @@ class EventBus:
             pull = Pull(self._client, self._stream, (stream, durable), wanted.ahead, wanted.ack_wait_s)
             notes = AttemptNotes(self._stream, stream, durable)
             found: Subscription[Any] = Subscription(pull, notes, self._send_letter, wanted, stream, model)
-            await pull.start()
+            await pull.start(found)
         self._subscriptions.add(found)
         return found
 

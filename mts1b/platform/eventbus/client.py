@@ -30,13 +30,18 @@ def server_of(url: str) -> str:
     return f"{parts.hostname or 'localhost'}:{parts.port or 4222}"
 
 
+def failure(server: str, what: str, error: BaseException, remedy: str = "see `mts status`") -> StackError:
+    """One of the client's exceptions as ours."""
+    return StackError("nats", server, f"{what}: {str(error) or type(error).__name__}", remedy)
+
+
 @contextmanager
 def translated(server: str, what: str, remedy: str = "see `mts status`") -> Iterator[None]:
     """Turn the client's exceptions into StackError."""
     try:
         yield
     except FAILURES as error:
-        raise StackError("nats", server, f"{what}: {str(error) or type(error).__name__}", remedy) from None
+        raise failure(server, what, error, remedy) from None
 
 
 async def _quiet(_error: Exception) -> None:

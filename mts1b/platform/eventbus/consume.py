@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -24,6 +25,8 @@ from mts1b.platform.telemetry import received, span
 E = TypeVar("E", bound=Event)
 Handler = Callable[[Message[E]], Awaitable[object]]
 SendLetter = Callable[[str, bytes, dict[str, str]], Awaitable[None]]
+
+_LOG = logging.getLogger("mts1b.eventbus")
 
 DONE_KEPT = 10_000
 """Messages of which an instance remembers that it acknowledged them. A server that is killed forgets the last tenth of
@@ -146,6 +149,8 @@ class Subscription(Generic[E]):
             await self._notes.write(message.place, Note(message.attempts, plain(reason)))
             await message._raw.nak(self._terms.delay_s(message.attempts) if delay_s is None else delay_s)
         self._count(retried=1)
+        words = (self._terms.durable, message.subject, message.message_id, message.attempts, plain(reason))
+        _LOG.warning("%s failed at %s %s (attempt %d): %s; it comes again", *words)
 
     async def reject(self, message: Message[Any], reason: str) -> None:
         subject, headers = letter_of(message, self._stream, self._terms.durable, reason)
@@ -153,6 +158,8 @@ class Subscription(Generic[E]):
         with translated(self._stream, f"end of {message.subject}", "it is delivered again"):
             await _confirmed(message._raw)
         self._count(dead=1)
+        words = (self._terms.durable, message.subject, message.message_id, message.attempts, plain(reason))
+        _LOG.error("%s gave up on %s %s after %d attempts: %s; see `mts events dead`", *words)
         await self._forget(message)
 
     async def working(self, message: Message[Any]) -> None:
@@ -210,7 +217,7 @@ class Subscription(Generic[E]):
             except StackError as error:  # what was not confirmed comes again
                 if self._pull.is_gone:
                     raise
-                self._counts = replace(self._counts, trouble=str(error))
+                self._trouble(str(error))
                 await asyncio.sleep(TROUBLE_PAUSE_S)
 
     async def _attempt(self, message: Message[E], handle: Handler[E], timeout_s: float) -> None:
@@ -235,7 +242,7 @@ class Subscription(Generic[E]):
 
     async def _failed(self, message: Message[E], reason: str) -> None:
         if message.place in self._done:  # the work is done, whether or not the server has heard of it
-            self._counts = replace(self._counts, trouble=f"behind the ack of {message.message_id}: {reason}")
+            self._trouble(f"behind the ack of {message.message_id}: {plain(reason)}")
         elif not message.is_settled:
             await message.retry(reason)
 
@@ -259,6 +266,10 @@ class Subscription(Generic[E]):
             for message in tuple(self._at_work.values()):
                 with suppress(StackError):  # lost, it comes again: the same as if it had been late
                     await self.working(message)
+
+    def _trouble(self, text: str) -> None:
+        self._counts = replace(self._counts, trouble=text)
+        _LOG.warning("%s goes on after: %s", self._terms.durable, text)
 
     def _count(self, **more: int) -> None:
         self._counts = replace(self._counts, **{name: getattr(self._counts, name) + by for name, by in more.items()})

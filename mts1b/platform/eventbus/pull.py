@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import weakref
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ HEARTBEAT_S = 2.0
 
 RETRY_S = 0.25
 """Between two attempts to reach a consumer that does not answer, as while its server starts again."""
+
+HOLD_S = 300.0
+"""How long messages in the buffer are kept alive while nobody takes any; then others get them."""
 
 ALIVE_SHARE = 0.8
 """Share of the acknowledgement wait after which a message that nobody kept alive counts as someone else's."""
@@ -59,7 +63,8 @@ class Pull:
         self._failure: StackError | None = None
         self._is_closed = False
         self._takers = 0
-        self._heard_s = self._read_s = 0.0
+        self._heard_s = self._read_s = self._taken_s = 0.0
+        self._owner: weakref.ref[object] = weakref.ref(self)
         self._tasks: set[asyncio.Task[None]] = set()
         self._subscription: Any = None
         self.dropped = 0
@@ -69,15 +74,17 @@ class Pull:
         """The durable no longer exists at the server."""
         return self._failure is not None
 
-    async def start(self) -> None:
-        """Listen, and ask for the first messages. Errors are the client's."""
-        self._read_s = self._now_s()
+    async def start(self, owner: object) -> None:
+        """Listen, and ask for the first messages, for as long as `owner` lives. Errors are the client's."""
+        self._owner = weakref.ref(owner)
+        self._read_s = self._taken_s = self._now_s()
         self._subscription = await self._client.subscribe(f"{self._inbox}.*", cb=self._receive)
         await self._ask()
         self._spawn(self._tend())
 
     async def take(self) -> Any:
         """The next message. StopAsyncIteration once closed, StackError when the consumer is gone."""
+        self._taken_s = self._now_s()
         while not (self._is_closed or self._client.is_closed):
             while self._held:
                 first = self._held.popleft()
@@ -108,9 +115,10 @@ class Pull:
         """Stop asking; what waits in the buffer goes to the other instances now."""
         self._is_closed = True
         self._arrived.set()
-        for task in tuple(self._tasks):
+        others = self._tasks - {asyncio.current_task()}
+        for task in others:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*others, return_exceptions=True)
         with suppress(errors.Error, JetStreamError, OSError):  # a lost connection gives them back by itself, later
             await self._subscription.unsubscribe()
             while self._held:
@@ -169,7 +177,9 @@ class Pull:
             await asyncio.sleep(rest_s)
             now_s = self._now_s()
             self._read_s, last_s = last_s, now_s
-            if now_s - alive_s >= self._ack_wait_s / 4:
+            if self._owner() is None:
+                return await self.close()
+            if now_s - alive_s >= self._ack_wait_s / 4 and (self._takers or now_s - self._taken_s < HOLD_S):
                 alive_s = now_s
                 await self._keep_alive(now_s)
             if now_s - self._heard_s > 2.5 * HEARTBEAT_S:

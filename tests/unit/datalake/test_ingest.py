@@ -69,14 +69,17 @@ def test_a_folder_with_leans_layout(lake: Lake, tmp_path: Path) -> None:
     (tmp_path / "Data" / "equity" / "usa" / "daily" / "broken.zip").write_bytes(b"PK\x03\x04 no more")
     (tmp_path / "Data" / "equity" / "usa" / "minute" / "spy" / "20131011_quote.zip").write_bytes(b"")
     (tmp_path / "Data" / "daily_raw.parquet").unlink()
+    (tmp_path / "Data" / "equity" / "usa" / "factor_files" / "bad.csv").write_text("20200102,one,1,1\n20501231,1,1,0\n")
     report = taken(lake, tmp_path / "Data")
     by_name = {one.source: one for one in report.files}
     assert by_name["equity/usa/daily/fb.zip"].stored == 2947
     assert by_name["equity/usa/daily/broken.zip"].quarantined == 1
     assert by_name["equity/usa/minute/spy/20131011_quote.zip"].status == PASSED_OVER
+    assert by_name["equity/usa/factor_files/bad.csv"].quarantined == 1
     assert by_name["LICENSE"].status == PASSED_OVER and by_name["equity/usa/map_files/wm.csv"].kind == "map"
     assert lake.equities.bars.stored("1m").rows == 776
-    assert_nothing_is_lost(lake, Report(tuple(one for one in report.files if one.kind == "bars")))
+    held = quarantine(lake).rows()
+    assert held["source"].to_list() == ["equity/usa/daily/broken.zip", "equity/usa/factor_files/bad.csv"]
     first, second = (lake.equities.bars.read([name]) for name in ("FB.1", "FB"))
     assert first["ts"].max().date() <= date(2003, 3, 28) and second["ts"].min().date() == date(2012, 5, 18)
     assert lake.equities.corporate_actions.read(["AAPL"]).filter(pl.col("kind") == "split").height == 4

@@ -1,0 +1,85 @@
+"""ArcticDB beside the lake: the same bars handed over as arrays, the same questions, in an environment of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from mts1b.bench.equal import Floats
+from mts1b.bench.lake_sides import COLUMN, WIDE_RUNS, Answers, Asked
+from mts1b.bench.peers import peers_python
+from mts1b.bench.session import Session
+from mts1b.foundation.errors import InvariantBroken
+
+PEER = Path(__file__).with_name("peer_arcticdb.py")
+LOCK = Path(__file__).parents[2] / "requirements-peers-lake.lock"
+TIMEOUT_S = 3_600
+
+FIELDS: dict[str, tuple[str, ...]] = {"1m": ("open", "high", "low", "close", "volume")}
+FIELDS["daily"] = (*FIELDS["1m"], "adj_close")
+"""Columns of numbers that are handed over, by interval. Neither side adjusts prices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """`after` [T, S]: COLUMN of all names after the writes, None without any. `told`: seconds, bytes and version."""
+
+    answers: Answers
+    after: Floats | None
+    told: dict[str, Any]
+
+
+def hand_over(folder: Path, prefix: str, interval: str, frames: Iterable[pl.DataFrame], rows: int) -> list[int]:
+    """Write the bars of each name one after the other, `rows` in all; return how many each has."""
+    arrays = {
+        name: np.lib.format.open_memmap(
+            folder / f"{prefix}{name}.npy", mode="w+", dtype=np.int64 if name == "ts" else np.float64, shape=(rows,)
+        )
+        for name in ("ts", *FIELDS[interval])
+    }
+    counts, start = list[int](), 0
+    for frame in frames:
+        part = slice(start, start + frame.height)
+        arrays["ts"][part] = frame["ts"].to_physical().to_numpy()
+        for name in FIELDS[interval]:
+            arrays[name][part] = frame[name].to_numpy()
+        counts.append(frame.height)
+        start += frame.height
+    for values in arrays.values():
+        values.flush()
+    return counts
+
+
+def arctic_side(
+    session: Session, folder: Path, asked: Asked, rows: list[int], revised_rows: list[int] | None = None
+) -> Peer:
+    """Run ArcticDB on what lies in `folder`. InvariantBroken when it fails."""
+    span = [int(when.timestamp() * 1e6) for when in (asked.start, asked.end)]
+    span[1] += 86_400_000_000 - 1
+    task = {
+        "symbols": asked.symbols,
+        "rows": rows,
+        "columns": FIELDS[asked.interval],
+        "column": COLUMN,
+        "narrow": [asked.symbol, *span],
+        "span": span,
+        "writes": revised_rows is not None,
+        "revised_rows": revised_rows,
+    }
+    (folder / "task.json").write_text(json.dumps(task))
+    words = [str(peers_python(session, LOCK)), "-P", str(PEER), str(folder), str(session.size(WIDE_RUNS, 1))]
+    ran = subprocess.run(words, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    if ran.returncode:
+        raise InvariantBroken("process", "arcticdb", f"ended with {ran.returncode}: {ran.stderr.strip()[-500:]}")
+    told = json.loads((folder / "done.json").read_text())
+    seconds = {name.removesuffix("_s"): value for name, value in told.items() if name.endswith("_s")}
+    narrow, table, means = (np.load(folder / f"{name}.npy") for name in ("narrow", "panel", "means"))
+    after = np.load(folder / "after.npy") if revised_rows is not None else None
+    return Peer(Answers(narrow, table, means, seconds), after, told)
