@@ -141,8 +141,7 @@ def _show(found: WatchdogStatistics, as_json: bool) -> None:
     sinks = Table("sink", "sent", "waiting", "problem", box=SIMPLE_HEAD)
     for sink in found.sinks:
         sinks.add_row(sink.name, f"{sink.sent:,}", f"{sink.waiting:,}", Text(sink.problem))
+    heard, venues = sum(found.heard.values()), ", ".join(found.venues) or "none"
     console = Console()
     console.print(checks, sinks)
-    console.print(
-        f"{found.standing} alerts stand; {sum(found.heard.values()):,} events heard; venues: {', '.join(found.venues) or 'none'}"
-    )
+    console.print(f"{found.standing} alerts stand; {heard:,} events heard; venues: {venues}")
