@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import ray
@@ -34,7 +34,6 @@ from actors.remote import Remote, RemoteBroker, RemoteRisk
 from actors.risk import RiskWorker
 from actors.strategy import StrategyWorker
 from actors.telling import FeedTelling, StrategyTelling
-from actors.watchdog import WatchdogPlan, WatchdogWorker
 from mts1b.brokers.paper.client import PaperBroker, PaperMarket
 from mts1b.brokers.paper.endpoint import Endpoint
 from mts1b.config import Database
@@ -60,6 +59,9 @@ from mts1b.riskengine.service import RiskService
 from mts1b.riskengine.verdict import Decision
 from mts1b.strategy.definition import Strategy, Values
 from mts1b.strategy.panel import Panel
+
+if TYPE_CHECKING:
+    from actors.watchdog import WatchdogPlan, WatchdogWorker
 
 SERVICES = {
     "feed": "marketdata",
@@ -225,19 +227,13 @@ class RiskActor(RiskWorker):
         return decision
 
 
-class WatchdogActor(WatchdogWorker):
-    """One for a stack, whatever trades on it. It begins by itself, also when Ray has started it again."""
-
-    def __init__(self, plan: WatchdogPlan) -> None:
-        super().__init__(plan, SystemClock(), _end_process)
-        ray.get_runtime_context().current_actor.start.remote()
-
-
 def start_watchdog(plan: WatchdogPlan, observation: Observation = NOTHING, logs: Logging = Logging()) -> WatchdogWorker:
     """The stack's watchdog: the one that runs, or a new one. It lives until `end_watchdog`, or as long as Ray does."""
+    from actors.watchdog_actor import WatchdogActor  # HTTP and Redis come along, which the other actors do without
+
     actor = _remote_class(WatchdogActor, "watchdog", {}, logs)
     named = actor.options(name=WATCHDOG, namespace=NAMESPACE, lifetime="detached", get_if_exists=True)
-    return _watchdog(named.remote(observation, plan))
+    return _watchdog(named.remote(observation, plan, _end_process))
 
 
 def running_watchdog() -> WatchdogWorker | None:
@@ -260,7 +256,7 @@ async def end_watchdog() -> bool:
 
 
 def _watchdog(handle: ActorHandle) -> WatchdogWorker:
-    return cast(WatchdogWorker, Remote(handle, "watchdog"))
+    return cast("WatchdogWorker", Remote(handle, "watchdog"))
 
 
 @asynccontextmanager
