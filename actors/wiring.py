@@ -36,9 +36,9 @@ from actors.strategy import StrategyWorker
 from actors.telling import FeedTelling, StrategyTelling
 from mts1b.brokers.paper.client import PaperBroker, PaperMarket
 from mts1b.brokers.paper.endpoint import Endpoint
-from mts1b.config import Database
+from mts1b.config import Settings
 from mts1b.config_sections import Logging
-from mts1b.deploy.endpoints import Endpoints
+from mts1b.deploy.endpoints import Endpoints, postgres_source
 from mts1b.deploy.ray_client import NAMESPACE
 from mts1b.foundation.clock import SystemClock
 from mts1b.foundation.commands import CancelOrder, SubmitOrder
@@ -165,7 +165,7 @@ class OmsActor(OmsWorker):
 
     def __init__(
         self,
-        postgres_dsn: str,
+        postgres: db.DsnSource,
         nats_url: str,
         fund_id: FundId,
         cash: Decimal,
@@ -175,7 +175,7 @@ class OmsActor(OmsWorker):
         venue, gate = RemoteBroker(colleague("broker", fund_id)), RemoteRisk(colleague("risk", fund_id))
 
         async def build(recorder: Recorder) -> Oms:
-            pool = await db.open_pool("primary", postgres_dsn, **sizes)
+            pool = await db.open_pool("primary", postgres, **sizes)
             await db.migrate(pool)
             bus = FillsBus(await eventbus.open_bus("primary", nats_url))
             journal = Journal(pool, fund_id)
@@ -227,11 +227,11 @@ class RiskActor(RiskWorker):
         return decision
 
 
-def start_watchdog(plan: WatchdogPlan, observation: Observation = NOTHING, logs: Logging = Logging()) -> WatchdogWorker:
+def start_watchdog(plan: WatchdogPlan, observation: Observation = NOTHING) -> WatchdogWorker:
     """The stack's watchdog: the one that runs, or a new one. It lives until `end_watchdog`, or as long as Ray does."""
     from actors.watchdog_actor import WatchdogActor  # HTTP and Redis come along, which the other actors do without
 
-    actor = _remote_class(WatchdogActor, "watchdog", {}, logs)
+    actor = _remote_class(WatchdogActor, "watchdog", {}, plan.settings.logging)
     named = actor.options(name=WATCHDOG, namespace=NAMESPACE, lifetime="detached", get_if_exists=True)
     return _watchdog(named.remote(observation, plan, _end_process))
 
@@ -277,16 +277,15 @@ async def ray_desk(
     plan: DeskPlan,
     stack: Endpoints,
     venue: Endpoint,
-    database: Database,
+    settings: Settings,
     detached: bool = False,
     observation: Observation = NOTHING,
-    logs: Logging = Logging(),
 ) -> AsyncIterator[Desk]:
     """The five workers as actors on the cluster this process is connected to; gone at the end unless `detached`.
 
     Not detached, they also end with this process.
     """
-    start = partial(_start, plan.fund_id, detached, observation, logs)
+    start = partial(_start, plan.fund_id, detached, observation, settings.logging)
     panel = Shared.put(plan.panel)
     limits = (plan.reference, plan.fund_id, plan.symbols, plan.covariance())
     handles: dict[str, ActorHandle] = {}
@@ -294,8 +293,9 @@ async def ray_desk(
         handles["broker"] = start("broker", BrokerActor, venue)
         handles["risk"] = start("risk", RiskActor, *limits)
         handles["feed"] = start("feed", FeedActor, panel, venue, plan.fund_id, stack.nats_url)
-        sizes = database.model_dump(exclude={"dsn"})
-        book = (stack.postgres_dsn, stack.nats_url, plan.fund_id, plan.opening_cash, plan.content_window_s)
+        sizes = settings.db.primary.model_dump(exclude={"dsn"})
+        postgres = postgres_source(settings, stack)
+        book = (postgres, stack.nats_url, plan.fund_id, plan.opening_cash, plan.content_window_s)
         handles["oms"] = start("oms", OmsActor, *book, sizes)
         trader = (plan.strategy, plan.values, panel, plan.mandate, plan.in_flight, stack.nats_url)
         handles["strategy"] = start("strategy", StrategyActor, *trader)

@@ -118,7 +118,7 @@ async def _desk(session: Session, used: Settings, up: Endpoints) -> tuple[dict[s
     venue = await ExchangeProcess.start(used.data_dir / "paper" / plan.fund_id, Rules(), session.clock)
     try:
         watched = observation(used, up)
-        async with ray_desk(plan, up, venue.endpoint, used.db.primary, observation=watched) as desk:
+        async with ray_desk(plan, up, venue.endpoint, used, observation=watched) as desk:
             await asyncio.gather(desk.oms.start(), desk.strategy.start(plan.first))
             idle = await _looks(plan.fund_id)
             pool = await db.open_pool("bench", up.postgres_dsn, pool_size=1)

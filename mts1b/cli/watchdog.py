@@ -42,7 +42,7 @@ def up(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     from mts1b.deploy.observation import observation
 
     async def work() -> WatchdogStatistics:
-        found = start_watchdog(plan, observation(settings, plan.stack), settings.logging)
+        found = start_watchdog(plan, observation(settings, plan.stack))
         await found.start()
         return await found.statistics()
 
