@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-EVENT_MODULES: Sequence[str] = ("mts1b.oms.published",)
+EVENT_MODULES: Sequence[str] = (
+    "mts1b.marketdata.published",
+    "mts1b.oms.published",
+    "mts1b.platform.alerts",
+    "mts1b.watchdog.published",
+)
 """Every module that registers events. A test looks for those that are missing here."""
 
 app = typer.Typer(help="Subjects and models of the bus, its consumers, its dead letters.")
