@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -88,7 +89,9 @@ def most(looks: Sequence[Held]) -> Held:
 
 
 def services(session: Session, used: Settings, up: Endpoints, found: Findings) -> None:
-    """Measure each service on the Ray of `used`."""
+    """Measure each service on the Ray of `used`, in a job of its own: workers belong to a job, and so have no past."""
+    if "ray" in sys.modules:
+        sys.modules["ray"].shutdown()
     ray = connect_ray(used)
     session.tell("a bare worker")
     bare = ray.remote(num_cpus=0)(Bare).remote()
