@@ -52,10 +52,7 @@ class Footer:
 
     def runs(self, names: frozenset[str] | None, time: str | None, span: Span) -> Runs:
         """Where the rows of `names` lie (None: of all), without row groups that hold no time inside the span."""
-        chosen = np.arange(len(self._rows))
-        if names is not None:
-            chosen = np.array(sorted(self._place[name] for name in names if name in self._place), dtype=np.int64)
-        starts, rows = self._starts[chosen], self._rows[chosen]
+        chosen, starts, rows = self.places(names)
         first = np.searchsorted(self.borders, starts, "right") - 1
         last = np.searchsorted(self.borders, starts + rows)
         open_runs = np.zeros(len(self.sizes) + 1, dtype=np.int64)
@@ -71,6 +68,20 @@ class Footer:
         inside = before[group] + starts - self.borders[group]
         whole = int(rows.sum()) == int(self.sizes[groups].sum())
         return Runs(groups, chosen, inside, rows, whole)
+
+    def places(self, names: frozenset[str] | None) -> tuple[Numbers, Numbers, Numbers]:
+        """Those of `names` that are there (places in the layout), the first row of each in the file, and how many."""
+        chosen = np.arange(len(self._rows))
+        if names is not None:
+            chosen = np.array(sorted(self._place[name] for name in names if name in self._place), dtype=np.int64)
+        return chosen, self._starts[chosen], self._rows[chosen]
+
+    def rows_of_groups(self, starts: Numbers, rows: Numbers) -> int:
+        """Rows of the row groups that runs of rows lie in."""
+        first = np.searchsorted(self.borders, starts, "right") - 1
+        last = np.searchsorted(self.borders, starts + rows)
+        wanted = {group for low, high in zip(first.tolist(), last.tolist(), strict=True) for group in range(low, high)}
+        return int(self.sizes[sorted(wanted)].sum())
 
     def can_hold(self, group: int, time: str | None, span: Span) -> bool:
         """Whether a row group can hold a time inside the span, by its statistics."""

@@ -21,7 +21,7 @@ from mts1b.datalake.columns import as_read, nothing
 from mts1b.datalake.definitions import Definition
 from mts1b.datalake.footers import Footer, Footers, Runs, reading
 from mts1b.datalake.merge import as_known
-from mts1b.datalake.parts import Layout
+from mts1b.datalake.slices import cut, read_cuts
 from mts1b.datalake.snapshot import Span, StoredFile
 from mts1b.datalake.storage import Place
 
@@ -81,12 +81,14 @@ class Reader:
     def blocks(self, files: Sequence[StoredFile], question: Question) -> list[Block]:
         """The answers file by file, in the files' order, without files that hold none."""
         wanted = [file for file in files if question.concerns(file)]
-        if len(wanted) > 1 and sum(file.rows for file in wanted) >= ROWS_FOR_THREADS:
+        blocks = self._cut_out(wanted, question)
+        rest = [file for file in wanted if file.path not in blocks]
+        if len(rest) > 1 and sum(file.rows for file in rest) >= ROWS_FOR_THREADS:
             with ThreadPoolExecutor(THREADS) as pool:
-                found = list(pool.map(lambda file: self._block(file, question), wanted))
+                blocks |= zip([f.path for f in rest], pool.map(lambda f: self._block(f, question), rest), strict=True)
         else:
-            found = [self._block(file, question) for file in wanted]
-        return [block for block in found if block.table.num_rows]
+            blocks |= {file.path: self._block(file, question) for file in rest}
+        return [block for file in wanted if (block := blocks[file.path]).table.num_rows]
 
     def whole(self, file: StoredFile) -> pl.DataFrame:
         """Every row and column of a file, revisions too."""
@@ -129,38 +131,63 @@ class Reader:
     def _ordered(self, blocks: Sequence[Block], shown: Sequence[str]) -> pl.DataFrame:
         """The rows of all blocks, sorted by name and time, with the names."""
         names = sorted({name for block in blocks for name in block.names})
-        codes, order = codes_of(blocks, names), None
-        if (
-            len(blocks) > 1 or not (codes[1:] >= codes[:-1]).all()
-        ):  # files are in order of time, so a stable sort will do
-            order = np.argsort(codes, kind="stable")
-            codes = codes[order]
-        tables, cluster = [block.table for block in blocks], self._definition.cluster
-        named = pl.Series(cluster, names, dtype=pl.String())[codes.astype(np.uint32)]
+        tables, cluster, order = [block.table for block in blocks], self._definition.cluster, None
+        if len(names) == 1:
+            named = pl.Series(cluster, names).new_from_index(0, sum(table.num_rows for table in tables))
+        else:
+            codes = codes_of(blocks, names)
+            if not (codes[1:] >= codes[:-1]).all():  # files are in order of time, so a stable sort will do
+                order = np.argsort(codes, kind="stable")
+                codes = codes[order]
+            named = pl.Series(cluster, names, dtype=pl.String())[codes.astype(np.uint32)]
         return pl.DataFrame([named if name == cluster else self.series(tables, name, order) for name in shown])
 
+    def _cut_out(self, files: Sequence[StoredFile], question: Question) -> dict[str, Block]:
+        """By path, the answers in those files of which only a small part is wanted."""
+        if question.names is None or not self._definition.is_laid_out or not self._place.is_local:
+            return {}
+        found = (cut(file, self.footers.of(file), question.names, self._columns(file, question)[1:]) for file in files)
+        cuts = [one for one in found if one is not None]
+        try:
+            tables = read_cuts(self._place, self._definition, cuts) if cuts else []
+        except (pl.exceptions.PolarsError, OSError):
+            return {}  # read one by one, the damaged file is named
+        blocks = {}
+        for one, table in zip(cuts, tables, strict=True):
+            runs = Runs((), one.names, np.cumsum(one.rows) - one.rows, one.rows, whole=True)
+            blocks[one.file.path] = self._as_asked(self._block_of(one.file, table, runs, question), one.file, question)
+        return blocks
+
     def _block(self, file: StoredFile, question: Question) -> Block:
-        definition, footer = self._definition, self.footers.of(file)
-        collapses = definition.known is not None and (file.revised or question.as_of_us is not None)
-        columns = [*definition.key, *question.columns]
-        columns += [str(definition.known)] if collapses else []
-        columns += [] if definition.time is None or within(file, question.span) else [definition.time]
+        footer, columns = self.footers.of(file), self._columns(file, question)
         if footer.layout is None:
             block = self._filtered(file, footer, columns, question)
         else:
-            block = self._laid_out(file, footer, footer.layout, columns, question)
-        return self._collapsed(block, question.as_of_us) if collapses else block
+            runs = footer.runs(question.names, self._definition.time, question.span)
+            table = self._table(file, runs.groups, columns[1:] or [str(self._definition.time)])
+            block = self._block_of(file, table, runs, question)
+        return self._as_asked(block, file, question)
 
-    def _laid_out(
-        self, file: StoredFile, footer: Footer, layout: Layout, columns: Sequence[str], question: Question
-    ) -> Block:
-        """Rows of whole names, found by the layout."""
+    def _columns(self, file: StoredFile, question: Question) -> list[str]:
+        """Columns to read: the key's first, what was asked for, and what tells which rows to keep."""
         definition = self._definition
-        runs = footer.runs(question.names, definition.time, question.span)
-        wanted = [name for name in dict.fromkeys(columns) if name != definition.cluster]
-        table = self._table(file, runs.groups, wanted or [str(definition.time)])
+        columns = [*definition.key, *question.columns]
+        columns += [str(definition.known)] if self._collapses(file, question) else []
+        columns += [] if definition.time is None or within(file, question.span) else [definition.time]
+        return list(dict.fromkeys(columns))
+
+    def _collapses(self, file: StoredFile, question: Question) -> bool:
+        return self._definition.known is not None and (file.revised or question.as_of_us is not None)
+
+    def _as_asked(self, block: Block, file: StoredFile, question: Question) -> Block:
+        return self._collapsed(block, question.as_of_us) if self._collapses(file, question) else block
+
+    def _block_of(self, file: StoredFile, table: pa.Table, runs: Runs, question: Question) -> Block:
+        """Rows of whole names, without those outside the span."""
+        layout = self.footers.of(file).layout
+        assert layout is not None
         if not within(file, question.span):
-            runs = _inside(runs, table.column(str(definition.time)), question.span)
+            runs = _inside(runs, table.column(str(self._definition.time)), question.span)
         names = tuple(layout.symbols[n] for n in runs.names.tolist())
         return Block(_taken(table, runs), names, runs.rows)
 
