@@ -19,9 +19,6 @@ from mts1b.datalake.digests import content_digest
 from mts1b.datalake.snapshot import Extent, StoredFile
 from mts1b.datalake.storage import Place
 
-ROWS_PER_PAGE = 8_192
-"""A month of one name's minutes: what a reader of one name has to decode of a row group of many."""
-
 LAYOUT = b"mts1b.layout"
 """Key of the layout in a file's own metadata."""
 
@@ -162,7 +159,6 @@ def _fill(out: Any, table: pa.Table, columns: Sequence[Column], storage: Storage
         use_dictionary=[_leaf(column) for column in columns if column.encoding == DICTIONARY],
         column_encoding=encoded,
         store_decimal_as_integer=True,
-        max_rows_per_page=ROWS_PER_PAGE,
         write_statistics=[
             column.name for column in columns if not (column.is_prose or isinstance(column.read, pl.List))
         ],

@@ -21,7 +21,7 @@ from mts1b.datalake.columns import as_read, nothing
 from mts1b.datalake.definitions import Definition
 from mts1b.datalake.footers import Footer, Footers, Runs, reading
 from mts1b.datalake.merge import as_known
-from mts1b.datalake.slices import cut, read_cuts
+from mts1b.datalake.parts import Layout
 from mts1b.datalake.snapshot import Span, StoredFile
 from mts1b.datalake.storage import Place
 
@@ -81,14 +81,12 @@ class Reader:
     def blocks(self, files: Sequence[StoredFile], question: Question) -> list[Block]:
         """The answers file by file, in the files' order, without files that hold none."""
         wanted = [file for file in files if question.concerns(file)]
-        blocks = self._cut_out(wanted, question)
-        rest = [file for file in wanted if file.path not in blocks]
-        if len(rest) > 1 and sum(file.rows for file in rest) >= ROWS_FOR_THREADS:
+        if len(wanted) > 1 and sum(file.rows for file in wanted) >= ROWS_FOR_THREADS:
             with ThreadPoolExecutor(THREADS) as pool:
-                blocks |= zip([f.path for f in rest], pool.map(lambda f: self._block(f, question), rest), strict=True)
+                found = list(pool.map(lambda file: self._block(file, question), wanted))
         else:
-            blocks |= {file.path: self._block(file, question) for file in rest}
-        return [block for file in wanted if (block := blocks[file.path]).table.num_rows]
+            found = [self._block(file, question) for file in wanted]
+        return [block for block in found if block.table.num_rows]
 
     def whole(self, file: StoredFile) -> pl.DataFrame:
         """Every row and column of a file, revisions too."""
@@ -120,13 +118,20 @@ class Reader:
         column = self._definition.column(name)
         if not any(name in table.column_names for table in tables):
             return nothing(column, sum(table.num_rows for table in tables))
-        kind = next(table.schema.field(name).type for table in tables if name in table.column_names)
         chunks = [
             chunk
             for table in tables
-            for chunk in (table.column(name).chunks if name in table.column_names else [pa.nulls(len(table), kind)])
+            for chunk in (table.column(name).chunks if name in table.column_names else [pa.nulls(len(table))])
         ]
-        return as_read(pa.chunked_array(chunks, kind), column, order)
+        if not chunks:
+            return nothing(column, 0)
+        if all(pa.types.is_dictionary(chunk.type) for chunk in chunks):
+            words = {chunk.dictionary[0].as_py() for chunk in chunks}
+            if len(words) == 1:
+                return pl.Series(name, [*words]).new_from_index(0, sum(map(len, chunks)))
+        chunks = [chunk.dictionary_decode() if pa.types.is_dictionary(chunk.type) else chunk for chunk in chunks]
+        kind = next(chunk.type for chunk in chunks if not pa.types.is_null(chunk.type))
+        return as_read(pa.chunked_array([chunk.cast(kind) for chunk in chunks], kind), column, order)
 
     def _ordered(self, blocks: Sequence[Block], shown: Sequence[str]) -> pl.DataFrame:
         """The rows of all blocks, sorted by name and time, with the names."""
@@ -142,52 +147,28 @@ class Reader:
             named = pl.Series(cluster, names, dtype=pl.String())[codes.astype(np.uint32)]
         return pl.DataFrame([named if name == cluster else self.series(tables, name, order) for name in shown])
 
-    def _cut_out(self, files: Sequence[StoredFile], question: Question) -> dict[str, Block]:
-        """By path, the answers in those files of which only a small part is wanted."""
-        if question.names is None or not self._definition.is_laid_out or not self._place.is_local:
-            return {}
-        found = (cut(file, self.footers.of(file), question.names, self._columns(file, question)[1:]) for file in files)
-        cuts = [one for one in found if one is not None]
-        try:
-            tables = read_cuts(self._place, self._definition, cuts) if cuts else []
-        except (pl.exceptions.PolarsError, OSError):
-            return {}  # read one by one, the damaged file is named
-        blocks = {}
-        for one, table in zip(cuts, tables, strict=True):
-            runs = Runs((), one.names, np.cumsum(one.rows) - one.rows, one.rows, whole=True)
-            blocks[one.file.path] = self._as_asked(self._block_of(one.file, table, runs, question), one.file, question)
-        return blocks
-
     def _block(self, file: StoredFile, question: Question) -> Block:
-        footer, columns = self.footers.of(file), self._columns(file, question)
+        definition, footer = self._definition, self.footers.of(file)
+        collapses = definition.known is not None and (file.revised or question.as_of_us is not None)
+        columns = [*definition.key, *question.columns]
+        columns += [str(definition.known)] if collapses else []
+        columns += [] if definition.time is None or within(file, question.span) else [definition.time]
         if footer.layout is None:
             block = self._filtered(file, footer, columns, question)
         else:
-            runs = footer.runs(question.names, self._definition.time, question.span)
-            table = self._table(file, runs.groups, columns[1:] or [str(self._definition.time)])
-            block = self._block_of(file, table, runs, question)
-        return self._as_asked(block, file, question)
+            block = self._laid_out(file, footer, footer.layout, columns, question)
+        return self._collapsed(block, question.as_of_us) if collapses else block
 
-    def _columns(self, file: StoredFile, question: Question) -> list[str]:
-        """Columns to read: the key's first, what was asked for, and what tells which rows to keep."""
+    def _laid_out(
+        self, file: StoredFile, footer: Footer, layout: Layout, columns: Sequence[str], question: Question
+    ) -> Block:
+        """Rows of whole names, found by the layout."""
         definition = self._definition
-        columns = [*definition.key, *question.columns]
-        columns += [str(definition.known)] if self._collapses(file, question) else []
-        columns += [] if definition.time is None or within(file, question.span) else [definition.time]
-        return list(dict.fromkeys(columns))
-
-    def _collapses(self, file: StoredFile, question: Question) -> bool:
-        return self._definition.known is not None and (file.revised or question.as_of_us is not None)
-
-    def _as_asked(self, block: Block, file: StoredFile, question: Question) -> Block:
-        return self._collapsed(block, question.as_of_us) if self._collapses(file, question) else block
-
-    def _block_of(self, file: StoredFile, table: pa.Table, runs: Runs, question: Question) -> Block:
-        """Rows of whole names, without those outside the span."""
-        layout = self.footers.of(file).layout
-        assert layout is not None
+        runs = footer.runs(question.names, definition.time, question.span)
+        wanted = [name for name in dict.fromkeys(columns) if name != definition.cluster]
+        table = self._table(file, runs.groups, wanted or [str(definition.time)])
         if not within(file, question.span):
-            runs = _inside(runs, table.column(str(self._definition.time)), question.span)
+            runs = _inside(runs, table.column(str(definition.time)), question.span)
         names = tuple(layout.symbols[n] for n in runs.names.tolist())
         return Block(_taken(table, runs), names, runs.rows)
 
@@ -234,10 +215,21 @@ class Reader:
         with (
             reading(self._place, file),
             self._place.open(file.path) as source,
-            pq.ParquetFile(source, metadata=footer.metadata, pre_buffer=not self._place.is_local) as opened,
+            pq.ParquetFile(source, metadata=footer.metadata, pre_buffer=True) as opened,
         ):
-            wanted = None if columns is None else [name for name in columns if name in footer.fields]
-            return opened.read_row_groups(list(groups), columns=wanted, use_threads=False)
+            if columns is None:
+                return opened.read_row_groups(list(groups), use_threads=False)
+            stored = [name for name in columns if name in footer.fields]
+            words = [name for name in stored if self._definition.column(name).read == pl.String()]
+            alike = {name: word for name in words if (word := footer.alike(name, groups)) is not None}
+            table = opened.read_row_groups(
+                list(groups), columns=[name for name in stored if name not in alike], use_threads=False
+            )
+            numbers = pa.array(np.zeros(int(footer.sizes[list(groups)].sum()), dtype=np.int8))
+            for name, word in alike.items():
+                one = pa.array([word.as_py()], word.type)
+                table = table.append_column(name, pa.DictionaryArray.from_arrays(numbers, one))
+            return table
 
 
 def codes_of(blocks: Sequence[Block], names: Sequence[str]) -> NDArray[np.unsignedinteger]:
