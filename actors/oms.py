@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 from actors.portfolio import Holdings
 from mts1b.brokers.port import Broker, VenueReport
-from mts1b.foundation.commands import CancelOrder, SubmitOrder
+from mts1b.foundation.alerts import AlertPort, Finding, NoAlerts, Severity
+from mts1b.foundation.commands import CancelAll, CancelOrder, ReplaceOrder, SubmitGroup, SubmitOrder
 from mts1b.foundation.errors import InvariantBroken, LeaseLost, StackError, VenueError
 from mts1b.foundation.events import NavMarked
 from mts1b.foundation.ids import Symbol
@@ -26,6 +27,9 @@ RETRY_S = 0.2
 RETRY_S_MAX = 5.0
 LOCK_RETRY_S = 0.25
 MARK_ATTEMPTS_MAX = 50
+RECOVERY_ALERT_S = 300.0
+"""How long a recovery stays an alert, counted from the last one."""
+
 SETTLE_S = 1.0
 """How often the venue is asked again about orders and cancels that it has not answered."""
 
@@ -41,8 +45,8 @@ class RiskMarks(Protocol):
 class OmsWorker:
     """`start` recovers and follows the venue; the other calls start it when nobody has, as after a restart.
 
-    What recovery cannot mend (LeaseLost for longer than LEASE_S, InvariantBroken) is handed to `give_up`, which ends
-    the process so that the next one begins with the journal; without it every later call raises it.
+    What recovery cannot mend (LeaseLost for twice as long as a lease, InvariantBroken) is handed to `give_up`, which
+    ends the process so that the next one begins with the journal; without it every later call raises it.
     """
 
     def __init__(
@@ -52,9 +56,10 @@ class OmsWorker:
         risk: RiskMarks,
         recorder: Recorder,
         give_up: Callable[[BaseException], None] | None = None,
+        alerts: AlertPort = NoAlerts(),
     ) -> None:
         self._build, self._broker, self._risk, self._recorder = build, broker, risk, recorder
-        self._give_up = give_up
+        self._give_up, self._alerts = give_up, alerts
         self._oms: Oms | None = None
         self._starting = asyncio.Lock()
         self._followed = asyncio.Condition()
@@ -77,8 +82,17 @@ class OmsWorker:
     async def submit(self, command: SubmitOrder) -> Order:
         return await (await self._running()).submit(command)
 
+    async def submit_group(self, command: SubmitGroup) -> tuple[Order, ...]:
+        return await (await self._running()).submit_group(command)
+
+    async def replace(self, command: ReplaceOrder) -> Order:
+        return await (await self._running()).replace(command)
+
     async def cancel(self, command: CancelOrder) -> Order:
         return await (await self._running()).cancel(command)
+
+    async def cancel_all(self, command: CancelAll) -> list[Order]:
+        return await (await self._running()).cancel_all(command)
 
     async def halt(self, mode: Mode = Mode.HALTED, by: str = "", why: str = "") -> Standing:
         """A person's word that holds until `resume` or `rearm`, whatever restarts; HALTED cancels all that is open."""
@@ -226,12 +240,20 @@ class OmsWorker:
             except (VenueError, StackError):
                 wait_s = min(2 * wait_s, RETRY_S_MAX)
             else:
+                self._alerts.tell(recovered(oms.fund_id, self._recovery))
                 return
 
 
+def recovered(fund_id: str, report: RecoveryReport) -> Finding:
+    """What the watchdog hears after a failure in the midst of trading."""
+    summary = f"venue or journal failed; recovered with {report.open_orders} open orders, {report.in_doubt} in doubt"
+    numbers = (("open_orders_count", float(report.open_orders)), ("in_doubt_count", float(report.in_doubt)))
+    return Finding("oms_recovered", fund_id, Severity.WARNING, summary, numbers, RECOVERY_ALERT_S)
+
+
 async def _recovered(oms: Oms) -> RecoveryReport:
-    """Recover. A writer lock that is still held, as that of a process or a connection just lost, is waited for."""
-    for _ in range(int(LEASE_S / LOCK_RETRY_S)):
+    """Recover. A lease that has not run out, as that of a process just lost, is waited for."""
+    for _ in range(int(2 * LEASE_S / LOCK_RETRY_S)):
         with suppress(LeaseLost):
             return await oms.recover()
         await asyncio.sleep(LOCK_RETRY_S)

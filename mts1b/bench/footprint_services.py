@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 import numpy as np
@@ -102,7 +102,7 @@ def _sweep(session: Session, used: Settings, up: Endpoints) -> tuple[Held, Held,
     names, bars = session.size(SWEEP_NAMES, 5), session.size(SWEEP_BARS, 400)
     panel, strategy = made_up_panel(names, bars, np.random.default_rng(0)), get_strategy("sma_cross")
     spec = SweepSpec(strategy, Grid.parse(QUICK if session.quick else GRID, strategy.params), Execution())
-    runner = RayRunner(observation=replace(observation(used, up), targets=None))
+    runner = RayRunner(observation=observation(used, up, exposed=False))
     ((_, waiting),) = runner.run(look, None, [0])
     work = tasks(plan_sweep(spec, panel).chunks, bars, names, runner.workers)
     looks = [held for _, held in runner.run(measured_chunks, SweepWork(spec, panel), work)]

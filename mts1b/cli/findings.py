@@ -17,6 +17,7 @@ from mts1b.backtester import Execution
 from mts1b.cli.tables import latency_table, refusals_line
 from mts1b.foundation.clock import Clock
 from mts1b.foundation.errors import InvariantBroken
+from mts1b.marketdata.replay import on_tick
 from mts1b.quantkit import metrics
 from mts1b.report import data as pages
 from mts1b.report.html import write_report
@@ -26,7 +27,7 @@ from mts1b.research.caveats import ADJUSTED, SURVIVORSHIP
 from mts1b.research.curves import buy_and_hold_returns, returns_of
 from mts1b.research.store import read_table
 from mts1b.research.summary import SweepSummary
-from mts1b.strategy import get_strategy
+from mts1b.strategy import Strategy, get_strategy
 from mts1b.strategy.panel import Panel
 
 
@@ -53,12 +54,13 @@ class Findings:
         return slice(first, first + self.paper.sessions)
 
 
-def parity(panel: Panel, summary: SweepSummary, paper: PaperResult) -> int:
+def parity(panel: Panel, strategy: Strategy, values: Mapping[str, float], paper: PaperResult) -> int:
     """Compare the paper session's targets with the backtest's, bar by bar, to the bit; return the number of bars.
 
+    Both decide on the panel's prices rounded to the tick, as the exchange takes them: adjusted ones lie off it.
     InvariantBroken names the first bar that differs.
     """
-    wanted = backtester.targets(get_strategy(summary.strategy), summary.best, panel)
+    wanted = backtester.targets(strategy, values, on_tick(panel))
     rows = np.searchsorted(panel.ts_ns, np.array(paper.decided_ns))
     differs = np.flatnonzero((wanted[rows] != paper.targets).any(axis=1))
     if len(differs):

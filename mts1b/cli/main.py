@@ -23,10 +23,13 @@ COMMAND_MODULES: Sequence[str] = (
     "stream",
     "strategy",
     "paper",
+    "alerts",
+    "watchdog",
     "audit",
     "events",
     "quickstart",
     "bench",
+    "sim",
     "config",
     "platform",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mts1b.foundation.clock import NS_PER_MS, NS_PER_S
@@ -19,6 +20,7 @@ from mts1b.oms.dispatch import STEP_BROKER, Dispatch
 from mts1b.oms.messages import Admission, Effect
 from mts1b.oms.ports import DuplicateContent, DuplicateOrder, JournalPort, Recorder, RiskPort
 from mts1b.oms.steps import STEP_JOURNAL, Steps
+from mts1b.riskengine.gates import drawdown
 from mts1b.riskengine.gates.idempotency import DUPLICATE_KEY
 from mts1b.riskengine.verdict import ACCEPTED, Decision, Refused, Verdict, refused
 
@@ -157,13 +159,17 @@ class Admissions:
         return (order,)
 
     async def _judged(self, command: SubmitOrder) -> Decision:
-        """What risk says; once more when the fund was held back while it did, so that a halt counts at once."""
-        while True:
-            decision = await self._steps.held(self._risk.check(command))
-            await self._steps.held(self._control.decided(decision.standing))
-            if not decision.accepted or self._control.standing.mode.severity <= decision.mode.severity:
-                return decision
-            self._risk.release(command.idempotency_key)
+        """What risk says; refused all the same when the fund was held back while it did, so that a halt counts at once.
+
+        Risk may hear of a halt later than this does: asking it again until it has would stop everything meanwhile.
+        """
+        decision = await self._steps.held(self._risk.check(command))
+        await self._steps.held(self._control.decided(decision.standing))
+        standing = self._control.standing
+        if not decision.accepted or standing.mode.severity <= decision.mode.severity:
+            return decision
+        self._risk.release(command.idempotency_key)
+        return replace(decision, verdict=refused(drawdown.GATE, standing.mode.value, when="while it was decided"))
 
     async def _write(
         self, command: SubmitOrder, verdict: Verdict, content: tuple[str, int] | None

@@ -33,6 +33,7 @@ from mts1b.oms.messages import (
 )
 from mts1b.oms.ports import Recorder
 from mts1b.oms.steps import Steps
+from mts1b.oms.transitions import SEND_WITHIN_NS
 
 REASON_CHARACTERS_MAX = 300
 
@@ -100,7 +101,8 @@ class Dispatch:
         if wanted is None:
             return order
         try:
-            answer = await self._steps.held(self._in_time(self._broker.replace(self._bounded(order))))
+            anew = replace(order, send_by_ns=self._clock.now_ns() + SEND_WITHIN_NS)  # a revision may come again
+            answer = await self._steps.held(self._in_time(self._broker.replace(self._bounded(anew))))
         except (VenueError, TimeoutError) as error:
             return await self._unanswered(order, error, resends)
         message = Replaced(wanted) if isinstance(answer, VenueAck) else ReplaceRefused(said(answer.reason))
@@ -154,6 +156,8 @@ class Dispatch:
         if found is None:
             return await self.take(order, UnknownAtVenue(asked_ns), resends + 1)
         order = await self._replay(order, found)
+        if self._steps.is_writing(order):
+            return order
         if order.status is OrderStatus.PENDING_CANCEL and found.status in OPEN_AT_VENUE:
             return await self._cancel(order, resends + 1)
         if order.status is OrderStatus.PENDING_REPLACE and found.status in OPEN_AT_VENUE:

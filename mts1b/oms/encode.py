@@ -58,6 +58,7 @@ WITH_ORDER = (
 """Events that carry the whole order instead of its id."""
 
 _field_names: dict[type, tuple[str, ...]] = {}
+_AS_THEY_ARE = frozenset({str, int, bool, type(None), Side, OrderType, TimeInForce, OrderStatus, Role})
 
 
 def row(value: Any) -> dict[str, Any]:
@@ -70,13 +71,14 @@ def row(value: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        return row(value)
-    if isinstance(value, Decimal):
+    kind = type(value)
+    if kind in _AS_THEY_ARE:
+        return value
+    if kind is Decimal:
         return format(value, "f")
-    if isinstance(value, tuple):
+    if kind is tuple:
         return [_plain(item) for item in value]
-    return value
+    return row(value) if kind in _field_names or is_dataclass(kind) else value
 
 
 def order_id_of(event: OrderEvent) -> OrderId:

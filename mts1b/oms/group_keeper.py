@@ -24,7 +24,7 @@ class GroupKeeper:
 
     def wake(self, orders: Iterable[Order]) -> None:
         """Look at the groups of these orders. Returns at once."""
-        for group_id in {order.group.group_id for order in orders if order.group is not None}:
+        for group_id in dict.fromkeys(order.group.group_id for order in orders if order.group is not None):
             self._look(group_id)
 
     def wake_all(self) -> None:

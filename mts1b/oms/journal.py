@@ -17,7 +17,7 @@ from typing import Any
 
 from mts1b.audit.chain import GENESIS, Head
 from mts1b.foundation.clock import NS_PER_DAY, Clock, SystemClock
-from mts1b.foundation.errors import InvariantBroken, MtsError, StackError
+from mts1b.foundation.errors import InvariantBroken, LeaseLost, MtsError, StackError
 from mts1b.foundation.ids import ClientOrderId, FundId, IdempotencyKey, OrderId, Symbol
 from mts1b.foundation.limits import (
     CHAIN_ATTEMPTS_MAX,
@@ -154,7 +154,9 @@ class Journal:
 
     async def mark_published(self, ids: Sequence[int], ts_ns: int) -> None:
         with translated("journal"):
-            await self._pool.execute(sql.PUBLISHED, list(ids), ts_ns, self._fund_id, self._lease.epoch)
+            done = await self._pool.execute(sql.PUBLISHED, list(ids), ts_ns, self._fund_id, self._lease.epoch)
+        if ids and done == "UPDATE 0":
+            raise LeaseLost("fund_id", self._fund_id, "another OMS has taken over", "it publishes what is left")
 
     async def close(self) -> None:
         """Commit what waits and give the lease back."""

@@ -52,14 +52,25 @@ def batch_of(entries: Iterable[Entry], head: Head) -> Batch:
     batch = Batch(head)
     for entry in entries:
         _project(entry, batch)
-        for subject, kind, content, ts_ns, is_order in _facts(entry):
-            item = link(batch.head, subject, kind, canonical(content), ts_ns)
+        for item, content, is_order in _linked(entry, batch.head):
             batch.head = item.head
             batch.links.append(item)
             if is_order:
-                event = {"order_id": subject, "sequence": item.sequence, "kind": kind, "content": content}
+                event = {"order_id": item.subject_id, "sequence": item.sequence, "kind": item.kind, "content": content}
                 batch.events.append(event)
     return batch
+
+
+def links_of(entry: Entry, head: Head) -> list[Link]:
+    """The links of one entry alone, behind the chain's `head`."""
+    return [item for item, _, _ in _linked(entry, head)]
+
+
+def _linked(entry: Entry, head: Head) -> Iterator[tuple[Link, dict[str, Any], bool]]:
+    for subject, kind, content, ts_ns, is_order in _facts(entry):
+        item = link(head, subject, kind, canonical(content), ts_ns)
+        head = item.head
+        yield item, content, is_order
 
 
 def _facts(entry: Entry) -> Iterator[tuple[str, str, dict[str, Any], int, bool]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from mts1b.foundation.errors import StackError
+from mts1b.foundation.errors import LeaseLost, StackError
 from mts1b.foundation.limits import OUTBOX_BATCH_MAX, OUTBOX_RETRY_S
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ class Outbox:
             self._woken = False
             try:
                 await self.drain()
+            except LeaseLost:  # another publishes what is left
+                return
             except StackError:  # the bus is away: the messages wait in the journal
                 self._woken = True
                 await asyncio.sleep(OUTBOX_RETRY_S)

@@ -206,7 +206,9 @@ class JournalPort(Protocol):
         """The oldest outbox rows that the bus has not confirmed, with their ids."""
         ...
 
-    async def mark_published(self, ids: Sequence[int], ts_ns: int) -> None: ...
+    async def mark_published(self, ids: Sequence[int], ts_ns: int) -> None:
+        """LeaseLost when another writer has taken over: it publishes what is not marked."""
+        ...
 
     async def close(self) -> None:
         """Make durable what is queued and stop being the writer."""

@@ -9,7 +9,7 @@ from mts1b.foundation.errors import InvariantBroken
 from mts1b.foundation.events import OrderNotReplaced, OrderReplaced, ReplaceRequested
 from mts1b.foundation.order import Order, OrderStatus, Terms
 from mts1b.oms.messages import QueryVenue, Replaced, ReplaceDenied, ReplaceRefused, SendReplace
-from mts1b.oms.transitions import SEND_WITHIN_NS, Step, at_work, move
+from mts1b.oms.transitions import Step, at_work, move
 
 S = OrderStatus
 
@@ -73,7 +73,7 @@ def replace_asked(order: Order, message: ReplaceOrder, now_ns: int) -> Step:
     if order.status is S.ACCEPTED:
         changed = move(with_terms(order, wanted), S.ACCEPTED, now_ns)
         return Step(changed, (OrderReplaced(changed, now_ns),))
-    asking = move(order, S.PENDING_REPLACE, now_ns, wanted=wanted, send_by_ns=now_ns + SEND_WITHIN_NS)
+    asking = move(order, S.PENDING_REPLACE, now_ns, wanted=wanted)
     return Step(asking, (ReplaceRequested(asking, message.reason, now_ns),), (SendReplace(),))
 
 

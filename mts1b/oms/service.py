@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from mts1b.brokers.port import Broker, VenueReport
 from mts1b.foundation.clock import NS_PER_S, Clock
 from mts1b.foundation.commands import CancelAll, CancelOrder, ReplaceOrder, SubmitGroup, SubmitOrder
 from mts1b.foundation.errors import InputError, unknown_name
 from mts1b.foundation.events import NavMarked
-from mts1b.foundation.ids import FundId, OrderId, Symbol
+from mts1b.foundation.ids import FundId, IdempotencyKey, OrderId, Symbol
 from mts1b.foundation.limits import CONTENT_WINDOW_S, DEDUP_WINDOW_S
 from mts1b.foundation.order import Order, OrderStatus, Role
 from mts1b.oms import replacing
@@ -30,6 +30,8 @@ from mts1b.oms.steps import Steps
 from mts1b.oms.transitions import Step
 from mts1b.riskengine.replacing import replace_key
 from mts1b.riskengine.verdict import Mode, Refused, Standing
+
+T = TypeVar("T")
 
 UNANSWERED = (
     OrderStatus.IN_DOUBT,
@@ -120,7 +122,7 @@ class Oms:
 
     async def cancel(self, command: CancelOrder) -> Order:
         """Ask the venue to take an order back. UnknownNameError for an order we do not have."""
-        order = await self._dispatch.take(await self._found(command.order_id), command)
+        order = await _whole(self._dispatch.take(await self._found(command.order_id), command))
         self._groups.wake([order])
         return order
 
@@ -145,12 +147,14 @@ class Oms:
         wanted = replace(order, wanted=replacing.terms_after(order, command))
         decision = await self._steps.held(self._risk.check_replace(wanted))
         if isinstance(decision.verdict, Refused):
-            return await self._dispatch.take(order, ReplaceDenied(decision.verdict))
+            return await _whole(self._dispatch.take(order, ReplaceDenied(decision.verdict)))
+        return await _whole(self._replaced(order, command, replace_key(wanted)))
+
+    async def _replaced(self, order: Order, command: ReplaceOrder, reserved: IdempotencyKey) -> Order:
         try:
-            order = await self._dispatch.take(order, command)
+            return await self._dispatch.take(order, command)
         finally:
-            self._risk.release(replace_key(wanted))
-        return order
+            self._risk.release(reserved)
 
     async def on_report(self, report: VenueReport) -> Order | None:
         """Follow one venue report; returns the order afterwards, None when it is not an order of ours."""
@@ -338,6 +342,11 @@ class Oms:
                 old = await self._journal.order_by_client_id(report.client_order_id)
                 if old is not None and old.fund_id == self.fund_id:
                     self._steps.table.put(old)
+
+
+async def _whole(work: Coroutine[Any, Any, T]) -> T:
+    """Go on to the end when the caller gives up: what a step led to must be sent and told."""
+    return await asyncio.shield(asyncio.create_task(work))
 
 
 def _is_meant(order: Order, command: CancelAll) -> bool:

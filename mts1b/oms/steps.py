@@ -15,7 +15,7 @@ from typing import TypeVar
 from mts1b.foundation.clock import Clock
 from mts1b.foundation.errors import MtsError, StackError
 from mts1b.foundation.events import OrderFilled
-from mts1b.foundation.ids import FundId
+from mts1b.foundation.ids import FundId, OrderId
 from mts1b.foundation.order import Order
 from mts1b.oms.book import Book
 from mts1b.oms.encode import fill_message
@@ -48,6 +48,7 @@ class Steps:
         """Whether memory may be stepped: it is the journal's view."""
         self.accepting = False
         """Whether commands are taken: the venue was asked about every order it may hold."""
+        self._writing: Counter[OrderId] = Counter()
         self._snapshots = 0
         self._generation = 0
         self._failed = asyncio.Event()
@@ -87,6 +88,7 @@ class Steps:
         """Forget everything and take the journal's view; everything under way on the old view ends with StackError."""
         self._generation += 1
         self._failed.clear()
+        self._writing = Counter()
         self.table = OrderTable()
         for key, order_id, created_ns in state.keys:
             self.table.remember_key(key, order_id, created_ns)
@@ -138,14 +140,19 @@ class Steps:
         """Queue the step at once, behind those before it. Await the result: durable, and risk told."""
         if not taken.events:
             return _nothing()
-        return self._told(self.append(self._entry(taken, is_new, content)), [taken], self._snapshots)
+        return self._told(self.append(self._entry(taken, is_new, content)), [taken], self._snapshots, self._writing)
 
     def commit_new(self, taken: Sequence[Step], content: tuple[str, int] | None = None) -> Awaitable[None]:
         """Queue the steps that made a group of orders; they become durable together. The first has the content."""
         entries = [self._entry(step, True, None if at else content) for at, step in enumerate(taken)]
-        return self._told(self.append(*entries), taken, self._snapshots)
+        return self._told(self.append(*entries), taken, self._snapshots, self._writing)
+
+    def is_writing(self, order: Order) -> bool:
+        """Whether a step of the order is on its way to the journal: whoever took it does what follows from it."""
+        return self._writing[order.order_id] > 0
 
     def _entry(self, taken: Step, is_new: bool, content: tuple[str, int] | None) -> Entry:
+        self._writing[taken.order.order_id] += 1
         fills = [event for event in taken.events if isinstance(event, OrderFilled)]
         moved = self.report_sequence != self._journalled_sequence
         self._journalled_sequence = self.report_sequence
@@ -178,13 +185,17 @@ class Steps:
         self._require_generation(generation)
         self._recorder.record(STEP_JOURNAL, self._clock.monotonic_ns() - began_ns)
 
-    async def _told(self, durable: Awaitable[None], steps: Sequence[Step], snapshots: int) -> None:
+    async def _told(
+        self, durable: Awaitable[None], steps: Sequence[Step], snapshots: int, writing: Counter[OrderId]
+    ) -> None:
         try:
             await durable
         except DuplicateOrder:
             for taken in steps:
                 self.table.remove(taken.order)
             raise
+        finally:
+            writing.subtract(taken.order.order_id for taken in steps)
         for taken in steps:
             if taken.is_kept and snapshots == self._snapshots:
                 self.risk.tell(taken.events)

@@ -17,7 +17,7 @@ from mts1b.foundation.ids import ClientOrderId, FillId, FundId, IdempotencyKey, 
 from mts1b.foundation.limits import DEDUP_WINDOW_S, LEASE_MARGIN_S, LEASE_RENEW_S, LEASE_S
 from mts1b.foundation.order import Order, OrderStatus
 from mts1b.foundation.position import Position
-from mts1b.oms.journal_rows import batch_of
+from mts1b.oms.journal_rows import links_of
 from mts1b.oms.ports import DuplicateContent, DuplicateOrder, Entry, JournalState, OutboxMessage
 from mts1b.riskengine.activity import RecentOrder
 
@@ -77,6 +77,7 @@ class MemoryJournal:
         self._failure = StackError("journal", self._fund_id, "crashed", "open it again")
 
     async def open(self) -> None:
+        await self._ended()  # what was queued before belongs to the epoch before
         held = self.store.leases.get(self._fund_id)
         if held is not None and held.holder is not self and not self._has_run_out(held):
             raise LeaseLost("fund_id", self._fund_id, "another OMS writes this fund", "stop it first")
@@ -97,6 +98,11 @@ class MemoryJournal:
         """Whether this epoch is still the fund's."""
         held = self.store.leases.get(self._fund_id)
         return held is not None and held.holder is self and held.epoch == self.epoch and held.expires_ns is not None
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether commits are under way."""
+        return bool(self._tasks)
 
     def _has_run_out(self, held: MemoryLease) -> bool:
         if held.expires_ns is None:
@@ -182,12 +188,17 @@ class MemoryJournal:
         return mine[:limit]
 
     async def mark_published(self, ids: Sequence[int], ts_ns: int) -> None:
-        if self.holds_lease():
-            for row in ids:
-                del self.store.outbox[row]
+        if ids and not self.holds_lease():
+            raise LeaseLost("fund_id", self._fund_id, "another OMS has taken over", "it publishes what is left")
+        for row in ids:
+            self.store.outbox.pop(row, None)
+
+    async def _ended(self) -> None:
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def close(self) -> None:
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._ended()
         if self._renewer is not None:
             self._renewer.cancel()
             await asyncio.wait([self._renewer])
@@ -198,19 +209,22 @@ class MemoryJournal:
     async def _commit(self, entries: Sequence[Entry]) -> None:
         async with self._order:  # the lock serves in the order of `append`
             await asyncio.sleep(0)
-            if self._failure is not None:
-                raise self._failure
-            if not self.holds_lease():
-                self._failure = LeaseLost("fund_id", self._fund_id, "another OMS has taken over", "stop")
-                raise self._failure
-            if self.store.fail_next:
-                self.store.fail_next = False
-                self._failure = StackError("journal", self._fund_id, "the commit failed", "recover")
-                raise self._failure
-            self._require_free(entries)
-            for entry in entries:
-                self._claim(entry)
-                self._write(entry)
+            self._commit_now(entries)
+
+    def _commit_now(self, entries: Sequence[Entry]) -> None:
+        if self._failure is not None:
+            raise self._failure
+        if not self.holds_lease():
+            self._failure = LeaseLost("fund_id", self._fund_id, "another OMS has taken over", "stop")
+            raise self._failure
+        if self.store.fail_next:
+            self.store.fail_next = False
+            self._failure = StackError("journal", self._fund_id, "the commit failed", "recover")
+            raise self._failure
+        self._require_free(entries)
+        for entry in entries:
+            self._claim(entry)
+            self._write(entry)
 
     def _require_free(self, entries: Sequence[Entry]) -> None:
         """All keys and contents of these entries, before any of them is claimed: they come whole or not at all."""
@@ -233,9 +247,9 @@ class MemoryJournal:
 
     def _write(self, entry: Entry) -> None:
         store = self.store
-        batch = batch_of([entry], store.head)
-        store.head = batch.head
-        store.links += batch.links
+        links = links_of(entry, store.head)
+        store.head = links[-1].head if links else store.head
+        store.links += links
         store.commits += 1
         if entry.order is not None:
             if not entry.is_new and entry.order.order_id not in store.orders:

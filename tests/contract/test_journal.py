@@ -440,7 +440,8 @@ def test_who_has_lost_the_lease_writes_nothing(run_with: Any) -> None:
             await two.append(received(order))
             await two.append(filled(order, "F1", 100, "10", 1))
             ((row, _),) = await two.unpublished(1)
-            await one.mark_published([row], 1)
+            with pytest.raises(LeaseLost):
+                await one.mark_published([row], 1)
             assert len(await two.unpublished(9)) == 1, "not even that"
             with pytest.raises(LeaseLost):
                 await one.append(received(make_order(2)))

@@ -19,6 +19,7 @@ from mts1b.datalake.definitions import MONTH, Definition, Storage
 from mts1b.datalake.storage import place_of
 from mts1b.datalake.table import FILES_PER_PARTITION_MAX
 from mts1b.foundation.errors import DataError, InputError, UnknownNameError
+from mts1b.platform.telemetry import COLLECTOR
 from tests.unit.datalake.made_bars import bars
 
 FIRST = datetime(2024, 1, 30, 14, 30, tzinfo=UTC)
@@ -46,6 +47,16 @@ def trades(
 @pytest.fixture
 def store(tmp_path: Path) -> Dataset:
     return open_lake(tmp_path / "lake").equities.trades
+
+
+def test_what_takes_time_is_an_operation(store: Dataset) -> None:
+    before = COLLECTOR.totals().durations
+    store.write(trades())
+    store.read()
+    store.verify()
+    for name in ("datalake.write", "datalake.read", "datalake.verify"):
+        earlier = before[name].count if name in before else 0
+        assert COLLECTOR.totals().durations[name].count == earlier + 1
 
 
 def test_what_is_written_is_read(store: Dataset) -> None:

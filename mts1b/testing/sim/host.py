@@ -1,0 +1,156 @@
+"""One OMS process: its worker, its risk engine, its journal, its broker, as they are wired in actors."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from random import Random
+from typing import Any, cast
+
+import numpy as np
+
+from actors.local import Local
+from actors.oms import OmsWorker, RiskMarks
+from mts1b.foundation.clock import NS_PER_MS
+from mts1b.foundation.commands import CancelOrder, SubmitOrder
+from mts1b.foundation.errors import InvariantBroken, StackError
+from mts1b.foundation.ids import FundId, Symbol
+from mts1b.oms.local_risk import LocalRisk
+from mts1b.oms.ports import NoRecorder
+from mts1b.oms.service import Oms
+from mts1b.platform.telemetry import Recorder
+from mts1b.riskengine.service import RiskService
+from mts1b.riskengine.verdict import Decision
+from mts1b.testing.bus import MemoryBus
+from mts1b.testing.journal import MemoryStore
+from mts1b.testing.risk import plain_master, wide_limits
+from mts1b.testing.sim.auditor import Auditor
+from mts1b.testing.sim.broker import SimBroker
+from mts1b.testing.sim.faults import Fault, Kind
+from mts1b.testing.sim.journal import SimJournal
+from mts1b.testing.sim.loop import Process, SimClock, SimLoop
+from mts1b.testing.sim.network import Network
+from mts1b.testing.sim.venue import SimVenue
+
+FUND = FundId("fund")
+SYMBOLS = (Symbol("A"), Symbol("B"), Symbol("C"))
+PRICE = 10
+OPENING_CASH = 1_000_000
+OFFSET_NS = 200 * NS_PER_MS
+LIMITS = wide_limits(
+    SYMBOLS,
+    quantity_max="400",
+    name_to_nav_max="0.008",
+    leverage_max="0.05",
+    net_to_nav_max="0.05",
+    price_collar="0.4",
+    day_drawdown_reduce="0.0008",
+    day_drawdown_halt="0.0016",
+    peak_drawdown_reduce="0.001",
+    peak_drawdown_halt="0.002",
+)
+MASTER = plain_master(SYMBOLS)
+COVARIANCE = np.diag([1e-4] * len(SYMBOLS))
+
+
+class WatchedRisk(LocalRisk):
+    """Risk at hand. The auditor looks at what it lets pass; a former writer's orders are barred by the journal."""
+
+    def __init__(self, service: RiskService, auditor: Auditor, journal: SimJournal) -> None:
+        super().__init__(service)
+        self._auditor, self._journal = auditor, journal
+
+    async def check(self, command: SubmitOrder | CancelOrder) -> Decision:
+        decision = await super().check(command)
+        if decision.accepted and isinstance(command, SubmitOrder) and self._journal.holds_lease():
+            self._auditor.accepted(command, self.service)
+        return decision
+
+
+class Host:
+    """A process with an OMS. `points` are the faults that wait at persistence points, by the commit's number."""
+
+    def __init__(
+        self,
+        number: int,
+        loop: SimLoop,
+        random: Random,
+        store: MemoryStore,
+        bus: MemoryBus,
+        venue: SimVenue,
+        at_venue: Process,
+        network: Network,
+        auditor: Auditor,
+        note: Callable[[str], None],
+        trouble: Callable[[Host, bool], Fault | None],
+    ) -> None:
+        self.process = Process(loop, f"oms-{number}")
+        self.clock = SimClock(loop, random.randint(-OFFSET_NS, OFFSET_NS))
+        self.auditor, self._note, self._trouble = auditor, note, trouble
+        self.journal = SimJournal(store, FUND, SimClock(loop), random, self, auditor)
+        self.risk = RiskService(FUND, LIMITS, self.clock, MASTER)
+        self.risk.set_covariance(SYMBOLS, COVARIANCE)
+        broker = SimBroker(venue, at_venue, self.process, network, self.clock, self._sent)
+        self.oms = Oms(
+            FUND,
+            self.journal,
+            WatchedRisk(self.risk, auditor, self.journal),
+            broker,
+            bus,
+            self.clock,
+            auditor.opening_cash,
+            NoRecorder(),
+            content_window_s=0.05,
+        )
+        recorder = cast(Recorder, NoRecorder())
+        self.worker = OmsWorker(self._built, broker, cast(RiskMarks, Local(self.risk)), recorder, self._give_up)
+        self._was_ready = False
+
+    def start(self) -> None:
+        """Begin, as Ray does with an actor that is called."""
+        self.process.start(self._run())
+
+    @property
+    def is_up(self) -> bool:
+        return not (self.process.is_dead or self.process.is_stopped)
+
+    def look(self) -> None:
+        """At the end of an instant: an OMS that takes orders has a risk engine that knows of them all."""
+        steps = self.oms._steps
+        ready = steps.ready and steps.accepting and self.is_up and self.journal.holds_lease()
+        if ready and not self._was_ready:
+            self.auditor.recheck()
+        self._was_ready = ready
+        if ready:
+            self.auditor.look_at_risk(self.risk)
+
+    async def before_commit(self) -> None:
+        await self._meet(self._trouble(self, True))
+
+    async def after_commit(self) -> None:
+        await self._meet(self._trouble(self, False))
+
+    async def _meet(self, fault: Fault | None) -> None:
+        if fault is None:
+            return
+        if fault.kind in (Kind.FAIL_BEFORE, Kind.FAIL_AFTER):
+            raise StackError("journal", FUND, "the connection was lost in the middle of a commit", "recover")
+        await asyncio.sleep(0)  # the process was killed or stopped: this is as far as it comes
+
+    async def _built(self, _recorder: Recorder) -> Oms:
+        return self.oms
+
+    async def _run(self) -> None:
+        try:
+            await self.worker.start()
+        except Exception as error:  # noqa: BLE001 whatever it is, the process cannot go on
+            self._give_up(error)
+
+    def _give_up(self, error: BaseException) -> None:
+        if isinstance(error, InvariantBroken):
+            self.auditor.found(str(error))
+        self._note(f"{self.process.name} gave up: {error}")
+        self.process.kill()
+
+    def _sent(self, what: str, subject: Any) -> None:
+        self.auditor.sent(self.journal, what, subject)
