@@ -25,6 +25,7 @@ from mts1b.datalake.snapshot import StoredFile
 from mts1b.datalake.views import View, results_view, views
 from mts1b.foundation.errors import DataError, InputError
 from mts1b.foundation.limits import SQL_MEMORY_BYTES_MAX, SQL_RESULT_BYTES_MAX, SQL_TIMEOUT_S
+from mts1b.platform.telemetry import operation
 
 Params = Sequence[object] | Mapping[str, object] | None
 
@@ -167,6 +168,7 @@ class Session:
         self._results: Results | None = results
         self._ended = False
 
+    @operation("datalake.sql")
     def execute(self, sql: str, params: Params = None) -> Answer:
         """Run one statement. InputError when it is wrong, would write, or reaches a limit of time, memory or rows;
         DataError when a file cannot be read. One that does not stop at its limits by itself ends the session."""
