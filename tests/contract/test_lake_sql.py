@@ -16,6 +16,7 @@ from mts1b.datalake import Lake, open_lake
 from mts1b.datalake.datasets import CATALOGUE
 from mts1b.datalake.sql import Session
 from mts1b.foundation.errors import DataError, InputError
+from mts1b.platform.telemetry import COLLECTOR
 from tests.unit.datalake.made_bars import INTRADAY, bars
 from tests.unit.datalake.test_dataset import example
 from tests.unit.datalake.test_results import ROWS
@@ -47,6 +48,12 @@ GROUP BY symbol
     expected = read.group_by("symbol").agg(pl.col("close").mean()).sort("symbol")
     assert df.sort("symbol")["symbol"].to_list() == expected["symbol"].to_list()
     assert df.sort("symbol")["avg_close"].to_list() == pytest.approx(expected["close"].to_list(), rel=1e-12)
+
+
+def test_a_question_is_an_operation(conn: Session) -> None:
+    COLLECTOR.recent(clear=True)
+    conn.execute("SELECT 1")
+    assert COLLECTOR.recent().durations["datalake.sql"].count == 1
 
 
 def test_sql_and_read_give_the_same_rows(lake: Lake, conn: Session) -> None:
