@@ -34,7 +34,6 @@ from actors.remote import Remote, RemoteBroker, RemoteRisk
 from actors.risk import RiskWorker
 from actors.strategy import StrategyWorker
 from actors.telling import FeedTelling, StrategyTelling
-from mts1b.brokers.paper.client import PaperBroker, PaperMarket
 from mts1b.brokers.paper.endpoint import Endpoint
 from mts1b.config import Settings
 from mts1b.config_sections import Logging
@@ -119,6 +118,8 @@ class FeedActor(Feed):
     """Replays a panel into the paper exchange, and tells its bars."""
 
     def __init__(self, panel: Shared, venue: Endpoint, fund_id: FundId, nats_url: str) -> None:
+        from mts1b.brokers.paper.client import PaperMarket  # and aiohttp, 8 MB: not for the other actors
+
         bars = panel.get()
         super().__init__(bars, PaperMarket(venue))
         self._later = telling(nats_url)
@@ -157,6 +158,8 @@ class BrokerActor(BrokerWorker):
     """Holds the connections to the paper exchange."""
 
     def __init__(self, venue: Endpoint) -> None:
+        from mts1b.brokers.paper.client import PaperBroker  # as above
+
         super().__init__(PaperBroker(venue))
 
 

@@ -279,7 +279,8 @@ class Dataset:
         def rows(now: Stored) -> pl.DataFrame:
             found = now.table.reader.rows(now.snapshot.files, question)
             if question.names is not None and self.definition.is_laid_out:
-                self._refuse_unknown(now, question.names, found[cluster].unique().to_list())
+                alone = found.height > 0 and len(question.names) == 1
+                self._refuse_unknown(now, question.names, question.names if alone else found[cluster].unique())
             return found
 
         return self._taken(stored, rows)
