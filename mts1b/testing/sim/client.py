@@ -92,6 +92,8 @@ class Client:
             self.send("cancel_all", CancelAll("enough", symbol=self._random.choice(SYMBOLS)))
         elif draw < 0.285:
             self.send("halt", None)
+        elif draw < 0.29:
+            self.send("resume", None)
         elif draw < 0.31:
             self.send("rearm", None)
         elif draw < 0.40:
