@@ -48,6 +48,8 @@ class Auditor:
         self._links = 0
         self._changed: set[Symbol] = set()
         self.violation = ""
+        self.halts = 0
+        """Entries so far that hold the fund back by a person's word."""
 
     # -- commits -----------------------------------------------------------------------------------------------------
 
@@ -59,6 +61,7 @@ class Auditor:
         if entry.opening_cash is not None:
             self._must(not self.orders, "the fund was opened twice")
             self.cash = entry.opening_cash
+        self.halts += entry.standing is not None and entry.standing.manual is Mode.HALTED
         if entry.order is not None:
             self._order(entry, entry.order)
         for event in entry.events:
@@ -151,6 +154,17 @@ class Auditor:
         if what == "replace" and isinstance(subject, Order) and subject.wanted is not None:
             known = (order.wanted.revision if order.wanted else 0, order.revision)
             self._must(subject.wanted.revision <= max(known), f"terms of {name} were sent before they were journalled")
+
+    # -- answers -----------------------------------------------------------------------------------------------------
+
+    def told(self, order: Order) -> None:
+        """Somebody is told of an order. Refusals by the form of an order go on record without one."""
+        known = order.order_id in self.orders or order.status is S.DENIED
+        self._must(known, f"{order.order_id} was told of and is not journalled")
+
+    def halted(self, halts_before: int) -> None:
+        """Somebody is told that the fund is halted."""
+        self._must(self.halts > halts_before, "a halt was confirmed that is not journalled")
 
     # -- risk --------------------------------------------------------------------------------------------------------
 

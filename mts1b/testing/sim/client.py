@@ -71,7 +71,7 @@ class Client:
             host = self._oms()
             if host is not None:
                 prices, now_ns = dict(self._venue.prices), self._clock.now_ns()
-                await self._once(host, host.worker.mark, prices, now_ns)
+                await self._once(host, host.mark, prices, now_ns)
             await asyncio.sleep(MARK_S)
 
     def send(self, name: str, command: object, *also: object) -> None:
@@ -165,7 +165,7 @@ class Client:
         given = (*also,) if command is None else (command, *also)
         while True:
             host = self._oms()
-            answer = None if host is None else await self._once(host, getattr(host.worker, name), *given)
+            answer = None if host is None else await self._once(host, getattr(host, name), *given)
             if answer is not None:
                 self._learn(answer)
                 return

@@ -12,15 +12,16 @@ import numpy as np
 from actors.local import Local
 from actors.oms import OmsWorker, RiskMarks
 from mts1b.foundation.clock import NS_PER_MS
-from mts1b.foundation.commands import CancelOrder, SubmitOrder
-from mts1b.foundation.errors import InvariantBroken, StackError
+from mts1b.foundation.commands import CancelOrder, SubmitGroup, SubmitOrder
+from mts1b.foundation.errors import InvariantBroken, LeaseLost, StackError, VenueError
 from mts1b.foundation.ids import FundId, Symbol
+from mts1b.foundation.order import Order
 from mts1b.oms.local_risk import LocalRisk
 from mts1b.oms.ports import NoRecorder
 from mts1b.oms.service import Oms
 from mts1b.platform.telemetry import Recorder
 from mts1b.riskengine.service import RiskService
-from mts1b.riskengine.verdict import Decision
+from mts1b.riskengine.verdict import Decision, Standing
 from mts1b.testing.bus import MemoryBus
 from mts1b.testing.journal import MemoryStore
 from mts1b.testing.risk import plain_master, wide_limits
@@ -105,6 +106,8 @@ class Host:
         recorder = cast(Recorder, NoRecorder())
         self.worker = OmsWorker(self._built, broker, cast(RiskMarks, Local(self.risk)), recorder, self._give_up)
         self._was_ready = False
+        self.cancel, self.cancel_all, self.replace = self.worker.cancel, self.worker.cancel_all, self.worker.replace
+        self.mark, self.resume, self.rearm = self.worker.mark, self.worker.resume, self.worker.rearm
 
     def start(self) -> None:
         """Begin, as Ray does with an actor that is called."""
@@ -124,10 +127,29 @@ class Host:
         if ready:
             self.auditor.look_at_risk(self.risk)
 
-    async def before_commit(self) -> None:
+    async def submit(self, command: SubmitOrder) -> Order:
+        """As the worker; whoever is told of an order may rely on it."""
+        order = await self.worker.submit(command)
+        self.auditor.told(order)
+        return order
+
+    async def submit_group(self, command: SubmitGroup) -> tuple[Order, ...]:
+        made = await self.worker.submit_group(command)
+        for order in made:
+            self.auditor.told(order)
+        return made
+
+    async def halt(self) -> Standing:
+        """As the worker; whoever is told that the fund is halted may rely on it."""
+        halts = self.auditor.halts
+        standing = await self.worker.halt()
+        self.auditor.halted(halts)
+        return standing
+
+    async def before_point(self) -> None:
         await self._meet(self._trouble(self, True))
 
-    async def after_commit(self) -> None:
+    async def after_point(self) -> None:
         await self._meet(self._trouble(self, False))
 
     async def _meet(self, fault: Fault | None) -> None:
@@ -141,8 +163,11 @@ class Host:
         return self.oms
 
     async def _run(self) -> None:
+        """Start; when that fails, whoever calls next starts it again."""
         try:
             await self.worker.start()
+        except (StackError, VenueError, LeaseLost) as error:
+            self._note(f"{self.process.name} could not start: {error}")
         except Exception as error:  # noqa: BLE001 whatever it is, the process cannot go on
             self._give_up(error)
 

@@ -15,9 +15,9 @@ from random import Random
 from mts1b.foundation.clock import NS_PER_MS, NS_PER_S
 from mts1b.foundation.commands import CancelAll
 from mts1b.oms import groups
-from mts1b.testing.bus import MemoryBus
 from mts1b.testing.journal import MemoryStore
 from mts1b.testing.sim.auditor import Auditor, Violation
+from mts1b.testing.sim.bus import SimBus
 from mts1b.testing.sim.client import Client
 from mts1b.testing.sim.faults import AT_POINTS, Fault, Kind, draw
 from mts1b.testing.sim.host import FUND, OPENING_CASH, PRICE, SYMBOLS, Host
@@ -68,7 +68,7 @@ class Story:
         self.faults: Counter[str] = Counter()
         self.trace: deque[str] = deque(maxlen=TRACE_LINES)
         self.network = Network(self.loop, self._random, self.note)
-        self.store, self.bus = MemoryStore(), MemoryBus()
+        self.store, self.bus = MemoryStore(), SimBus(self.network, self._random)
         self.at_venue, self.at_client = Process(self.loop, "venue"), Process(self.loop, "strategy")
         self.room = Process(self.loop, "room")
         self.venue = SimVenue(SimClock(self.loop), self._random, SYMBOLS, Decimal(PRICE))
@@ -80,6 +80,7 @@ class Story:
         self._is_starting = False
         self._planned = draw(self._random)
         self._points = [fault for fault in self._planned if fault.kind in AT_POINTS]
+        self._passed = 0
         self._is_calm = False
         self._stopped_ns: dict[Host, int] = {}
         self._restarts = 0
@@ -225,10 +226,11 @@ class Story:
             self.trace.append(f"{self.loop.now_ns / NS_PER_S:9.4f} s  {what}")
 
     def _at_point(self, host: Host, before: bool) -> Fault | None:
-        """The fault that waits at this commit, which has been carried out when this returns."""
+        """The fault that waits at this persistence point, which has been carried out when this returns."""
+        self._passed += 1
         kinds = AT_POINTS[0::2] if before else AT_POINTS[1::2]
         for fault in self._points:
-            if fault.kind in kinds and self.store.commits >= fault.at:
+            if fault.kind in kinds and self._passed >= fault.at:
                 self._points.remove(fault)
                 self._fire(fault, host)
                 return fault
@@ -237,7 +239,9 @@ class Story:
     def _fire(self, fault: Fault, host: Host | None = None) -> None:
         host = host or self.oms
         self.faults[fault.kind.value] += 1
-        self.note(f"{fault.kind.value} at commit {self.store.commits}, {fault.lasts_ns / NS_PER_S:.2f} s")
+        self.note(
+            f"{fault.kind.value} at point {self._passed}, commit {self.store.commits}, {fault.lasts_ns / NS_PER_S:.2f} s"
+        )
         match fault.kind:
             case Kind.CRASH | Kind.CRASH_BEFORE | Kind.CRASH_AFTER if host is not None:
                 host.process.kill()
