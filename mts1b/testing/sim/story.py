@@ -239,9 +239,7 @@ class Story:
     def _fire(self, fault: Fault, host: Host | None = None) -> None:
         host = host or self.oms
         self.faults[fault.kind.value] += 1
-        self.note(
-            f"{fault.kind.value} at point {self._passed}, commit {self.store.commits}, {fault.lasts_ns / NS_PER_S:.2f} s"
-        )
+        self.note(f"{fault.kind.value} at point {self._passed}, for {fault.lasts_ns / NS_PER_S:.2f} s")
         match fault.kind:
             case Kind.CRASH | Kind.CRASH_BEFORE | Kind.CRASH_AFTER if host is not None:
                 host.process.kill()
