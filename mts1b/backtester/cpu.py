@@ -14,6 +14,7 @@ from mts1b.backtester.evaluation import Evaluation, check_finite
 from mts1b.backtester.execution import Execution, Moves, moves
 from mts1b.backtester.lanes import Kernel, kernel_of, tabled_parameters
 from mts1b.backtester.layout import Layout, plan, widest
+from mts1b.backtester.streaming import Stream
 from mts1b.backtester.sums import Sums
 from mts1b.backtester.switched import add_all, switched_of
 from mts1b.backtester.tables import Tables
@@ -25,6 +26,7 @@ from mts1b.strategy.ops import Kind
 from mts1b.strategy.panel import Panel
 from mts1b.strategy.program import Program, program_of
 from mts1b.strategy.scalars import scalar_value
+from mts1b.strategy.turned import name_major
 
 Floats = NDArray[np.float64]
 
@@ -49,6 +51,8 @@ def evaluate(
 ) -> Evaluation:
     """As `mts1b.backtester.evaluate`, arguments already checked; metrics are [P, C]."""
     bars, names = panel.close.shape
+    if _is_single(combos, bars, periods, keep_returns, edges, trades):
+        return _single(strategy, combos, panel, execution)
     cuts = [0, bars, *(edge for period in periods for edge in period), *([] if edges is None else edges.tolist())]
     bounds = np.unique(np.array(cuts, dtype=np.int64))
     program = program_of(strategy.root)
@@ -58,6 +62,28 @@ def evaluate(
     check_finite(strategy.name, combos, np.isfinite(sums.gross.sum(axis=1))[layout.job, layout.lane])
     found = collect(layout, sums, bounds, periods, names, execution.cost, keep_returns)
     return found if edges is None else with_blocks(found, layout, sums, bounds, edges, names)
+
+
+def _is_single(
+    combos: Mapping[str, Floats],
+    bars: int,
+    periods: list[tuple[int, int]],
+    keep_returns: bool,
+    edges: NDArray[np.int64] | None,
+    trades: bool,
+) -> bool:
+    """Whether it is one combination, and nothing but the metrics of its whole history."""
+    alone = all(len(values) == 1 for values in combos.values())
+    return alone and periods == [(0, bars)] and not (keep_returns or trades or edges is not None)
+
+
+def _single(strategy: Strategy, combos: Mapping[str, Floats], panel: Panel, execution: Execution) -> Evaluation:
+    """One combination shares no table with another: its indicators, decision and accounting are one loop."""
+    values = {name: float(column[0]) for name, column in combos.items()}
+    stream = Stream(strategy, values, panel.symbols, execution, panel.sectors)
+    bars = {name: name_major(panel.field(name)) for name in stream.fields}
+    found = stream.metrics(stream.advance(np.arange(len(panel.symbols)), bars))
+    return Evaluation({name: np.array([[value]]) for name, value in found.items()})
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from mts1b.foundation.errors import DataError, InputError, unknown_name
 from mts1b.foundation.ids import digest
 from mts1b.strategy.panel import Panel
+from mts1b.strategy.turned import name_major
 
 Floats = NDArray[np.float64]
 
@@ -179,7 +180,7 @@ class Moves:
 def moves(panel: Panel) -> Moves:
     """Returns between and inside sessions. DataError names the first price that is not above 0."""
     check_prices(panel)
-    open_, close = panel.open.T, panel.close.T
+    open_, close = name_major(panel.open), name_major(panel.close)
     priced = np.isfinite(open_) & np.isfinite(close)
     tradable = priced.copy()
     tradable[:, 1:] &= np.isfinite(close[:, :-1])
@@ -198,8 +199,9 @@ def check_prices(panel: Panel) -> None:
     for name in panel.fields:
         values = panel.field(name)
         with np.errstate(invalid="ignore"):
-            wrong = (values < 0.0) | np.isinf(values) if name == "volume" else (values <= 0.0) | np.isinf(values)
-        if bool(wrong.any()):
+            low = values < 0.0 if name == "volume" else values <= 0.0
+        if bool(low.any()) or bool((values == np.inf).any()):
+            wrong = low | np.isinf(values)
             t, s = (int(i) for i in np.argwhere(wrong)[0])
             where = f"{name} of {panel.symbols[s]} at bar {t} (ts_ns {int(panel.ts_ns[t])})"
             rule = "must be a finite number " + ("of at least 0" if name == "volume" else "above 0")

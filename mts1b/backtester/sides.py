@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mts1b.backtester.fills import combine_source, fill_source
-from mts1b.backtester.tables import Tables, column
+from mts1b.backtester.tables import Tables, Take, column
 from mts1b.strategy.codegen import TABLED, leaves, scalars
 from mts1b.strategy.expr import Node
 from mts1b.strategy.jit import load
@@ -49,8 +49,12 @@ class Side:
         names: int,
         fixed: Mapping[str, float],
         varied: Mapping[str, Floats],
+        take: Take = np.empty,
     ) -> Floats:
-        """The table [G, T * W] for columns of `varied` values [W], the other parameters `fixed`. `names` is S."""
+        """The table [G, T * W] for columns of `varied` values [W], the other parameters `fixed`. `names` is S.
+
+        `take` gives the memory of a shape that the table may be worked out in.
+        """
         width = len(next(iter(varied.values()))) if varied else 1
         group, bars = next(iter(fields.values())).shape
         if not self.node.is_series:
@@ -58,10 +62,10 @@ class Side:
             return np.tile(np.broadcast_to(np.asarray(value, dtype=np.float64), (width,)), (group, bars))
         tables = Tables(program, self, fields, names)
         if self._plain:
-            return tables.block(self.node, fixed, varied)
+            return tables.block(self.node, fixed, varied, take)
         reads = [tables.block(n, fixed, varied) if self.varies(n) else tables.table(n, fixed) for n in self._reads]
         takes = [column(scalar_value(n, {**fixed, **varied}, names), self.varies(n), width) for n in self._takes]
-        out = np.empty((group, bars * width))
+        out = take((group, bars * width))
         self._combine(*reads, *takes, out, width)
         return out
 

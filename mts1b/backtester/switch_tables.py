@@ -13,6 +13,7 @@ from mts1b.backtester.keys import key_filler
 from mts1b.backtester.sides import side_of
 from mts1b.backtester.switch import Condition
 from mts1b.backtester.switch_lanes import parts_of
+from mts1b.backtester.tables import Take
 from mts1b.strategy.expr import Node
 from mts1b.strategy.ops import Kind
 from mts1b.strategy.program import Program
@@ -38,6 +39,10 @@ class Memory:
         if found is None or found.size < size:
             found = self._flat[name, number] = np.empty(size, dtype=dtype)
         return found[:size].reshape(shape)
+
+    def taken(self, name: str, number: int) -> Take:
+        """Gives float64 memory of any shape under this name."""
+        return lambda shape: self.table(name, number, np.float64, shape)
 
     def held(self, jobs: int, names: int, lanes: int) -> NDArray[np.float32]:
         table: NDArray[np.float32] = self.table("held", 0, np.float32, (2, jobs, names, lanes))
@@ -68,13 +73,16 @@ class Sources:
         """The values [G, T] of a node for these of its parameters."""
         return self.columns(node, {name: np.array([value]) for name, value in values.items()}, group)
 
-    def columns(self, node: Node, varied: Columns, group: slice) -> Floats:
-        """The values [G, T * W] of a node for columns of parameters, [W] each; the others are fixed."""
+    def columns(self, node: Node, varied: Columns, group: slice, take: Take = np.empty) -> Floats:
+        """The values [G, T * W] of a node for columns of parameters, [W] each; the others are fixed.
+
+        `take` gives the memory of a shape that they may be worked out in.
+        """
         mine = {name: values for name, values in varied.items() if name in node.parameters}
         side = side_of(node, frozenset(mine))
         if not any(below.spec.kind is Kind.CROSS for below in node.walk()):
             fields = {key: table[group] for key, table in self._fields.items()}
-            return side.columns(self._program, fields, self.names, self.fixed, mine)
+            return side.columns(self._program, fields, self.names, self.fixed, mine, take)
         key = (node.key, *(tuple(values.tolist()) for _, values in sorted(mine.items())))
         if key not in self._crossed:
             self._crossed[key] = side.columns(self._program, self._fields, self.names, self.fixed, mine)
@@ -91,15 +99,19 @@ def keyed(
         return [((values == values) & (values != 0.0)).reshape(names, sources.bars, asked)]
     if not condition.own.is_series:
         return _keyed_numbers(condition, sources, group, columns, (names, sources.bars, asked))
-    lanes, used = len(next(iter(sources.inner.values()))), _used(sources.inner)
+    lanes, used = len(next(iter(sources.inner.values()))), used_lanes(sources.inner)
     keys = memory.table("keys", number, np.int16, (names, sources.bars * lanes))
     limits = memory.table("asked", number, np.int16, (names, sources.bars, asked))
     sign = -1.0 if condition.negated else 1.0
     fill = key_filler()
     for s in range(names):  # one by one: the tables of one stay in a third-level cache until they are keys
         one = slice(group.start + s, group.start + s + 1)
-        own = _signed(sources.columns(condition.own, sources.inner, one), sign).reshape(sources.bars, lanes)
-        shared = _signed(sources.columns(condition.shared, columns, one), sign).reshape(sources.bars, asked)
+        own = _signed(sources.columns(condition.own, sources.inner, one, memory.taken("own", number)), sign).reshape(
+            sources.bars, lanes
+        )
+        shared = _signed(sources.columns(condition.shared, columns, one, memory.taken("shared", number)), sign).reshape(
+            sources.bars, asked
+        )
         fill(own, shared, used, condition.or_equal, keys[s].reshape(sources.bars, lanes), limits[s])
     return [keys, limits]
 
@@ -137,7 +149,7 @@ def _signed(values: Floats, sign: float) -> Floats:
     return values if sign > 0.0 else -values
 
 
-def _used(inner: Columns) -> int:
+def used_lanes(inner: Columns) -> int:
     """Lanes up to the first that has what the last one has: those behind it pad the block."""
     table = np.stack(list(inner.values()))
     return int(np.argmax((table == table[:, -1:]).all(axis=0))) + 1

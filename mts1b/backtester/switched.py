@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from mts1b.backtester.execution import Moves
 from mts1b.backtester.layout import Layout, cost, ways
 from mts1b.backtester.sums import Sums
 from mts1b.backtester.switch import Condition, Switch, switch_of
+from mts1b.backtester.switch_blocks import GROUP_NAMES as BLOCK_NAMES
+from mts1b.backtester.switch_blocks import JOBS, block_kernel
 from mts1b.backtester.switch_lanes import (
     FLAG,
     GROUP_NAMES,
@@ -36,6 +38,9 @@ Ints = NDArray[np.int64]
 Singles = NDArray[np.float32]
 Values = Mapping[str, float]
 
+JOBS_MAX = 1 << 20
+"""Jobs of one call where decisions are taken with keys: all of them."""
+
 JOBS_AT_ONCE = 50
 """Jobs of one call of the kernel: what their lanes hold stays in the second- and third-level caches."""
 
@@ -58,15 +63,22 @@ class Switched:
 
     @property
     def form(self) -> Form:
-        kinds = [[_kind(condition) for condition in part] for part in (self.switch.entry, self.switch.leave)]
-        return Form(
-            self.layout.lanes,
-            self.switch.moving,
-            tuple(kinds[0]),
-            tuple(kinds[1]),
-            self.layout.inner,
-            bool(self.switch.scales),
+        entry, leave = self.kinds
+        scaled = bool(self.switch.scales)
+        return Form(self.layout.lanes, self.switch.moving, entry, leave, self.layout.inner, scaled)
+
+    @property
+    def kinds(self) -> tuple[tuple[Kind, ...], tuple[Kind, ...]]:
+        """Of the conditions to enter and to leave."""
+        entry, leave = (
+            tuple(_kind(condition) for condition in part) for part in (self.switch.entry, self.switch.leave)
         )
+        return entry, leave
+
+    @property
+    def keyed(self) -> bool:
+        """Whether all decisions are taken with keys."""
+        return all(condition.direct is None for condition in self.switch.conditions)
 
     @property
     def crossing(self) -> bool:
@@ -143,40 +155,84 @@ def add_all(work: Switched, fields: Mapping[str, Floats], moved: Moves, bounds: 
     scale = work.scales()
     if not (np.isfinite(scale).all() and (scale > 0.0).all()):
         return False
-    kernel = switch_kernel(work.form)
+    run = _Blocks(work) if work.keyed else _Lanes(work)
     weights, weighed = work.distinct(_parameters(work.switch.weights), slice(None))
     for batch in work.batches():
         sources = Sources(work.program, fields, work.names, work.fixed(batch.start), work.inner(batch.start))
         asked = [work.distinct(_asked(condition, work.layout.inner), batch) for condition in work.switch.conditions]
-        for group in _groups(work.names):
+        for group in _groups(work.names, run.names):
             table, weight = _terms(work, sources, group, moved, weights, rate)
             if not (np.isfinite(table).all() and (work.switch.moving or (weight > 0.0).all())):
                 return False
-            tables = [
-                keyed(work.memory, i, condition, sources, group, columns)
-                if condition.direct is None
-                else series_of(condition.direct, sources, group, columns)
-                for i, (condition, (columns, _)) in enumerate(zip(work.switch.conditions, asked, strict=True))
-            ]
+            tables = [run.table(i, sources, group, columns) for i, (columns, _) in enumerate(asked)]
             shared = (table, weight, moved.tradable[group], bounds)
-            for start in range(batch.start, batch.stop, JOBS_AT_ONCE):
-                jobs = slice(start, min(start + JOBS_AT_ONCE, batch.stop))
+            for start in range(batch.start, batch.stop, run.jobs):
+                jobs = slice(start, min(start + run.jobs, batch.stop))
                 mine = slice(start - batch.start, jobs.stop - batch.start)
-                reads = [
-                    arg
-                    for condition, found, (_, of) in zip(work.switch.conditions, tables, asked, strict=True)
-                    for arg in (*found, *_numbers(work, condition, jobs), of[mine])
-                ]
-                _run(kernel, reads, shared, weighed[jobs], scale[jobs], work, jobs, sums)
+                reads = [run.reads(i, tables[i], jobs, of[mine]) for i, (_, of) in enumerate(asked)]
+                run([arg for read in reads for arg in read], shared, weighed[jobs], scale[jobs], jobs, sums)
     return True
 
 
-def _run(
-    kernel: Any, reads: list[Any], shared: Any, weighed: Ints, scale: Singles, work: Switched, jobs: slice, sums: Sums
-) -> None:
-    table, weight, tradable, bounds = shared
-    held = work.memory.held(len(weighed), len(tradable), work.layout.lanes)
-    kernel(*reads, table, weighed, weight, scale, tradable, bounds, held, *sums.part(jobs))
+class _Blocks:
+    """Decisions by keys: `mts1b.backtester.switch_blocks`."""
+
+    names, jobs = BLOCK_NAMES, JOBS_MAX
+
+    def __init__(self, work: Switched) -> None:
+        self._work = work
+        entry, leave = (tuple(NUMBER if kind == FLAG else kind for kind in part) for part in work.kinds)
+        self._kernel = block_kernel(replace(work.form, entry=entry, leave=leave))
+
+    def table(self, number: int, sources: Sources, group: slice, columns: Mapping[str, Floats]) -> list[Any]:
+        condition = self._work.switch.conditions[number]
+        found = keyed(self._work.memory, number, condition, sources, group, columns)
+        if condition.own is not None:
+            return found
+        return [np.zeros(self._work.layout.lanes, dtype=np.int16), found[0].astype(np.int16)]  # 0 < 1 where it holds
+
+    def reads(self, _number: int, table: list[Any], _jobs: slice, which: Ints) -> list[Any]:
+        keys, asked = table
+        in_order = len(which) == asked.shape[2] and bool((which == np.arange(len(which))).all())
+        return [keys, asked if in_order else np.take(asked, which, axis=2)]
+
+    def __call__(self, reads: list[Any], shared: Any, weighed: Ints, scale: Singles, jobs: slice, sums: Sums) -> None:
+        table, weight, tradable, bounds = shared
+        count = len(weighed) if self._work.switch.leave else 0
+        held = self._work.memory.held(count, len(tradable), self._work.layout.lanes)
+        self._kernel(*reads, table, weighed, weight, scale, tradable, bounds, _cuts(weighed), held, *sums.part(jobs))
+
+
+class _Lanes:
+    """Decisions of which some are worked out as they stand: `mts1b.backtester.switch_lanes`."""
+
+    names, jobs = GROUP_NAMES, JOBS_AT_ONCE
+
+    def __init__(self, work: Switched) -> None:
+        self._work, self._kernel = work, switch_kernel(work.form)
+
+    def table(self, number: int, sources: Sources, group: slice, columns: Mapping[str, Floats]) -> list[Any]:
+        condition = self._work.switch.conditions[number]
+        if condition.direct is not None:
+            return series_of(condition.direct, sources, group, columns)
+        return keyed(self._work.memory, number, condition, sources, group, columns)
+
+    def reads(self, number: int, table: list[Any], jobs: slice, which: Ints) -> list[Any]:
+        return [*table, *_numbers(self._work, self._work.switch.conditions[number], jobs), which]
+
+    def __call__(self, reads: list[Any], shared: Any, weighed: Ints, scale: Singles, jobs: slice, sums: Sums) -> None:
+        table, weight, tradable, bounds = shared
+        held = self._work.memory.held(len(weighed), len(tradable), self._work.layout.lanes)
+        self._kernel(*reads, table, weighed, weight, scale, tradable, bounds, held, *sums.part(jobs))
+
+
+def _cuts(weighed: Ints) -> Ints:
+    """Where blocks of jobs begin: of at most JOBS that have the same weight."""
+    cuts = [0]
+    for j in range(1, len(weighed)):
+        if weighed[j] != weighed[j - 1] or j - cuts[-1] == JOBS:
+            cuts.append(j)
+    return np.array([*cuts, len(weighed)], dtype=np.int64)
 
 
 def _asked(condition: Condition, inner: frozenset[str]) -> frozenset[str]:
@@ -220,6 +276,6 @@ def _terms(
     return np.stack(made), constant
 
 
-def _groups(names: int) -> list[slice]:
+def _groups(names: int, size: int) -> list[slice]:
     """Names worked on together."""
-    return [slice(start, min(start + GROUP_NAMES, names)) for start in range(0, names, GROUP_NAMES)]
+    return [slice(start, min(start + size, names)) for start in range(0, names, size)]

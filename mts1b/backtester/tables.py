@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mts1b.backtester.means import mean_filler
+from mts1b.backtester.means import mean_filler, step_for
 from mts1b.strategy.codegen import TABLED
 from mts1b.strategy.expr import Node
 from mts1b.strategy.ops import Kind
@@ -18,6 +18,7 @@ from mts1b.strategy.scalars import scalar_value
 
 Floats = NDArray[np.float64]
 Columns = Mapping[str, Floats]
+Take = Callable[[tuple[int, int]], Floats]
 
 KEPT_BYTES_MAX = 128 << 20
 """Tables kept for reuse by one chunk; beyond it the longest unused is computed again when needed."""
@@ -63,12 +64,15 @@ class Tables:
             self._kept.move_to_end(key)
         return found
 
-    def block(self, node: Node, fixed: Mapping[str, float], inner: Columns) -> Floats:
-        """The node's table [G, T * width], column l for the inner values `inner[name][l]`; each distinct one once."""
+    def block(self, node: Node, fixed: Mapping[str, float], inner: Columns, take: Take = np.empty) -> Floats:
+        """The node's table [G, T * width], column l for the inner values `inner[name][l]`; each distinct one once.
+
+        `take` gives the memory of a shape that it may be worked out in.
+        """
         used = sorted(node.parameters & inner.keys())
         width = len(next(iter(inner.values())))
         if node.spec.kind is not Kind.CROSS and self._distinct_enough(used, inner, width):
-            return self._filled(node, fixed, inner)
+            return self._filled(node, fixed, inner, take)
         tuples, place = np.unique(np.stack([inner[name] for name in used], axis=1), axis=0, return_inverse=True)
         distinct = {name: np.ascontiguousarray(tuples[:, i]) for i, name in enumerate(used)}
         fill = self._crossed if node.spec.kind is Kind.CROSS else self._filled
@@ -82,11 +86,11 @@ class Tables:
         """Repeated columns are few (the padding of the last block): filling them twice beats copying all."""
         return len(set(zip(*(inner[name].tolist() for name in used), strict=True))) * 4 >= width * 3
 
-    def _filled(self, node: Node, fixed: Mapping[str, float], inner: Columns) -> Floats:
+    def _filled(self, node: Node, fixed: Mapping[str, float], inner: Columns, take: Take = np.empty) -> Floats:
         unit = self._units[node.key]
         varies = self._kernel.varies
         width = len(next(iter(inner.values())))
-        means = self._means(node, fixed, inner)
+        means = self._means(node, fixed, inner, take)
         if means is not None:
             return means
         reads = [self.block(n, fixed, inner) if varies(n) else self.table(n, fixed) for n in unit.reads]
@@ -94,11 +98,11 @@ class Tables:
         takes = [column(scalar_value(n, values, self.names), varies(n), width) for n in unit.takes]
         scalars = [scalar_value(arg, values, self.names) for arg in node.args[node.spec.inputs :]]
         state = np.zeros((width, _floats(node, scalars, width)))
-        out = np.empty((self.group, self.bars * width))
+        out = take((self.group, self.bars * width))
         self._kernel.fills[node.key](state, *reads, *takes, out)
         return out
 
-    def _means(self, node: Node, fixed: Mapping[str, float], inner: Columns) -> Floats | None:
+    def _means(self, node: Node, fixed: Mapping[str, float], inner: Columns, take: Take) -> Floats | None:
         """Means of a series that all columns share, by windows that ascend: a loop of their own, four times as fast."""
         if node.op != "sma" or self._kernel.varies(node.args[0]) or node.args[1].spec.kind is not Kind.PARAM:
             return None
@@ -107,8 +111,8 @@ class Tables:
         windows = inner[str(node.args[1].value)].astype(np.int64)
         if bool((np.diff(windows) < 0).any()):
             return None
-        out = np.empty((self.group, self.bars * len(windows)))
-        mean_filler()(self.table(node.args[0], fixed), windows, out)
+        out = take((self.group, self.bars * len(windows)))
+        mean_filler(step_for(len(windows)))(self.table(node.args[0], fixed), windows, out)
         return out
 
     def _crossed(self, node: Node, fixed: Mapping[str, float], inner: Columns) -> Floats:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import resource
 import sys
 from pathlib import Path
@@ -14,8 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mts1b.backtester import Evaluation, Execution, evaluate
-from mts1b.backtester.evaluation import NAME_METRICS
+from mts1b.backtester import Execution, by_column
 from mts1b.bench.session import Session
 from mts1b.foundation.clock import NS_PER_DAY, SystemClock
 from mts1b.strategy import get_strategy
@@ -30,23 +30,22 @@ WRITTEN = {"total_return": "total_return", "sharpe": "sharpe", "trades": "orders
 """Our name for a metric of a column -> vectorbt's: it calls each fill an order, each position opened a trade."""
 
 
-def main(folder: Path, runs: int, backend: str = "cpu") -> None:
-    session = Session(SystemClock())
+def main(folder: Path, runs: int) -> None:
+    session, threads = Session(SystemClock()), len(os.sched_getaffinity(0))
     task = json.loads((folder / "task.json").read_text())
     opened, close = np.load(folder / "open.npy"), np.load(folder / "close.npy")
     combos = {name: np.array(task[name], dtype=np.float64) for name in ("fast", "slow")}
     seconds = []
     for _ in range(runs):
-        took, found = session.timed(lambda: simulated(opened, close, combos, backend))
+        took, found = session.timed(lambda: simulated(opened, close, combos, threads))
         seconds.append(took)
-    assert found.by_name is not None  # asked for
-    for name, values in zip(NAME_METRICS, found.by_name, strict=True):
+    for name, values in found.items():
         np.save(folder / f"{WRITTEN[name]}.npy", values)
     peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     (folder / "done.json").write_text(json.dumps({"seconds": seconds, "peak_bytes": peak_bytes}))
 
 
-def simulated(opened: Floats, close: Floats, combos: dict[str, Floats], backend: str = "cpu") -> Evaluation:
+def simulated(opened: Floats, close: Floats, combos: dict[str, Floats], threads: int = 1) -> dict[str, Floats]:
     """From prices to metrics by column: the panel is made and checked each time."""
     panel = Panel(
         ts_ns=np.arange(len(close), dtype=np.int64) * NS_PER_DAY,
@@ -57,7 +56,7 @@ def simulated(opened: Floats, close: Floats, combos: dict[str, Floats], backend:
         close=close,
         volume=np.ones_like(close),
     )
-    return evaluate(get_strategy("sma_cross"), combos, panel, EXECUTION, backend=backend, by_name=True)
+    return by_column(get_strategy("sma_cross"), combos, panel, EXECUTION, threads)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from mts1b.backtester import Execution, evaluate
 from mts1b.bench.equal import require_equal
+from mts1b.bench.ladder import PRECISION, TOLERANCE
 from mts1b.bench.result import BenchResult
 from mts1b.bench.session import Session
 from mts1b.bench.universe import made_up_panel
@@ -65,7 +66,7 @@ def ladder_strategies(session: Session) -> BenchResult:
 
 
 def run(name: str, combos: dict[str, NDArray[np.float64]], panel: Panel) -> object:
-    return evaluate(get_strategy(name), combos, panel, Execution())
+    return evaluate(get_strategy(name), combos, panel, Execution(), precision=PRECISION)
 
 
 def combinations(name: str, ranges: dict[str, str]) -> dict[str, NDArray[np.float64]]:
@@ -82,5 +83,6 @@ def check(name: str, combos: dict[str, NDArray[np.float64]], panel: Panel) -> No
     some = np.linspace(0, count - 1, CHECKED).astype(int)
     chosen = {key: values[some] for key, values in combos.items()}
     wanted = evaluate(strategy, chosen, panel, Execution(), backend="reference")
-    found = evaluate(strategy, combos, panel, Execution())
-    require_equal(f"{name} against the reference", {k: v[some] for k, v in found.metrics.items()}, wanted.metrics)
+    found = evaluate(strategy, combos, panel, Execution(), precision=PRECISION)
+    rows = {k: v[some] for k, v in found.metrics.items()}
+    require_equal(f"{name} against the reference", rows, wanted.metrics, TOLERANCE)

@@ -21,6 +21,7 @@ from mts1b.strategy.jit import load
 from mts1b.strategy.ops import Kind
 from mts1b.strategy.panel import SECTOR, SERIES, Panel
 from mts1b.strategy.scalars import scalar_value
+from mts1b.strategy.turned import name_major
 
 Floats = NDArray[np.float64]
 Tables = dict[str, Floats]
@@ -70,7 +71,7 @@ class Program:
         InputError for a field that the panel lacks (vwap, sectors).
         """
         nodes = (node for unit in (*self.units, self.decide) for node in unit.reads if node.spec.kind is Kind.FIELD)
-        return {node.key: np.ascontiguousarray(panel.field(str(node.value)).T) for node in nodes}
+        return {node.key: name_major(panel.field(str(node.value))) for node in nodes}
 
     def run(self, unit: Unit, tables: Tables, given: tuple[float, ...], state: Floats, out: Floats) -> None:
         """Advance one unit over the bars in `tables`, from `state`, which is updated, into `out` [S, T]."""

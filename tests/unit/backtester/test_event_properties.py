@@ -106,7 +106,7 @@ def test_decisions_are_those_of_the_whole_table(subject, panel):
 @settings(max_examples=8, deadline=None)
 @given(panel=PANELS)
 def test_returns_equal_the_ladders_to_second_order(name, panel):
-    """The ladder adds what the books multiply. They differ by products of two moves of the same or the last bar.
+    """The ladder adds what the books multiply. They differ by products of two moves since a name could be traded.
 
     With m the largest move of any name between or within these sessions, c the cost of a trade and G the gross weight:
     no return differs by more than 4 (1 + G)**2 (m + c)**2; the trades are the same ones.
@@ -117,11 +117,24 @@ def test_returns_equal_the_ladders_to_second_order(name, panel):
     row = evaluate(subject, {k: [v] for k, v in values.items()}, panel, costs, "reference", keep_returns=True)
     run = backtest(subject, values, panel, Account.matching(costs))
     moved = moves(panel)
-    largest = np.maximum(np.abs(moved.overnight), np.abs(moved.intraday)).max(axis=0)
-    largest = np.maximum(largest, np.concatenate([[0.0], largest[:-1]])) + costs.cost
+    largest = np.maximum(np.abs(moved.overnight), np.abs(moved.intraday))
+    largest = largest_since_trading(largest, np.isfinite(panel.close.T)) + costs.cost
     gross = np.abs(targets(subject, values, panel)).max()
     assert (np.abs(run.returns - row.returns[0]) <= 4.0 * (1.0 + gross) ** 2 * largest**2 + 1e-12).all()
     assert metrics_of(run)["trades"] == row.metrics["trades"][0]
+
+
+def largest_since_trading(moved, priced):
+    """The largest move of any name since the last bar before this one at which it could be traded, (bars,).
+
+    A name is traded in a bar when it has a price there and had one in the bar before, to decide on.
+    """
+    since, largest = moved.copy(), moved.copy()
+    for bar in range(1, moved.shape[1]):
+        largest[:, bar] = np.maximum(moved[:, bar], since[:, bar - 1])
+        traded = priced[:, bar] & priced[:, bar - 1]
+        since[:, bar] = np.where(traded, moved[:, bar], largest[:, bar])
+    return largest.max(axis=0)
 
 
 @pytest.mark.parametrize("name", names())

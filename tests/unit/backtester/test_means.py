@@ -5,12 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mts1b.backtester.means import mean_filler
+from mts1b.backtester.means import mean_filler, step_for
 from mts1b.strategy.indicators import sma
 
 
 @pytest.mark.parametrize(
-    "windows", [[5], [3, 4, 5, 6, 7], [1, 4, 9, 250, 299, 300, 400], [2, 2, 3, 3], [2, 2, 4], [5, 6, 7, 7, 7]]
+    "windows",
+    [
+        *([5], [3, 4, 5, 6, 7], [1, 4, 9, 250, 299, 300, 400], [2, 2, 3, 3], [2, 2, 4], [5, 6, 7, 7, 7]),
+        *(list(range(1, 11)), list(range(20, 37)), list(range(60, 101)), list(range(290, 310))),  # by vectors
+    ],
 )
 @pytest.mark.parametrize("gaps", [False, True])
 def test_every_window_is_that_of_the_operation(windows, gaps):
@@ -20,7 +24,7 @@ def test_every_window_is_that_of_the_operation(windows, gaps):
         prices[0, [0, 50, 51, 299]] = np.nan
         prices[1, 10:200] = np.nan
     out = np.empty((2, 300 * len(windows)))
-    mean_filler()(prices, np.array(windows), out)
+    mean_filler(step_for(len(windows)))(prices, np.array(windows), out)
     for s, row in enumerate(prices):
         for l, window in enumerate(windows):
             state = np.zeros(4 + window)

@@ -108,7 +108,7 @@ def test_compiled_code_is_handed_out_wrapped(monkeypatch: pytest.MonkeyPatch) ->
 def test_columns_against_vectorbts_are_compared_exactly(tmp_path: Path) -> None:
     panel = continuous(made_up_panel(2, 120, np.random.default_rng(0)))
     hand_over(tmp_path, panel, {"fast": np.array([5.0, 6.0]), "slow": np.array([20.0, 20.0])})
-    columns_task.main(tmp_path, 1, backend="reference")
+    columns_task.main(tmp_path, 1)
     assert json.loads((tmp_path / "done.json").read_text())["peak_bytes"] > 0
     tables = {name: np.load(tmp_path / f"{name}.npy") for name in ("total_return", "sharpe", "orders", "trades")}
     assert tables["orders"].shape == (2, 2) and tables["orders"].sum() > 4
@@ -122,7 +122,7 @@ def test_a_column_is_a_purse_of_its_own(tmp_path: Path) -> None:
     """By hand: all cash in at the open after the averages cross, all out at the open after they cross back."""
     panel = continuous(made_up_panel(1, 120, np.random.default_rng(0)))
     hand_over(tmp_path, replace(panel, data_version=""), {"fast": np.array([5.0]), "slow": np.array([20.0])})
-    columns_task.main(tmp_path, 1, backend="reference")
+    columns_task.main(tmp_path, 1)
     close, opened, fee = panel.close[:, 0], panel.open[:, 0], columns_task.EXECUTION.cost
     cash, shares, orders = 100.0, 0.0, 0
     for t in range(20, 120):

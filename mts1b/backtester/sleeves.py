@@ -1,0 +1,164 @@
+"""Every name of every combination as an account of its own, judged at once: `by_column`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mts1b.backtester.backends import evaluate
+from mts1b.backtester.evaluation import NAME_METRICS
+from mts1b.backtester.execution import Execution, check_prices
+from mts1b.backtester.layout import ways
+from mts1b.backtester.sleeve_kernel import LANES_MAX, TOGETHER_MAX, Asked, Form, sleeve_kernel
+from mts1b.backtester.switch import Condition, Switch, switch_of
+from mts1b.backtester.switch_tables import Memory, Sources, used_lanes
+from mts1b.backtester.switched import Switched
+from mts1b.foundation.errors import InputError
+from mts1b.quantkit.metrics import BARS_PER_YEAR, SPREAD_MIN
+from mts1b.strategy.definition import Strategy, Values
+from mts1b.strategy.expr import Node
+from mts1b.strategy.ops import Kind
+from mts1b.strategy.panel import Panel
+from mts1b.strategy.program import Program, program_of
+from mts1b.strategy.scalars import scalar_value
+from mts1b.strategy.turned import name_major
+
+Floats = NDArray[np.float64]
+
+GROUP_NAMES = 8
+"""Names worked on together: their tables stay in a third-level cache, and memory is used again."""
+
+ALL_IN = Execution(capital_by="sleeve", band=np.inf)
+"""A sleeve for each name, all in or all out: nothing is there to restore. Costs in basis points may differ."""
+
+
+def by_column(
+    strategy: Strategy, combos: Values, panel: Panel, execution: Execution = ALL_IN, threads: int = 1
+) -> dict[str, Floats]:
+    """Metrics [C, S] of every combination over every name, by NAME_METRICS, decisions and sums in float64.
+
+    The numbers that `evaluate(..., by_name=True)` has, without the portfolio of all names. Where a strategy is all in
+    or out and no bar is missing they come from a kernel that looks at orders only, `threads` sharing the names; else
+    from exact books. InputError as there, and for an execution that is not by sleeve.
+    """
+    if execution.capital_by != "sleeve":
+        raise InputError("capital_by", execution.capital_by, "columns are sleeves", "use capital_by='sleeve'")
+    if threads < 1:
+        raise InputError("threads", threads, "somebody has to work", "give 1 or more")
+    columns = strategy.check_combos(combos)
+    check_prices(panel)
+    strategy.check_history(columns, len(panel.ts_ns))
+    found = _bits(strategy, columns, panel, execution, threads)
+    if found is None:
+        found = evaluate(strategy, columns, panel, execution, by_name=True).by_name
+        assert found is not None  # asked for
+    return dict(zip(NAME_METRICS, found, strict=True))
+
+
+def _bits(
+    strategy: Strategy, columns: Mapping[str, Floats], panel: Panel, execution: Execution, threads: int
+) -> Floats | None:
+    """Tables [len(NAME_METRICS), C, S] from the kernel of orders; None where it does not do."""
+    program, names = program_of(strategy.root), len(panel.symbols)
+    work = _switched(program, strategy.root, columns, names) if _all_in(execution) else None
+    if work is None or not (np.isfinite(panel.open).all() and np.isfinite(panel.close).all()):
+        return None
+    fields, opens, closes = program.fields(panel), name_major(panel.open), name_major(panel.close)
+    found = np.empty((len(NAME_METRICS), len(work.layout.job), names))
+    parts = min(max(threads, -(-names // GROUP_NAMES)), names)
+    groups = [slice(names * part // parts, names * (part + 1) // parts) for part in range(parts)]
+    batches = [_Batch(work, batch) for batch in work.batches()]
+    memories = threading.local()
+
+    def judged(group: slice) -> None:
+        memory = vars(memories).setdefault("memory", Memory())
+        opened, close = opens[group], closes[group]
+        for batch in batches:
+            table = batch.judged(fields, group, opened, close, execution.cost, memory)
+            found[:, batch.columns, group] = table[:, batch.job, batch.lane].transpose(2, 1, 0)
+
+    if threads == 1:
+        for group in groups:
+            judged(group)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(judged, groups))
+    return found
+
+
+def _all_in(execution: Execution) -> bool:
+    """Whether it asks for nothing but fills at the open and costs in basis points."""
+    costs = {name: getattr(execution, name) for name in ("commission_bps", "half_spread_bps", "capital", "impact_bars")}
+    return execution == replace(ALL_IN, long_only=execution.long_only, **costs)
+
+
+def _switched(program: Program, root: Node, combos: Mapping[str, Floats], names: int) -> Switched | None:
+    """The strategy laid out in lanes, when it switches between all and nothing by comparisons with a number."""
+    swept = frozenset(name for name, values in combos.items() if len(np.unique(values)) > 1)
+    for layout in ways(combos, LANES_MAX):
+        switch = switch_of(root, layout.inner, swept - layout.inner)
+        if switch is not None and _is_whole(switch):
+            return Switched(switch, layout, program, names)
+    return None
+
+
+def _is_whole(switch: Switch) -> bool:
+    constant = all(node.spec.kind is Kind.CONST and node.value == 1.0 for node, _ in switch.weights)
+    return constant and not switch.scales and all(condition.direct is None for condition in switch.conditions)
+
+
+class _Batch:
+    """Jobs that share the columns of all own sides: what is the same for every group of names."""
+
+    def __init__(self, work: Switched, batch: slice) -> None:
+        self.work, self.batch = work, batch
+        layout, switch = work.layout, work.switch
+        self.columns = np.flatnonzero((layout.job >= batch.start) & (layout.job < batch.stop))
+        self.job, self.lane = layout.job[self.columns] - batch.start, layout.lane[self.columns]
+        padded = work.inner(batch.start)
+        self.used = used_lanes(padded)
+        self.inner = {name: np.ascontiguousarray(values[: self.used]) for name, values in padded.items()}
+        self.shared = [work.distinct(one.shared.parameters - layout.inner, batch) for one in switch.conditions]
+        asked = [_asked(condition) for condition in switch.conditions]
+        entry = len(switch.entry)
+        jobs = batch.stop - batch.start
+        numbers = -(-jobs // min(LANES_MAX // self.used, TOGETHER_MAX))
+        self.kernel = sleeve_kernel(Form(self.used, -(-jobs // numbers), tuple(asked[:entry]), tuple(asked[entry:])))
+
+    def judged(
+        self, fields: Mapping[str, Floats], group: slice, opened: Floats, close: Floats, fee: float, memory: Memory
+    ) -> Floats:
+        """Metrics [G, J, lanes, len(NAME_METRICS)] over a group of names."""
+        work = self.work
+        sources = Sources(work.program, fields, work.names, work.fixed(self.batch.start), self.inner)
+        given = [arg for i in range(len(self.shared)) for arg in self._read(i, sources, group, memory)]
+        found = np.empty((len(opened), self.batch.stop - self.batch.start, self.used, len(NAME_METRICS)))
+        self.kernel(*given, opened, close, fee, float(BARS_PER_YEAR), SPREAD_MIN, found)
+        return found
+
+    def _read(self, number: int, sources: Sources, group: slice, memory: Memory) -> list[Any]:
+        """The kernel's arguments for one condition: own side, and what each job asks."""
+        own, (distinct, which) = self.work.switch.conditions[number].own, self.shared[number]
+        shared_node = self.work.switch.conditions[number].shared
+        shared = sources.columns(shared_node, distinct, group, memory.taken("shared", number))
+        if len(which) * sources.bars != shared.shape[1] or bool((np.diff(which) != 1).any()):
+            table = shared.reshape(len(shared), sources.bars, -1)
+            shared = np.take(table, which, axis=2).reshape(len(shared), -1)
+        if own is None:
+            return [np.zeros(0), (shared == shared) & (shared != 0.0)]
+        if own.is_series:
+            return [sources.columns(own, self.inner, group, memory.taken("own", number)), shared]
+        value = np.asarray(scalar_value(own, {**sources.fixed, **self.inner}, sources.names), dtype=np.float64)
+        return [np.ascontiguousarray(np.broadcast_to(value, (self.used,))), shared]
+
+
+def _asked(condition: Condition) -> Asked:
+    if condition.own is None:
+        return Asked("", False)
+    return Asked((">" if condition.negated else "<") + "=" * condition.or_equal, condition.own.is_series)
