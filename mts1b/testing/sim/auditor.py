@@ -8,7 +8,7 @@ from mts1b.audit.chain import Verified, verify
 from mts1b.brokers.port import ReportKind
 from mts1b.foundation.clock import NS_PER_S
 from mts1b.foundation.commands import SubmitOrder
-from mts1b.foundation.events import OrderFilled
+from mts1b.foundation.events import OrderFilled, OrderRevived
 from mts1b.foundation.fill import Fill
 from mts1b.foundation.ids import ClientOrderId, FillId, FundId, IdempotencyKey, OrderId, Symbol
 from mts1b.foundation.limits import DEDUP_WINDOW_S
@@ -45,6 +45,7 @@ class Auditor:
         self.working: dict[Symbol, dict[OrderId, Order]] = {}
         self._keys: dict[IdempotencyKey, int] = {}
         self._messages: set[str] = set()
+        self._worst: dict[IdempotencyKey, Decimal] = {}
         self._links = 0
         self._changed: set[Symbol] = set()
         self.violation = ""
@@ -65,6 +66,7 @@ class Auditor:
         if entry.order is not None:
             self._order(entry, entry.order)
         for event in entry.events:
+            self._must(not isinstance(event, OrderRevived), f"{entry.order} was let go and reached the venue")
             if isinstance(event, OrderFilled):
                 self._fill(event.fill)
         if entry.order is not None:
@@ -168,15 +170,25 @@ class Auditor:
 
     # -- risk --------------------------------------------------------------------------------------------------------
 
-    def accepted(self, command: SubmitOrder, risk: RiskService) -> None:
-        """Risk lets an order pass: with all that is journalled as open it must stay within the limit of its name."""
+    def asked(self, command: SubmitOrder) -> None:
+        """Risk is asked about an order: it has been told of all that is journalled now."""
         symbol, sign = command.symbol, command.side.sign
+        working = (order for order in self.working.get(symbol, {}).values() if order.side.sign == sign)
+        others = sum((order.exposed_quantity for order in working if not _is_leg(order)), ZERO)
+        self._worst[command.idempotency_key] = sign * self.held.get(symbol, ZERO) + others + command.quantity
+
+    def accepted(self, command: SubmitOrder, risk: RiskService) -> None:
+        """Risk lets an order pass: with all that was journalled as open it must stay within the limit of its name.
+
+        Legs apart: they are judged by their form alone.
+        """
+        if command.idempotency_key not in self._worst:
+            self.asked(command)
+        worst, symbol = self._worst.pop(command.idempotency_key), command.symbol
         name, nav, limit = risk.state.name(symbol), risk.state.nav, risk.limits.name_to_nav_max
         self._must(None not in (name.mark, nav, limit), f"an order was taken of {symbol}, which has no mark")
         assert name.mark is not None and nav is not None and limit is not None
-        open_now = [order for order in self.working.get(symbol, {}).values() if order.side.sign == sign]
-        worst = sign * self.held.get(symbol, ZERO) + command.quantity + sum(item.exposed_quantity for item in open_now)
-        other = abs(name.lowest if sign > 0 else name.highest)
+        other = abs(name.lowest if command.side.sign > 0 else name.highest)
         within = worst <= other or worst * name.mark <= limit * nav
         self._must(within, f"{command.quantity} {symbol} taken: at worst {worst} shares of {limit * nav / name.mark}")
 
@@ -209,6 +221,8 @@ class Auditor:
     def settled(self, published: list[str], risk: RiskService) -> None:
         """Everything has been said and heard: journal, venue and bus must agree to the last share."""
         self._latched(risk)
+        self.recheck()
+        self.look_at_risk(risk)
         self._same_fills()
         for order in self.orders.values():
             self._same_order(order)
@@ -289,6 +303,10 @@ class Auditor:
         if not holds:
             self.found(otherwise)
             raise Violation(otherwise)
+
+
+def _is_leg(order: Order) -> bool:
+    return order.group is not None and order.group.role is Role.LEG
 
 
 def _asked(limits: RiskLimits, day: Decimal, peak: Decimal) -> Mode:

@@ -21,7 +21,9 @@ from mts1b.testing.sim.venue import TICK, SimVenue
 ANSWER_S = 5.0
 RETRY_S = 0.3
 MARK_S = 1.0
-PAUSE_S = (0.02, 0.35)
+PAUSE_S = (0.02, 0.4)
+BURST_RATIO = 0.25
+"""How often the next decision is made at the same moment."""
 SIMPLE = (
     (OrderType.MARKET, TimeInForce.DAY),
     (OrderType.MARKET, TimeInForce.IOC),
@@ -62,7 +64,8 @@ class Client:
         """Decide until so many orders were asked for."""
         while self._number < orders_min:
             self._decide()
-            await asyncio.sleep(self._random.uniform(*PAUSE_S))
+            if self._random.random() > BURST_RATIO:
+                await asyncio.sleep(self._random.uniform(*PAUSE_S))
         self.is_trading = False
 
     async def mark(self) -> None:

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
+from actors.risk import RiskWorker
 from mts1b.foundation.errors import unknown_name
 from mts1b.foundation.ids import ClientOrderId
 from mts1b.foundation.order import OrderStatus
@@ -209,6 +210,10 @@ def _not_reserved(right: Any) -> Any:
     return lambda self, command, now_ns: self.keys.__setitem__(command.idempotency_key, now_ns)
 
 
+def _nothing_required(right: Any) -> Any:
+    return lambda self: None
+
+
 def _halt_only_told(right: Any) -> Any:
     async def journal(self: Control, by: str, why: str, rearmed: Any = None) -> None:
         if rearmed is not None or self.standing == Standing():
@@ -248,6 +253,8 @@ DEFECTS: dict[str, tuple[tuple[Any, Any, Wrong], ...]] = {
     "memory_kept_after_a_failed_commit": ((Steps, "load", _memory_not_read_again),),
     "position_limit_ignores_working_orders": ((position, "with_working", _without_working),),
     "reservations_forgotten": ((RiskState, "reserve", _not_reserved),),
+    "risk_trusted_though_it_started_anew": ((RiskWorker, "_require_restored", _nothing_required),),
+    "risk_told_again_what_it_was_restored_with": ((Steps, "snapshot_taken", _nothing_required),),
     "other_leg_not_shrunk": ((groups, "to_do", _other_leg_not_shrunk),),
     "latch_lost_on_restart": ((MemoryJournal, "load", _load_without(standing=Standing())),),
     "halt_not_journalled": ((Control, "_journal", _halt_only_told),),

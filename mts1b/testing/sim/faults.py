@@ -27,6 +27,8 @@ class Kind(StrEnum):
     STORM = "storm"
     BUS_DOWN = "bus_down"
     SECOND_OMS = "second_oms"
+    CRASH_RISK = "crash_risk"
+    STOP_RISK = "stop_risk"
 
 
 AT_POINTS = (

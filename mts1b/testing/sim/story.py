@@ -134,6 +134,8 @@ class Story:
         self._go_on(self.at_venue)
         for host in self.hosts:
             self._go_on(host.process)
+            if host.risk_process is not None:
+                self._go_on(host.risk_process.process)
         self._until(self._is_at_rest, SETTLE_S_MAX)
         if not self._is_at_rest():
             raise Violation(f"does not come to rest: {self._unrest()}")
@@ -158,6 +160,8 @@ class Story:
             return f"reports are followed to {host.oms.report_sequence} of {len(self.venue.reports)}"
         if host.journal.is_writing:
             return "commits are under way"
+        if host.risk_process is not None and not host.risk_process.is_up:
+            return "risk has not been told everything"
         if unsettled := host.oms.unsettled():
             return f"{unsettled[0].order_id} is {unsettled[0].status}"
         if self.store.outbox:
@@ -246,8 +250,7 @@ class Story:
             case Kind.STOP | Kind.STOP_BEFORE | Kind.STOP_AFTER if host is not None:
                 self._stop(host, fault.lasts_ns)
             case Kind.STALL_VENUE:
-                self.at_venue.stop()
-                self.room.call(fault.lasts_ns, self._go_on, self.at_venue)
+                self._pause(self.at_venue, fault.lasts_ns)
             case Kind.STORM:
                 self.network.weather = fault.weather
                 self.room.call(fault.lasts_ns, self._clear_up)
@@ -256,11 +259,21 @@ class Story:
                 self.room.call(fault.lasts_ns, self._bus_up)
             case Kind.SECOND_OMS:
                 self._start_host()
+            case Kind.CRASH_RISK if host is not None:
+                (host.process if host.risk_process is None else host.risk_process).kill()
+            case Kind.STOP_RISK if host is not None:
+                if host.risk_process is None:
+                    self._stop(host, fault.lasts_ns)
+                else:
+                    self._pause(host.risk_process.process, fault.lasts_ns)
 
     def _stop(self, host: Host, lasts_ns: int) -> None:
-        host.process.stop()
+        self._pause(host.process, lasts_ns)
         self._stopped_ns[host] = self.loop.now_ns
-        self.room.call(lasts_ns, self._go_on, host.process)
+
+    def _pause(self, process: Process, lasts_ns: int) -> None:
+        process.stop()
+        self.room.call(lasts_ns, self._go_on, process)
 
     def _go_on(self, process: Process) -> None:
         if process.is_stopped:
