@@ -66,7 +66,8 @@ class Auditor:
         if entry.order is not None:
             self._order(entry, entry.order)
         for event in entry.events:
-            self._must(not isinstance(event, OrderRevived), f"{entry.order} was let go and reached the venue")
+            if isinstance(event, OrderRevived):
+                self._must(False, f"{event.order.order_id} was let go and reached the venue")
             if isinstance(event, OrderFilled):
                 self._fill(event.fill)
         if entry.order is not None:
@@ -200,7 +201,7 @@ class Auditor:
             state.standing.mode.severity >= journalled.mode.severity,
             f"risk is {state.standing.mode}, the journal {journalled.mode}",
         )
-        for symbol in self._changed:
+        for symbol in sorted(self._changed):
             name = state.name(symbol)
             held = self.held.get(symbol, ZERO)
             working = self.working.get(symbol, {}).values()

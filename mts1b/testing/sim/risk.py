@@ -50,7 +50,7 @@ class RiskProcess:
         self._name, self._loop, self._random, self._me, self._build, self._asked = name, loop, random, me, build, asked
         self._ray = Process(loop, "ray")
         self._there, self._back = Lane(), Lane()
-        self._waiting: set[asyncio.Future[Any]] = set()
+        self._waiting: dict[asyncio.Future[Any], None] = {}
         self.link = RiskLink(self._call, self._send)
         self._start()
 
@@ -77,12 +77,12 @@ class RiskProcess:
             _away(answered)
         if method == "check" and isinstance(given[0], SubmitOrder):
             self._asked(given[0])
-        self._waiting.add(answered)
+        self._waiting[answered] = None
         self._post(self.process, self._there, self._work, self.worker, method, given, answered)
         try:
             return await answered
         finally:
-            self._waiting.discard(answered)
+            self._waiting.pop(answered, None)
 
     def _send(self, method: str, *given: object) -> None:
         self._post(self.process, self._there, self._work, self.worker, method, given, None)
