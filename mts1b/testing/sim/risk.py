@@ -57,7 +57,7 @@ class RiskProcess:
     @property
     def is_up(self) -> bool:
         """Whether it knows the fund, and all that it was told so far."""
-        return self.worker.is_restored and self.link.has_told_all
+        return self.worker.is_restored and self.link.has_told_all and not self._on_the_way
 
     def kill(self) -> None:
         """As SIGKILL; it is started again, knowing nothing."""
@@ -70,6 +70,7 @@ class RiskProcess:
         self.process = Process(self._loop, self._name)
         self.service = self._build()
         self.worker = RiskWorker(self.service)
+        self._on_the_way = 0
 
     async def _call(self, method: str, *given: object) -> Any:
         answered: asyncio.Future[Any] = self._loop.create_future()
@@ -85,6 +86,7 @@ class RiskProcess:
             self._waiting.pop(answered, None)
 
     def _send(self, method: str, *given: object) -> None:
+        self._on_the_way += 1
         self._post(self.process, self._there, self._work, self.worker, method, given, None)
 
     def _work(
@@ -95,7 +97,9 @@ class RiskProcess:
             result = getattr(worker, method)(*given)
         except Exception as raised:  # noqa: BLE001 it goes to whoever asked
             error = raised
-        if answered is not None:
+        if answered is None:
+            self._on_the_way -= 1
+        else:
             self._post(self._me, self._back, _answer, answered, result, error)
 
     def _post(self, to: Process, lane: Lane, receive: Callable[..., object], *message: object) -> None:

@@ -25,7 +25,7 @@ from mts1b.testing.sim.loop import Process, SimClock, SimLoop
 from mts1b.testing.sim.network import CALM, Network, Weather
 from mts1b.testing.sim.venue import SimVenue
 
-ORDERS_MIN = 56
+ORDERS_MIN = 60
 """Orders asked for in one story; some are refused."""
 
 BASE = Weather(0.01, 0.01, 0.01)

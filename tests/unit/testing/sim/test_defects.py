@@ -27,7 +27,7 @@ FOUND_AT = {
     "position_limit_ignores_working_orders": (2, "taken: at worst"),
     "reservations_forgotten": (47, "risk sees"),
     "risk_trusted_though_it_started_anew": (13, "risk has not been told everything"),
-    "risk_told_again_what_it_was_restored_with": (0, ""),
+    "risk_told_again_what_it_was_restored_with": (333, "risk sees"),
     "other_leg_not_shrunk": (1, "protects"),
     "latch_lost_on_restart": (5, "was taken while halted"),
     "halt_not_journalled": (3, "a halt was confirmed that is not journalled"),
