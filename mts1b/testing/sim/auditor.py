@@ -45,7 +45,6 @@ class Auditor:
         self.working: dict[Symbol, dict[OrderId, Order]] = {}
         self._keys: dict[IdempotencyKey, int] = {}
         self._messages: set[str] = set()
-        self._worst: dict[IdempotencyKey, Decimal] = {}
         self._links = 0
         self._changed: set[Symbol] = set()
         self.violation = ""
@@ -177,21 +176,18 @@ class Auditor:
 
     # -- risk --------------------------------------------------------------------------------------------------------
 
-    def asked(self, command: SubmitOrder) -> None:
-        """Risk is asked about an order: it has been told of all that is journalled now."""
+    def worst_with(self, command: SubmitOrder) -> Decimal:
+        """Shares of its name towards its side, were all that is journalled as open and this order filled. Legs apart:
+        they are judged by their form alone.
+        """
         symbol, sign = command.symbol, command.side.sign
         working = (order for order in self.working.get(symbol, {}).values() if order.side.sign == sign)
         others = sum((order.exposed_quantity for order in working if not _is_leg(order)), ZERO)
-        self._worst[command.idempotency_key] = sign * self.held.get(symbol, ZERO) + others + command.quantity
+        return sign * self.held.get(symbol, ZERO) + others + command.quantity
 
-    def accepted(self, command: SubmitOrder, risk: RiskService) -> None:
-        """Risk lets an order pass: with all that was journalled as open it must stay within the limit of its name.
-
-        Legs apart: they are judged by their form alone.
-        """
-        if command.idempotency_key not in self._worst:
-            self.asked(command)
-        worst, symbol = self._worst.pop(command.idempotency_key), command.symbol
+    def accepted(self, command: SubmitOrder, worst: Decimal, risk: RiskService) -> None:
+        """Risk lets an order pass: `worst_with` it, as of when risk was asked, must be within the limit of its name."""
+        symbol = command.symbol
         name, nav, limit = risk.state.name(symbol), risk.state.nav, risk.limits.name_to_nav_max
         self._must(None not in (name.mark, nav, limit), f"an order was taken of {symbol}, which has no mark")
         assert name.mark is not None and nav is not None and limit is not None

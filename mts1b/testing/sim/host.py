@@ -81,7 +81,7 @@ class Host:
         self.journal = SimJournal(store, FUND, SimClock(loop), random, self, auditor)
         self._at_hand = self._risk()
         self.risk_process = (
-            RiskProcess(f"risk-{number}", loop, random, self.process, self._risk, auditor.asked)
+            RiskProcess(f"risk-{number}", loop, random, self.process, self._risk)
             if random.random() < RISK_APART_RATIO
             else None
         )
@@ -168,7 +168,7 @@ class Host:
         """A fresh risk engine."""
         made = WatchedRisk(FUND, LIMITS, self.clock, MASTER)
         made.set_covariance(SYMBOLS, COVARIANCE)
-        made.auditor, made.counts = self.auditor, self.journal.holds_lease
+        made.auditor, made.counts, made.worst = self.auditor, self.journal.holds_lease, {}
         return made
 
     async def _built(self, _recorder: Recorder) -> Oms:

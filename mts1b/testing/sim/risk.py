@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from random import Random
 from typing import Any
 
@@ -12,6 +13,7 @@ from actors.risk_link import RiskLink
 from mts1b.foundation.clock import NS_PER_MS
 from mts1b.foundation.commands import CancelOrder, SubmitOrder
 from mts1b.foundation.errors import StackError
+from mts1b.foundation.ids import IdempotencyKey
 from mts1b.riskengine.service import RiskService
 from mts1b.riskengine.verdict import Decision
 from mts1b.testing.sim.auditor import Auditor
@@ -27,27 +29,25 @@ class WatchedRisk(RiskService):
 
     auditor: Auditor
     counts: Callable[[], bool]
+    worst: dict[IdempotencyKey, Decimal]
+    """By the orders that it was asked about from afar, the auditor's worst case at that moment."""
 
     def check(self, command: SubmitOrder | CancelOrder) -> Decision:
+        if not isinstance(command, SubmitOrder):
+            return super().check(command)
+        worst = self.worst.pop(command.idempotency_key, None)
+        worst = self.auditor.worst_with(command) if worst is None else worst
         decision = super().check(command)
-        if decision.accepted and isinstance(command, SubmitOrder) and self.counts():
-            self.auditor.accepted(command, self)
+        if decision.accepted and self.counts():
+            self.auditor.accepted(command, worst, self)
         return decision
 
 
 class RiskProcess:
     """A risk worker as an actor: its calls arrive in order, those under way when it dies end with an error."""
 
-    def __init__(
-        self,
-        name: str,
-        loop: SimLoop,
-        random: Random,
-        me: Process,
-        build: Callable[[], WatchedRisk],
-        asked: Callable[[SubmitOrder], None],
-    ) -> None:
-        self._name, self._loop, self._random, self._me, self._build, self._asked = name, loop, random, me, build, asked
+    def __init__(self, name: str, loop: SimLoop, random: Random, me: Process, build: Callable[[], WatchedRisk]) -> None:
+        self._name, self._loop, self._random, self._me, self._build = name, loop, random, me, build
         self._ray = Process(loop, "ray")
         self._there, self._back = Lane(), Lane()
         self._waiting: dict[asyncio.Future[Any], None] = {}
@@ -57,7 +57,8 @@ class RiskProcess:
     @property
     def is_up(self) -> bool:
         """Whether it knows the fund, and all that it was told so far."""
-        return self.worker.is_restored and self.link.has_told_all and not self._on_the_way
+        on_the_way = self._on_the_way or self._waiting
+        return self.worker.is_restored and self.link.has_told_all and not on_the_way
 
     def kill(self) -> None:
         """As SIGKILL; it is started again, knowing nothing."""
@@ -77,7 +78,7 @@ class RiskProcess:
         if self.process.is_dead:
             _away(answered)
         if method == "check" and isinstance(given[0], SubmitOrder):
-            self._asked(given[0])
+            self.service.worst[given[0].idempotency_key] = self.service.auditor.worst_with(given[0])
         self._waiting[answered] = None
         self._post(self.process, self._there, self._work, self.worker, method, given, answered)
         try:
