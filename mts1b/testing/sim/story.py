@@ -162,6 +162,8 @@ class Story:
             return "commits are under way"
         if host.risk_process is not None and not host.risk_process.is_up:
             return "risk has not been told everything"
+        if host.risk.state.reserved:
+            return f"risk still counts {next(iter(host.risk.state.reserved))}, which became no order"
         if unsettled := host.oms.unsettled():
             return f"{unsettled[0].order_id} is {unsettled[0].status}"
         if self.store.outbox:
