@@ -133,7 +133,7 @@ def read_running(settings: Settings) -> Endpoints | None:
     """What the supervisor wrote down, None when it is not alive."""
     try:
         found = Endpoints.from_json(endpoints_path(settings).read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
         return None
     except PermissionError:
         raise StackError("data_dir", str(settings.data_dir), "belongs to another user", "give --data-dir") from None

@@ -18,6 +18,7 @@ from mts1b.platform.db.errors import Conflict, Contention, PoolTimeout, Statemen
 from mts1b.platform.db.migrations import migrate, read_migrations
 from mts1b.platform.db.pool import Connection, Pool, PoolGauge, PoolHealth, make_pool
 from mts1b.platform.db.server import ensure_database, ping
+from mts1b.platform.telemetry import span
 from mts1b.platform.telemetry.gauges import Sample, gauge
 
 __all__ = [
@@ -95,6 +96,6 @@ def pool_gauges() -> dict[str, PoolGauge]:
 @asynccontextmanager
 async def transaction(pool: Pool) -> AsyncIterator[Connection]:
     """One transaction on one connection: committed at the end, rolled back on any exception, errors translated."""
-    with translated():
+    with span("db.transaction", pool=pool.name), translated():
         async with pool.acquire() as connection, connection.transaction():
             yield connection
