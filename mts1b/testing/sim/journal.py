@@ -48,7 +48,7 @@ class SimJournal(MemoryJournal):
     async def open(self) -> None:
         try:
             async with self._point():
-                await super().open()
+                await MemoryJournal.open(self)
         except StackError as error:
             self._failure = error
             raise
