@@ -85,3 +85,11 @@ def test_a_name_without_a_mark_makes_nav_unknown() -> None:
 def test_another_funds_fill_does_not_enter() -> None:
     with pytest.raises(InvariantBroken):
         Book(FUND, CASH, {}).filled(fill(1, "1", fund=FundId("other")))
+
+
+def test_what_is_missing_is_a_name_that_is_held() -> None:
+    book = Book(FUND, CASH, {})
+    for trade in (fill(5, "10", "FLAT"), fill(-5, "10", "FLAT"), fill(5, "10", "KNOWN"), fill(5, "10", "MISSING")):
+        book = book.filled(trade)
+    with pytest.raises(DataError, match="MISSING"):
+        book.marked({Symbol("KNOWN"): Decimal(10)}, 1)

@@ -13,9 +13,9 @@ import pytest
 from mts1b.foundation.clock import NS_PER_DAY
 from mts1b.foundation.commands import CancelOrder, ReplaceOrder, SubmitGroup, SubmitOrder
 from mts1b.foundation.errors import InputError, MtsError
-from mts1b.foundation.ids import IdempotencyKey, Symbol
+from mts1b.foundation.ids import IdempotencyKey, Symbol, VenueOrderId
 from mts1b.foundation.order import Membership, Order, OrderStatus, OrderType, Role, Side, TimeInForce
-from mts1b.oms.groups import problem, to_do
+from mts1b.oms.groups import awaits_last_word, problem, to_do
 from mts1b.oms.messages import Release
 from mts1b.testing.journal import MemoryJournal
 from mts1b.testing.orders import make_order
@@ -71,6 +71,17 @@ def test_the_rule(members: list[Order], wanted: list[tuple[int, str, int | None]
         number = message.quantity if isinstance(message, Release | ReplaceOrder) else None
         found.append((members.index(order), type(message).__name__, number))
     assert found == wanted
+
+
+def test_the_last_word_is_awaited_of_an_entry_that_ended_without_a_fill() -> None:
+    ended = replace(entry(S.CANCELLED), venue_order_id=VenueOrderId("V"))
+    held = leg(HELD)
+    assert awaits_last_word([held, ended]) == ended
+    assert awaits_last_word([ended, leg(S.CANCELLED)]) is None, "nothing waits for it"
+    assert awaits_last_word([held, replace(ended, venue_order_id=None)]) is None, "it never was there"
+    assert awaits_last_word([held, entry(S.WORKING)]) is None
+    assert awaits_last_word([held, replace(ended, filled_quantity=Decimal(1))]) is None
+    assert awaits_last_word([held, leg(S.CANCELLED, number=3)]) is None
 
 
 def buy(number: int, **changes: Any) -> SubmitOrder:
