@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help quickstart test check bench clean
+.PHONY: help quickstart test check bench mutants clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -32,6 +32,9 @@ check: .venv/dev.stamp ## lint, types, tidy
 
 bench: .venv/dev.stamp ## every benchmark
 	$(BIN)/mts bench all
+
+mutants: .venv/dev.stamp ## do the tests notice a change of the order path? ARGS="--sample 200"
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 clean: ## remove the environment and caches
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info build

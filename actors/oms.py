@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from actors.portfolio import Holdings
 from mts1b.brokers.port import Broker, VenueReport
+from mts1b.foundation.alerts import AlertPort, Finding, NoAlerts, Severity
 from mts1b.foundation.commands import CancelAll, CancelOrder, ReplaceOrder, SubmitGroup, SubmitOrder
 from mts1b.foundation.errors import InvariantBroken, LeaseLost, StackError, VenueError
 from mts1b.foundation.events import NavMarked
@@ -26,6 +27,9 @@ RETRY_S = 0.2
 RETRY_S_MAX = 5.0
 LOCK_RETRY_S = 0.25
 MARK_ATTEMPTS_MAX = 50
+RECOVERY_ALERT_S = 300.0
+"""How long a recovery stays an alert, counted from the last one."""
+
 SETTLE_S = 1.0
 """How often the venue is asked again about orders and cancels that it has not answered."""
 
@@ -52,9 +56,10 @@ class OmsWorker:
         risk: RiskMarks,
         recorder: Recorder,
         give_up: Callable[[BaseException], None] | None = None,
+        alerts: AlertPort = NoAlerts(),
     ) -> None:
         self._build, self._broker, self._risk, self._recorder = build, broker, risk, recorder
-        self._give_up = give_up
+        self._give_up, self._alerts = give_up, alerts
         self._oms: Oms | None = None
         self._starting = asyncio.Lock()
         self._followed = asyncio.Condition()
@@ -235,7 +240,15 @@ class OmsWorker:
             except (VenueError, StackError):
                 wait_s = min(2 * wait_s, RETRY_S_MAX)
             else:
+                self._alerts.tell(recovered(oms.fund_id, self._recovery))
                 return
+
+
+def recovered(fund_id: str, report: RecoveryReport) -> Finding:
+    """What the watchdog hears after a failure in the midst of trading."""
+    summary = f"venue or journal failed; recovered with {report.open_orders} open orders, {report.in_doubt} in doubt"
+    numbers = (("open_orders_count", float(report.open_orders)), ("in_doubt_count", float(report.in_doubt)))
+    return Finding("oms_recovered", fund_id, Severity.WARNING, summary, numbers, RECOVERY_ALERT_S)
 
 
 async def _recovered(oms: Oms) -> RecoveryReport:

@@ -19,7 +19,7 @@ from actors.latency import LatencyRow, latency_rows
 from mts1b.brokers.paper.matching import Rules
 from mts1b.brokers.paper.process import ExchangeProcess
 from mts1b.config import Settings
-from mts1b.deploy.endpoints import endpoints
+from mts1b.deploy.endpoints import endpoints, postgres_source
 from mts1b.deploy.observation import observation
 from mts1b.deploy.ray_client import connect_ray
 from mts1b.foundation.clock import NS_PER_S, Clock
@@ -259,9 +259,8 @@ def run_paper(
         venue = await ExchangeProcess.start(settings.data_dir / "paper" / plan.fund_id, rules, clock)
         try:
             watched = observation(settings, stack)
-            seen = (watched, settings.logging)
-            async with ray_desk(plan, stack, venue.endpoint, settings.db.primary, False, *seen) as desk:
-                pool = await db.open_pool("paper", stack.postgres_dsn, pool_size=1)
+            async with ray_desk(plan, stack, venue.endpoint, settings, observation=watched) as desk:
+                pool = await db.open_pool("paper", postgres_source(settings, stack), pool_size=1)
                 return await trade(desk, plan, extent, lambda: fund_fills(pool, plan.fund_id), clock, progress)
         finally:
             await db.close_pools()

@@ -24,6 +24,11 @@ class RiskWorker:
         self._service = service
         self._restored = False
 
+    @property
+    def is_restored(self) -> bool:
+        """Whether it has the journal's view, and has followed all that it was told since."""
+        return self._restored
+
     def check(self, command: SubmitOrder | CancelOrder, told: Sequence[OrderEvent | FundEvent] = ()) -> Decision:
         """Decide, after following what is `told` with the question."""
         self.tell(told)

@@ -28,6 +28,26 @@ from mts1b.strategy.stepper import Stepper
 RETRY_S = 0.1
 
 
+class BarListener(Protocol):
+    """Hears what a strategy sees and decides. Must return at once."""
+
+    def history(self, panel: Panel, targets: NDArray[np.float64]) -> None:
+        """What was decided [T, S] along the history before the first bar."""
+
+    def bar(self, bar: Closed, targets: NDArray[np.float64]) -> None:
+        """A bar, and what was decided [S] on it."""
+
+
+class Unheard:
+    """Nobody listens."""
+
+    def history(self, panel: Panel, targets: NDArray[np.float64]) -> None:
+        return
+
+    def bar(self, bar: Closed, targets: NDArray[np.float64]) -> None:
+        return
+
+
 class OrderEntry(Protocol):
     """The OMS as a strategy sees it."""
 
@@ -67,11 +87,12 @@ class StrategyWorker:
         clock: Clock,
         recorder: Recorder,
         in_flight: int = 1,
+        listener: BarListener = Unheard(),
     ) -> None:
         self._strategy, self._values, self._history = strategy, values, history
         self._symbols = tuple(Symbol(name) for name in history.symbols)
         self._mandate, self._oms, self._clock, self._recorder = mandate, oms, clock, recorder
-        self._in_flight = in_flight
+        self._in_flight, self._listener = in_flight, listener
         self._stepper = strategy.stepper(values, self._symbols, history.sectors)
         self._next = 0
         self._last: tuple[int, NDArray[np.float64]] | None = None
@@ -101,6 +122,7 @@ class StrategyWorker:
             self._recorder.record(REBALANCE, took_ns)
         self._counts.update(statuses)
         self._counts["bars"] += 1
+        self._listener.bar(bar, targets)
         return Rebalanced(bar.index, targets, dict(statuses), took_ns)
 
     async def statistics(self) -> dict[str, int]:
@@ -127,7 +149,8 @@ class StrategyWorker:
     def _caught_up(self, index: int) -> Stepper:
         stepper = self._strategy.stepper(self._values, self._symbols, self._history.sectors)
         if index:
-            stepper.warm(self._history.rows(0, index))
+            before = self._history.rows(0, index)
+            self._listener.history(before, stepper.warm(before))
         return stepper
 
     async def _hand_over(self, commands: Sequence[SubmitOrder]) -> list[Order]:

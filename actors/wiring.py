@@ -13,11 +13,11 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import ray
@@ -26,18 +26,18 @@ from ray.actor import ActorHandle
 
 from actors.broker import BrokerWorker
 from actors.desk import Desk, DeskPlan
-from actors.feed import Feed
+from actors.feed import Closed, Feed
 from actors.observed import gates_recorded, observed, step_recorded
 from actors.oms import OmsWorker
 from actors.portfolio import Mandate
 from actors.remote import Remote, RemoteBroker, RemoteRisk
 from actors.risk import RiskWorker
 from actors.strategy import StrategyWorker
-from mts1b.brokers.paper.client import PaperBroker, PaperMarket
+from actors.telling import FeedTelling, StrategyTelling
 from mts1b.brokers.paper.endpoint import Endpoint
-from mts1b.config import Database
+from mts1b.config import Settings
 from mts1b.config_sections import Logging
-from mts1b.deploy.endpoints import Endpoints
+from mts1b.deploy.endpoints import Endpoints, postgres_source
 from mts1b.deploy.ray_client import NAMESPACE
 from mts1b.foundation.clock import SystemClock
 from mts1b.foundation.commands import CancelOrder, SubmitOrder
@@ -48,6 +48,8 @@ from mts1b.foundation.limits import STOP_TIMEOUT_S
 from mts1b.oms.journal import Journal
 from mts1b.oms.service import Oms
 from mts1b.platform import db, eventbus
+from mts1b.platform.alerts import BusAlerts
+from mts1b.platform.later import PublishLater
 from mts1b.platform.logging import get_logger
 from mts1b.platform.telemetry import Recorder
 from mts1b.platform.telemetry.service import NOTHING, Observation
@@ -57,8 +59,21 @@ from mts1b.riskengine.verdict import Decision
 from mts1b.strategy.definition import Strategy, Values
 from mts1b.strategy.panel import Panel
 
-SERVICES = {"feed": "marketdata", "strategy": "strategy", "risk": "riskengine", "oms": "oms", "broker": "broker"}
+if TYPE_CHECKING:
+    from actors.watchdog import WatchdogPlan, WatchdogWorker
+
+SERVICES = {
+    "feed": "marketdata",
+    "strategy": "strategy",
+    "risk": "riskengine",
+    "oms": "oms",
+    "broker": "broker",
+    "watchdog": "watchdog",
+}
 """Which service of the performance notes an actor is."""
+
+WATCHDOG = "watchdog"
+"""The name of the stack's one watchdog, in the namespace of the project."""
 
 WAITS = ("reports_after", "caught_up", "drain")
 """Calls that return when something has happened elsewhere."""
@@ -94,27 +109,57 @@ def colleague(role: str, fund_id: FundId) -> ActorHandle:
     return ray.get_actor(actor_name(role, fund_id), namespace=NAMESPACE)
 
 
-class FeedActor(Feed):
-    """Replays a panel into the paper exchange."""
+def telling(nats_url: str) -> PublishLater:
+    """What leaves this process for the bus in the background, over one connection."""
+    return PublishLater(partial(eventbus.open_bus, "telling", nats_url))
 
-    def __init__(self, panel: Shared, venue: Endpoint) -> None:
-        super().__init__(panel.get(), PaperMarket(venue))
+
+class FeedActor(Feed):
+    """Replays a panel into the paper exchange, and tells its bars."""
+
+    def __init__(self, panel: Shared, venue: Endpoint, fund_id: FundId, nats_url: str) -> None:
+        from mts1b.brokers.paper.client import PaperMarket  # and aiohttp, 8 MB: not for the other actors
+
+        bars = panel.get()
+        super().__init__(bars, PaperMarket(venue))
+        self._later = telling(nats_url)
+        self._telling = FeedTelling(self._later, fund_id, bars)
+
+    async def close_session(self, index: int) -> Closed:
+        closed = await super().close_session(index)
+        self._telling.closed(closed)
+        return closed
+
+    async def close(self) -> None:
+        await super().close()
+        await self._later.close()
+        await eventbus.close_buses()
 
 
 class StrategyActor(StrategyWorker):
-    """Hands its orders to the OMS actor."""
+    """Hands its orders to the OMS actor, and tells the watchdog what it saw."""
 
-    def __init__(self, strategy: Strategy, values: Values, panel: Shared, mandate: Mandate, in_flight: int) -> None:
+    def __init__(
+        self, strategy: Strategy, values: Values, panel: Shared, mandate: Mandate, in_flight: int, nats_url: str
+    ) -> None:
         entry = cast(OmsWorker, Remote(colleague("oms", mandate.fund_id), "oms"))
-        super().__init__(
-            strategy, values, panel.get(), mandate, entry, SystemClock(), Recorder(step_recorded), in_flight
-        )
+        self._later = telling(nats_url)
+        listener = StrategyTelling(self._later, mandate)
+        timing = SystemClock(), Recorder(step_recorded)
+        super().__init__(strategy, values, panel.get(), mandate, entry, *timing, in_flight, listener)
+
+    async def close(self) -> None:
+        """Let what was told reach the bus."""
+        await self._later.close()
+        await eventbus.close_buses()
 
 
 class BrokerActor(BrokerWorker):
     """Holds the connections to the paper exchange."""
 
     def __init__(self, venue: Endpoint) -> None:
+        from mts1b.brokers.paper.client import PaperBroker  # as above
+
         super().__init__(PaperBroker(venue))
 
 
@@ -123,7 +168,7 @@ class OmsActor(OmsWorker):
 
     def __init__(
         self,
-        postgres_dsn: str,
+        postgres: db.DsnSource,
         nats_url: str,
         fund_id: FundId,
         cash: Decimal,
@@ -133,7 +178,7 @@ class OmsActor(OmsWorker):
         venue, gate = RemoteBroker(colleague("broker", fund_id)), RemoteRisk(colleague("risk", fund_id))
 
         async def build(recorder: Recorder) -> Oms:
-            pool = await db.open_pool("primary", postgres_dsn, **sizes)
+            pool = await db.open_pool("primary", postgres, **sizes)
             await db.migrate(pool)
             bus = FillsBus(await eventbus.open_bus("primary", nats_url))
             journal = Journal(pool, fund_id)
@@ -141,10 +186,13 @@ class OmsActor(OmsWorker):
             gate.restore_it = oms.restore_risk
             return oms
 
-        super().__init__(build, venue, gate, Recorder(step_recorded), _end_process)
+        self._later = telling(nats_url)
+        alerts = BusAlerts(self._later, SystemClock())
+        super().__init__(build, venue, gate, Recorder(step_recorded), _end_process, alerts)
 
     async def close(self) -> None:
         await super().close()
+        await self._later.close()
         await eventbus.close_buses()
         await db.close_pools()
 
@@ -182,34 +230,80 @@ class RiskActor(RiskWorker):
         return decision
 
 
+def start_watchdog(plan: WatchdogPlan, observation: Observation = NOTHING) -> WatchdogWorker:
+    """The stack's watchdog: the one that runs, or a new one. It lives until `end_watchdog`, or as long as Ray does."""
+    from actors.watchdog_actor import WatchdogActor  # HTTP and Redis come along, which the other actors do without
+
+    actor = _remote_class(WatchdogActor, "watchdog", {}, plan.settings.logging)
+    named = actor.options(name=WATCHDOG, namespace=NAMESPACE, lifetime="detached", get_if_exists=True)
+    return _watchdog(named.remote(observation, plan, _end_process))
+
+
+def running_watchdog() -> WatchdogWorker | None:
+    """The stack's watchdog; None when there is none."""
+    try:
+        return _watchdog(ray.get_actor(WATCHDOG, namespace=NAMESPACE))
+    except ValueError:
+        return None
+
+
+async def end_watchdog() -> bool:
+    """End it; whether there was one. What stands is kept, and cleared by the next."""
+    found = running_watchdog()
+    if found is None:
+        return False
+    await _quietly(found.close())
+    with suppress(ValueError):
+        ray.kill(ray.get_actor(WATCHDOG, namespace=NAMESPACE))
+    return True
+
+
+def _watchdog(handle: ActorHandle) -> WatchdogWorker:
+    return cast("WatchdogWorker", Remote(handle, "watchdog"))
+
+
+@asynccontextmanager
+async def _watched(fund_id: FundId, venue: Endpoint) -> AsyncIterator[None]:
+    """While a desk trades, a watchdog that runs has the desk's venue among its dependencies."""
+    found = running_watchdog()
+    if found is not None:
+        await _quietly(found.watch_venue(fund_id, venue))
+    try:
+        yield
+    finally:
+        if found is not None:
+            await _quietly(found.forget_venue(fund_id))
+
+
 @asynccontextmanager
 async def ray_desk(
     plan: DeskPlan,
     stack: Endpoints,
     venue: Endpoint,
-    database: Database,
+    settings: Settings,
     detached: bool = False,
     observation: Observation = NOTHING,
-    logs: Logging = Logging(),
 ) -> AsyncIterator[Desk]:
     """The five workers as actors on the cluster this process is connected to; gone at the end unless `detached`.
 
     Not detached, they also end with this process.
     """
-    start = partial(_start, plan.fund_id, detached, observation, logs)
+    start = partial(_start, plan.fund_id, detached, observation, settings.logging)
     panel = Shared.put(plan.panel)
     limits = (plan.reference, plan.fund_id, plan.symbols, plan.covariance())
     handles: dict[str, ActorHandle] = {}
     try:
         handles["broker"] = start("broker", BrokerActor, venue)
         handles["risk"] = start("risk", RiskActor, *limits)
-        handles["feed"] = start("feed", FeedActor, panel, venue)
-        sizes = database.model_dump(exclude={"dsn"})
-        book = (stack.postgres_dsn, stack.nats_url, plan.fund_id, plan.opening_cash, plan.content_window_s)
+        handles["feed"] = start("feed", FeedActor, panel, venue, plan.fund_id, stack.nats_url)
+        sizes = settings.db.primary.model_dump(exclude={"dsn"})
+        postgres = postgres_source(settings, stack)
+        book = (postgres, stack.nats_url, plan.fund_id, plan.opening_cash, plan.content_window_s)
         handles["oms"] = start("oms", OmsActor, *book, sizes)
-        trader = (plan.strategy, plan.values, panel, plan.mandate, plan.in_flight)
+        trader = (plan.strategy, plan.values, panel, plan.mandate, plan.in_flight, stack.nats_url)
         handles["strategy"] = start("strategy", StrategyActor, *trader)
-        yield _desk(handles)
+        async with _watched(plan.fund_id, venue):
+            yield _desk(handles)
     finally:
         if not detached:
             await _end(handles)
@@ -218,13 +312,17 @@ async def ray_desk(
 def _start(
     fund_id: FundId, detached: bool, observation: Observation, logs: Logging, role: str, worker: type, *given: Any
 ) -> ActorHandle:
-    watched = observed(worker, SERVICES[role], WAITS, {"fund": fund_id}, logs)
-    # Task events would report every order to the dashboard, at a tenth of the price of the call itself.
-    actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0, enable_task_events=False)(watched)
-    named = actor.options(
+    named = _remote_class(worker, role, {"fund": fund_id}, logs).options(
         name=actor_name(role, fund_id), namespace=NAMESPACE, lifetime="detached" if detached else None
     )
     return named.remote(observation, *given)
+
+
+def _remote_class(worker: type, role: str, labels: dict[str, str], logs: Logging) -> Any:
+    """The worker as Ray runs it: observed, and started again whenever it dies."""
+    watched = observed(worker, SERVICES[role], WAITS, labels, logs)
+    # Task events would report every order to the dashboard, at a tenth of the price of the call itself.
+    return ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=0, enable_task_events=False)(watched)
 
 
 def _desk(handles: dict[str, ActorHandle]) -> Desk:
@@ -235,7 +333,7 @@ def _desk(handles: dict[str, ActorHandle]) -> Desk:
 
 async def _end(handles: dict[str, ActorHandle]) -> None:
     """Close what holds connections, the OMS before its broker; then end every actor, closed or not."""
-    for role in ("oms", "feed", "broker"):
+    for role in ("strategy", "oms", "feed", "broker"):
         if role in handles:
             await _quietly(Remote(handles[role], role).close())
     await asyncio.gather(*(_quietly(Remote(handle, role).flush_telemetry()) for role, handle in handles.items()))

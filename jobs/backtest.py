@@ -215,10 +215,11 @@ def _finite(values: dict[str, float]) -> dict[str, float | None]:
 def show(facts: dict[str, Any]) -> None:
     """The facts for a reader: statistics, then the last trades."""
     from rich.box import SIMPLE
-    from rich.console import Console
     from rich.table import Column, Table
 
-    console = Console()
+    from jobs.screen import screen
+
+    console = screen()
     values = " ".join(f"{name}={value:g}" for name, value in facts["params"].items())
     console.print(
         f"{facts['strategy']} {values}: {facts['symbols']} symbols x {facts['bars']:,} bars, "

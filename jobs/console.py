@@ -13,6 +13,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
+from jobs.screen import screen
 from mts1b.backtester.choice import Choice
 from mts1b.config import Settings, load_settings
 from mts1b.foundation.errors import InputError, MtsError
@@ -87,7 +88,7 @@ def print_choice(choice: Choice, console: Console) -> None:
 
 def print_sweep(summary: SweepSummary, rows: int = 5, console: Console | None = None) -> None:
     """The result of a sweep for a reader."""
-    console = console or Console()
+    console = console or screen()
     console.print(
         f"{summary.strategy}: {summary.trials:,} combinations x {summary.symbols} symbols x {summary.bars:,} bars "
         f"in {summary.seconds:.1f} s ({summary.chunks_computed} chunks computed, {summary.chunks_skipped} found)",

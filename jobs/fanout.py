@@ -27,15 +27,21 @@ class RayRunner:
     """`mts1b.research.runner.Runner` over the Ray cluster this process is connected to.
 
     `gpus`: GPUs that each task has to itself. StackError when some are asked for and the cluster can have none.
-    `observation`: how the workers' operations are told of.
+    `observation`: how the workers' operations are told of, as those of `service`.
     """
 
-    def __init__(self, in_flight_max: int | None = None, gpus: int = 0, observation: Observation = NOTHING) -> None:
+    def __init__(
+        self,
+        in_flight_max: int | None = None,
+        gpus: int = 0,
+        observation: Observation = NOTHING,
+        service: str = "research",
+    ) -> None:
         if gpus:
             check_gpus()
         self._in_flight_max = in_flight_max
         self._gpus = gpus
-        self._observation = observation
+        self._observation, self._service = observation, service
 
     @property
     def workers(self) -> int:
@@ -45,7 +51,9 @@ class RayRunner:
         self, function: Callable[[Shared, Item], Result], shared: Shared, items: Iterable[Item]
     ) -> Iterator[tuple[Item, Result]]:
         """One task of one CPU for each item. Arrays of `shared` reach the workers without a copy, read-only."""
-        task = ray.remote(**task_options(self._gpus))(observed_task(function, self._observation, traceparent()))
+        task = ray.remote(**task_options(self._gpus))(
+            observed_task(function, self._observation, self._service, traceparent())
+        )
         shared_ref = ray.put(shared)
         limit = self._in_flight_max or in_flight_limit(self._gpus)
         waiting: dict[ray.ObjectRef, Item] = {}
@@ -64,7 +72,7 @@ class RayRunner:
 
 
 def observed_task(
-    function: Callable[[Shared, Item], Result], observation: Observation, trace: str
+    function: Callable[[Shared, Item], Result], observation: Observation, service: str, trace: str
 ) -> Callable[[Shared, Item], Result]:
     """The function in the trace it was asked for in; the worker's operations go to its metrics in Ray, too."""
 
@@ -74,7 +82,7 @@ def observed_task(
             from mts1b.platform.telemetry.ray_metrics import mirrored
 
             mirrored()
-            observe("research", observation)
+            observe(service, observation)
         with received(trace):
             return function(shared, item)
 

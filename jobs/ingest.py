@@ -18,9 +18,13 @@ from rich.console import Console
 from rich.progress import Progress
 
 from jobs.console import run_as_program, settings_of
+from jobs.screen import screen
 from mts1b.config import Settings
+from mts1b.deploy.observation import observation
 from mts1b.foundation.clock import Clock, SystemClock
 from mts1b.foundation.errors import DataError
+from mts1b.platform.telemetry import span
+from mts1b.platform.telemetry.service import observing
 
 if TYPE_CHECKING:
     from mts1b.datalake.intake.delivery import Terms
@@ -86,6 +90,7 @@ def ingest_files(
     from mts1b.datalake import open_lake
     from mts1b.datalake.intake.ingest import here, ingest
 
+    watched = observation(settings, exposed=False)
     spread = here
     if on_ray:
         from mts1b.deploy.ray_client import connect_ray  # sets the environment that Ray reads when it is imported
@@ -93,9 +98,10 @@ def ingest_files(
         connect_ray(settings)
         from jobs.fanout import RayRunner
 
-        spread = RayRunner().run
+        spread = RayRunner(observation=watched, service="datalake").run
     lake = open_lake(settings.lake_root)
-    return ingest(lake, path.absolute(), terms, clock.now_ns() // US, spread, listener, again)
+    with observing("datalake", watched), span("datalake.ingest_files", file=path.name):
+        return ingest(lake, path.absolute(), terms, clock.now_ns() // US, spread, listener, again)
 
 
 @contextmanager
@@ -151,7 +157,7 @@ def command(
     if as_json:
         typer.echo(json.dumps(report.to_json()))
     else:
-        show_report(report, Console(highlight=False))
+        show_report(report, screen(highlight=False))
 
 
 if __name__ == "__main__":

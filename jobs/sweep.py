@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from jobs import trading
 from jobs.console import (
@@ -25,6 +24,7 @@ from jobs.console import (
     write_json,
 )
 from jobs.progress import shown
+from jobs.screen import screen
 from jobs.universe import AdjustOption, AsOfOption, UniverseOption, adjust_of
 from mts1b.backtester import Execution, gpu_available
 from mts1b.backtester.choice import Choice, Machine
@@ -105,17 +105,12 @@ def sweep(
         spec = with_chosen_backend(spec, panel, request.interval, machine_of(local), clock)
         if on_choice is not None and spec.choice is not None:
             on_choice(spec.choice)
-    watched = NOTHING if local else workers_observation(settings)
+    watched = NOTHING if local else observation(settings, exposed=False)
     runner = runner_for(local, spec.backend, watched)
     with observing("research", watched), span("sweep", strategy=spec.strategy.name, backend=spec.backend):
         summary = run_sweep(spec, panel, runner, settings.results_root, clock, on_progress)
         publish(summary, open_lake(settings.lake_root))
     return summary
-
-
-def workers_observation(settings: Settings) -> Observation:
-    """How a sweep is observed: told on the bus. Its workers' metrics are Ray's."""
-    return replace(observation(settings), targets=None)
 
 
 def machine_of(local: bool) -> Machine:
@@ -137,7 +132,7 @@ def backend_of(given: str | None, data_dir: Path | None) -> str:
     return given or load_settings(data_dir=data_dir).gpubacktester.backend
 
 
-def runner_for(local: bool, backend: str, observation: Observation = NOTHING) -> Runner:
+def runner_for(local: bool, backend: str, watched: Observation = NOTHING) -> Runner:
     """The runner on the connected Ray cluster, or this process; on "gpu" each task has a GPU to itself.
 
     StackError when the cluster has no GPU and one is needed.
@@ -146,7 +141,7 @@ def runner_for(local: bool, backend: str, observation: Observation = NOTHING) ->
         return LocalRunner()
     from jobs.fanout import RayRunner
 
-    return RayRunner(gpus=1 if backend == "gpu" else 0, observation=observation)
+    return RayRunner(gpus=1 if backend == "gpu" else 0, observation=watched)
 
 
 def _connect(settings: Settings) -> None:
@@ -162,7 +157,7 @@ def report(
     """Run, showing progress; then print the result and write it where asked: as JSON, as a page."""
     check_json_target(json_file)
     check_report_target(page)
-    told = Console(stderr=json_file == "-")
+    told = screen(stderr=json_file == "-")
     with shown(title) as listener:
         summary = sweep(
             request, settings_of(data_dir), SystemClock(), local, listener, lambda choice: print_choice(choice, told)

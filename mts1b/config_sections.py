@@ -103,8 +103,102 @@ class DataLake(Section):
     root: str | None = None
 
 
+class Graded(Section):
+    """Levels come in pairs: at or above `x_warning` an alert is raised, at or above `x_critical` it is critical."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Graded:
+        for name in type(self).model_fields:
+            if name.endswith("_warning"):
+                low, high = getattr(self, name), getattr(self, name.removesuffix("_warning") + "_critical")
+                if low > high:
+                    raise ValueError(f"{name} ({low:g}) is above its critical level ({high:g})")
+        return self
+
+
+class DependencyAlerts(Graded):
+    """Servers and venues. `down_for_s`, `slow_for_s`: how long before an alert is raised."""
+
+    period_s: float = Field(default=1.0, gt=0)
+    timeout_s: float = Field(default=2.0, gt=0)
+    down_for_s: float = Field(default=1.0, ge=0)
+    latency_ms_warning: float = Field(default=500.0, gt=0)
+    latency_ms_critical: float = Field(default=2_000.0, gt=0)
+    slow_for_s: float = Field(default=10.0, ge=0)
+
+
+class ConsumerAlerts(Graded):
+    """Durable consumers of the bus. `unread_for_s`: events wait and nobody asks for them."""
+
+    period_s: float = Field(default=1.0, gt=0)
+    timeout_s: float = Field(default=5.0, gt=0)
+    wait_warning: int = Field(default=1_000, ge=1)
+    wait_critical: int = Field(default=10_000, ge=1)
+    in_flight_warning: int = Field(default=500, ge=1)
+    in_flight_critical: int = Field(default=5_000, ge=1)
+    slow_for_s: float = Field(default=5.0, ge=0)
+    unread_for_s: float = Field(default=300.0, ge=0)
+
+
+class DatabaseAlerts(Graded):
+    """Postgres. `waiting_for_s`: how long callers wait for a connection of a pool before that is an alert."""
+
+    period_s: float = Field(default=2.0, gt=0)
+    timeout_s: float = Field(default=5.0, gt=0)
+    pool_waiting_warning: int = Field(default=1, ge=1)
+    pool_waiting_critical: int = Field(default=20, ge=1)
+    waiting_for_s: float = Field(default=3.0, ge=0)
+    transaction_s_warning: float = Field(default=60.0, gt=0)
+    transaction_s_critical: float = Field(default=600.0, gt=0)
+    lock_wait_s_warning: float = Field(default=5.0, gt=0)
+    lock_wait_s_critical: float = Field(default=60.0, gt=0)
+    connections_share_warning: float = Field(default=0.8, gt=0, le=1)
+    connections_share_critical: float = Field(default=0.95, gt=0, le=1)
+    dead_share_warning: float = Field(default=0.3, gt=0, le=1)
+    dead_share_critical: float = Field(default=0.6, gt=0, le=1)
+    dead_rows_min: int = Field(default=10_000, ge=1)
+
+
+class DriftAlerts(Graded):
+    """Population stability index and Kolmogorov-Smirnov test over the last `window` bars of a feature, or returns of a
+    fund; nothing is said of fewer than `observed_min`."""
+
+    period_s: float = Field(default=5.0, gt=0)
+    timeout_s: float = Field(default=30.0, gt=0)
+    psi_warning: float = Field(default=0.1, gt=0)
+    psi_critical: float = Field(default=0.25, gt=0)
+    p_value: float = Field(default=1e-3, gt=0, lt=1)
+    window: int = Field(default=60, ge=10)
+    observed_min: int = Field(default=20, ge=10)
+
+
+class VpinAlerts(Graded):
+    """VPIN by its level, and by its rank among its own last values once there are `history_min`."""
+
+    period_s: float = Field(default=1.0, gt=0)
+    buckets: int = Field(default=50, ge=1)
+    buckets_per_day: int = Field(default=50, ge=1)
+    level_warning: float = Field(default=0.5, gt=0, le=1)
+    level_critical: float = Field(default=0.7, gt=0, le=1)
+    rank_warning: float = Field(default=0.99, gt=0, le=1)
+    rank_critical: float = Field(default=0.999, gt=0, le=1)
+    rank_floor: float = Field(default=0.35, ge=0, le=1)
+    history_min: int = Field(default=500, ge=1)
+
+
 class Watchdog(Section):
-    """The alerts."""
+    """The alerts. They go to the log, to NATS, and to `webhook_url` by HTTP POST (unset: no webhook).
+
+    `history_days`: how long cleared alerts are kept.
+    """
+
+    webhook_url: SecretStr | None = None
+    history_days: float = Field(default=90.0, gt=0)
+    dependency: DependencyAlerts = DependencyAlerts()
+    consumer: ConsumerAlerts = ConsumerAlerts()
+    database: DatabaseAlerts = DatabaseAlerts()
+    drift: DriftAlerts = DriftAlerts()
+    vpin: VpinAlerts = VpinAlerts()
 
 
 class Llm(Section):

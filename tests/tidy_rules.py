@@ -25,7 +25,24 @@ FLOORS: list[list[str]] = [
 
 TESTING_USERS = ("mts1b.cli", "mts1b.testing")
 
-PURE_ROOMS = ("mts1b.backtester", "mts1b.riskengine", "mts1b.oms.machine", "mts1b.oms.book", "mts1b.quantkit")
+PURE_ROOMS = (
+    "mts1b.backtester",
+    "mts1b.riskengine",
+    "mts1b.oms.machine",
+    "mts1b.oms.book",
+    "mts1b.quantkit",
+    "mts1b.watchdog.book",
+    "mts1b.watchdog.consumers",
+    "mts1b.watchdog.database",
+    "mts1b.watchdog.dependencies",
+    "mts1b.watchdog.drift",
+    "mts1b.watchdog.features",
+    "mts1b.watchdog.flow",
+    "mts1b.watchdog.funds",
+    "mts1b.watchdog.grade",
+    "mts1b.watchdog.series",
+    "mts1b.watchdog.vpin",
+)
 IMPURE = (
     "mts1b.datalake",
     "mts1b.platform",

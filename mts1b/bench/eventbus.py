@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 
 from mts1b.bench.eventbus_peer import BareBus
+from mts1b.bench.far_line import proxied
 from mts1b.bench.result import BenchResult
 from mts1b.bench.session import Session
 from mts1b.config import load_settings
@@ -20,6 +23,9 @@ from mts1b.platform.eventbus import EventBus, connect
 from mts1b.platform.events import Encoded, Event, encode, event
 
 EVENTS, WARM, IN_FLIGHT = 5_000, 200, 100
+FAR_EVENTS, ROUND_TRIPS_MS = 30, (10, 100)
+"""Between regions, as the source says."""
+
 SOURCE_ACK_P99_MS, SOURCE_DURABLE_ADDS_MS = 1.0, 3.0
 """What the source says of a local cluster: below 1 ms, and 1 to 3 ms more for the disk."""
 
@@ -39,8 +45,9 @@ Send = Callable[[NoteWritten], Awaitable[object]]
 def eventbus(session: Session) -> BenchResult:
     """Milliseconds until a publish is confirmed, over 5,000 events, ours and nats-py's by turns on one server.
 
-    `publish_ack`: sent and flushed; `publish_durable`: stored by JetStream, in a file. Before: both store the same
-    messages, and a repeated id once. InvariantBroken when they do not.
+    `publish_ack`: sent and flushed; `publish_durable`: stored by JetStream, in a file; `publish_100_ms_away`: stored by
+    a server at the end of a line that takes so long for both ways. Before: both store the same messages, and a repeated
+    id once. InvariantBroken when they do not.
     """
     with tempfile.TemporaryDirectory(prefix="mts1b-bench-") as folder:
         settings = load_settings(data_dir=Path(folder) / "data")
@@ -62,10 +69,14 @@ async def _measure(session: Session, url: str) -> BenchResult:
         session.tell("stored")
         durable = await by_turns(session, events, ("kept", bus.publish_typed), ("bare-kept", bare.publish_stored))
         per_s = await pipelined(session, bus, events)
+        session.tell("far away")
+        away = {round_trip_ms: await far(session, url, round_trip_ms) for round_trip_ms in ROUND_TRIPS_MS}
     finally:
         await bus.close()
         await bare.close()
-    return _result(events, ack, durable, per_s)
+    found = _result(events, ack, durable, per_s)
+    distant = {f"publish_{ms}_ms_away_p50_ms": p50 for ms, p50 in away.items()}
+    return replace(found, figures={**found.figures, **distant})
 
 
 def _result(
@@ -112,6 +123,25 @@ async def pipelined(session: Session, bus: EventBus, events: int) -> float:
     began_ns = session.clock.monotonic_ns()
     await asyncio.gather(*(one_after_another() for _ in range(IN_FLIGHT)))
     return events * NS_PER_S / (session.clock.monotonic_ns() - began_ns)
+
+
+async def far(session: Session, url: str, round_trip_ms: int) -> float:
+    """The median of what a publish takes, one after another, through a proxy that holds every byte back. In ms."""
+    server = urlsplit(url)
+    events = session.size(FAR_EVENTS, 3)
+    async with proxied(str(server.hostname), int(server.port or 0), round_trip_ms / 1e3) as proxy:
+        bus = await connect(
+            server._replace(netloc=f"{server.username}:{server.password}@127.0.0.1:{proxy.port}").geturl()
+        )
+        try:
+            took = []
+            for number in range(events):
+                began_ns = session.clock.monotonic_ns()
+                await bus.publish_typed(NoteWritten(note_id=f"far-{round_trip_ms}-{number}"))
+                took.append((session.clock.monotonic_ns() - began_ns) / NS_PER_MS)
+        finally:
+            await bus.close()
+    return float(np.median(took))
 
 
 async def require_same_messages(bus: EventBus, bare: BareBus, events: int) -> None:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from mts1b.bench.equal import Floats
-from mts1b.bench.lake_sides import COLUMN, WIDE_RUNS, Answers, Asked
+from mts1b.bench.lake_sides import COLUMN, Answers, Asked
 from mts1b.bench.peers import peers_python
 from mts1b.bench.session import Session
+from mts1b.datalake.schema import BARS
 from mts1b.foundation.errors import InvariantBroken
 
 PEER = Path(__file__).with_name("peer_arcticdb.py")
@@ -38,23 +40,33 @@ class Peer:
 
 def hand_over(folder: Path, prefix: str, interval: str, frames: Iterable[pl.DataFrame], rows: int) -> list[int]:
     """Write the bars of each name one after the other, `rows` in all; return how many each has."""
-    arrays = {
+    arrays = handed(folder, prefix, interval, rows)
+    counts, start = list[int](), 0
+    for frame in frames:
+        for name, values in arrays.items():
+            values[start : start + frame.height] = frame[name].to_physical().to_numpy()
+        counts.append(frame.height)
+        start += frame.height
+    return counts
+
+
+def handed(folder: Path, prefix: str, interval: str, rows: int) -> dict[str, NDArray[Any]]:
+    """The files of what is handed over, to be filled: microseconds and float64 by column."""
+    return {
         name: np.lib.format.open_memmap(
             folder / f"{prefix}{name}.npy", mode="w+", dtype=np.int64 if name == "ts" else np.float64, shape=(rows,)
         )
         for name in ("ts", *FIELDS[interval])
     }
-    counts, start = list[int](), 0
-    for frame in frames:
-        part = slice(start, start + frame.height)
-        arrays["ts"][part] = frame["ts"].to_physical().to_numpy()
-        for name in FIELDS[interval]:
-            arrays[name][part] = frame[name].to_numpy()
-        counts.append(frame.height)
-        start += frame.height
-    for values in arrays.values():
-        values.flush()
-    return counts
+
+
+def by_name(arrays: Mapping[str, NDArray[Any]], symbols: Sequence[str]) -> Iterator[pl.DataFrame]:
+    """The bars of each name out of what is handed over, of which each has as many."""
+    rows = len(arrays["ts"]) // len(symbols)
+    for number, symbol in enumerate(symbols):
+        own = {name: pl.Series(values[number * rows : (number + 1) * rows]) for name, values in arrays.items()}
+        own["ts"] = own["ts"].cast(BARS["ts"])
+        yield pl.DataFrame({"symbol": pl.repeat(symbol, rows, eager=True), **own})
 
 
 def arctic_side(
@@ -74,7 +86,7 @@ def arctic_side(
         "revised_rows": revised_rows,
     }
     (folder / "task.json").write_text(json.dumps(task))
-    words = [str(peers_python(session, LOCK)), "-P", str(PEER), str(folder), str(session.size(WIDE_RUNS, 1))]
+    words = [str(peers_python(session, LOCK)), "-P", str(PEER), str(folder), str(session.size(asked.runs, 1))]
     ran = subprocess.run(words, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     if ran.returncode:
         raise InvariantBroken("process", "arcticdb", f"ended with {ran.returncode}: {ran.stderr.strip()[-500:]}")

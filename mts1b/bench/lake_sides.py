@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 Result = TypeVar("Result")
 
 COLUMN = "close"
-NARROW_RUNS, COLD_RUNS, WIDE_RUNS = 50, 5, 3
+NARROW_RUNS, FILE_RUNS, COLD_RUNS, WIDE_RUNS = 50, 10, 5, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,11 @@ class Asked:
     start: datetime
     end: datetime
     interval: str
+
+    @property
+    def runs(self) -> int:
+        """How often the whole of it is asked for; the best counts."""
+        return WIDE_RUNS if self.interval == "daily" else 1
 
     @property
     def last(self) -> datetime:
@@ -73,7 +78,7 @@ def lake_side(session: Session, root: Path, asked: Asked) -> tuple[Answers, dict
     seconds = {"narrow_warm": median_s(session, NARROW_RUNS, lambda: narrow(bars))}
     seconds["narrow_cold"] = cold_s(session, files, lambda: narrow(open_lake(root).equities.bars))
     seconds["panel"], arrays = session.best_of(
-        WIDE_RUNS, lambda: bars.arrays(list(asked.symbols), asked.interval, columns=[COLUMN])
+        asked.runs, lambda: bars.arrays(list(asked.symbols), asked.interval, columns=[COLUMN])
     )
     name = "equities.bars" if asked.interval == "daily" else f"equities.bars_{asked.interval}"
     sql = f"SELECT symbol, AVG({COLUMN}) AS mean FROM {name} WHERE ts BETWEEN ? AND ? GROUP BY symbol ORDER BY symbol"  # noqa: S608
@@ -107,10 +112,10 @@ def file_side(session: Session, path: Path, asked: Asked) -> Answers:
         )
 
     narrow()
-    seconds = {"narrow_warm": median_s(session, 3 if csv else NARROW_RUNS, narrow)}
+    seconds = {"narrow_warm": median_s(session, 2 if csv else FILE_RUNS, narrow)}
     seconds["narrow_cold"] = cold_s(session, [path], narrow, 1 if csv else COLD_RUNS)
-    seconds["panel"], found = session.best_of(1 if csv else WIDE_RUNS, table)
-    seconds["group_by"], grouped = session.best_of(1 if csv else WIDE_RUNS, means)
+    seconds["panel"], found = session.best_of(1 if csv else asked.runs, table)
+    seconds["group_by"], grouped = session.best_of(1 if csv else asked.runs, means)
     return Answers(_floats(narrow()), found, grouped["mean"].to_numpy(), seconds)
 
 

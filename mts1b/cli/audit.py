@@ -9,9 +9,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, TypeVar
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from jobs.screen import screen
 from mts1b.cli.options import AsJson, DataDir
 from mts1b.config import Settings, load_settings
 from mts1b.foundation.clock import iso
@@ -56,7 +56,7 @@ def trail(order: str, data_dir: DataDir = None, as_json: AsJson = False) -> None
     table = Table("link", "time (UTC)", "what", "content", title=order, title_justify="left")
     for link in links:
         table.add_row(str(link.sequence), iso(link.timestamp), link.kind, _told(link))
-    Console().print(table, highlight=False)
+    screen().print(table, highlight=False)
 
 
 def verify_chain(settings: Settings) -> Verified | Broken:

@@ -13,6 +13,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from jobs.screen import screen
 from mts1b.cli.options import JsonFile
 from mts1b.foundation.clock import NS_PER_S, Clock, SystemClock
 from mts1b.foundation.errors import InputError
@@ -58,7 +59,7 @@ def bench(
     names = chosen("ladder-million" if million and name == "ladder" else name)
     if save is not None and not save.is_dir():
         raise InputError("save", str(save), "no such folder", "make it first")
-    console, lines, clock = Console(stderr=json_file == "-"), [], SystemClock()
+    console, lines, clock = screen(stderr=json_file == "-"), [], SystemClock()
     for one in names:
         with _progress(console, clock, one) as tell:
             result = run(one, Session(clock, quick, tell, data))

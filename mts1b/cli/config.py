@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import SecretStr
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
+from jobs.screen import screen
 from mts1b.cli.options import AsJson, DataDir
 from mts1b.config import Settings, read_layers, read_settings, settings_of
 from mts1b.config_layers import Layer, leaves, shown
@@ -49,7 +49,7 @@ def show(section: Section = None, changed: Changed = False, data_dir: DataDir = 
     for setting in told:
         value = "" if setting.value is None else str(setting.value)
         table.add_row(setting.key, value, setting.origin, setting.where)
-    Console(highlight=False, markup=False).print(table)
+    screen(highlight=False, markup=False).print(table)
 
 
 @app.command("check")

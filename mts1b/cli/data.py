@@ -11,10 +11,13 @@ from rich.console import Console
 from rich.progress import Progress
 
 from jobs import ingest as job
+from jobs.screen import screen
 from mts1b.cli import quarantine
 from mts1b.cli.options import AsJson, DataDir
 from mts1b.config import load_settings
+from mts1b.deploy.observation import observation
 from mts1b.foundation.clock import SystemClock, from_ns
+from mts1b.platform.telemetry.service import observing
 
 if TYPE_CHECKING:
     from mts1b.datalake import Lake
@@ -62,10 +65,11 @@ def ingest(
     lake = _lake(data_dir)
     if dataset != BARS:
         return _ingest_table(lake, Path(file), dataset, universe, as_json)
-    if file == SAMPLE:
-        return _ingest_sample(lake, interval, as_json)
-    terms = job.terms_of(interval, market, zone, stamps, adjustment, calendar, symbol, columns)
     settings = load_settings(data_dir=data_dir)
+    if file == SAMPLE:
+        with observing("datalake", observation(settings, exposed=False)):
+            return _ingest_sample(lake, interval, as_json)
+    terms = job.terms_of(interval, market, zone, stamps, adjustment, calendar, symbol, columns)
     with job.progress_shown(f"ingesting {Path(file).name}", hidden=as_json) as listener:
         report = job.ingest_files(Path(file), terms, settings, SystemClock(), on_ray, again, listener)
     job.refuse_unreadable(report)
@@ -73,7 +77,7 @@ def ingest(
     if as_json:
         print(json.dumps({"lake": lake.place.root, "datasets": [_facts(one) for one in held], **report.to_json()}))
         return
-    job.show_report(report, Console(highlight=False))
+    job.show_report(report, screen(highlight=False))
     _show(lake, held, as_json)
 
 
@@ -96,7 +100,7 @@ def _ingest_table(lake: Lake, file: Path, dataset: str, universe: str | None, as
     if as_json:
         print(json.dumps({"lake": lake.place.root, "dataset": dataset, "rows": rows}))
     else:
-        Console(highlight=False).print(f"{dataset}: {rows:,} rows of {file.name} stored", soft_wrap=True)
+        screen(highlight=False).print(f"{dataset}: {rows:,} rows of {file.name} stored", soft_wrap=True)
 
 
 def sectors(
@@ -130,7 +134,7 @@ def verify(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps({"lake": lake.place.root, "rows": rows, "tables": len(held)}))
     else:
-        Console(highlight=False).print(f"{rows:,} rows in {len(held)} tables are as they were written")
+        screen(highlight=False).print(f"{rows:,} rows in {len(held)} tables are as they were written")
 
 
 def compact(
@@ -146,7 +150,7 @@ def compact(
             held.table.compact()
             forgotten += len(held.table.log.forget(keep_days * SECONDS_PER_DAY))
     if not as_json:
-        Console(highlight=False).print(f"deleted {forgotten:,} files of old versions")
+        screen(highlight=False).print(f"deleted {forgotten:,} files of old versions")
     _show(lake, lake.all_stored(), as_json)
 
 
@@ -183,7 +187,7 @@ def _show(lake: Lake, tables: list[Stored], as_json: bool) -> None:
     if as_json:
         print(json.dumps({"lake": lake.place.root, "datasets": facts}))
         return
-    console = Console(highlight=False)
+    console = screen(highlight=False)
     if not facts:
         console.print(f"{lake.place.root}: empty; `mts data ingest sample` fills it", soft_wrap=True)
     for row in facts:

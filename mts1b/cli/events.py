@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
+from jobs.screen import screen
 from mts1b.cli.options import AsJson, DataDir
 from mts1b.config import load_settings
 from mts1b.foundation.clock import iso
@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-EVENT_MODULES: Sequence[str] = ("mts1b.oms.published",)
+EVENT_MODULES: Sequence[str] = (
+    "mts1b.marketdata.published",
+    "mts1b.oms.published",
+    "mts1b.platform.alerts",
+    "mts1b.watchdog.published",
+)
 """Every module that registers events. A test looks for those that are missing here."""
 
 app = typer.Typer(help="Subjects and models of the bus, its consumers, its dead letters.")
@@ -60,7 +65,7 @@ def events(context: typer.Context, as_json: AsJson = False) -> None:
     for item in found:
         fields = ", ".join(item.model.model_fields)
         table.add_row(item.subject, f"{item.model.__module__}.{item.model.__name__}", item.key, fields)
-    Console().print(table)
+    screen().print(table)
 
 
 @app.command("dead")
@@ -74,7 +79,7 @@ def dead(durable: Durable = None, last: Last = 100, data_dir: DataDir = None, as
     for letter in letters:
         words = (iso(letter.dead_ns), letter.durable, letter.subject, letter.message_id, str(letter.attempts))
         table.add_row(*words, letter.reason)
-    Console().print(table if letters else "no dead letters", markup=False)
+    screen().print(table if letters else "no dead letters", markup=False)
 
 
 @app.command("lag")
@@ -88,7 +93,7 @@ def lag(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     for item in found:
         numbers = (item.wait, item.in_flight, item.redelivered, item.readers)
         table.add_row(item.durable, item.subject, *(f"{number:,}" for number in numbers))
-    Console().print(table if found else "no durable consumers", markup=False)
+    screen().print(table if found else "no durable consumers", markup=False)
 
 
 def _ask(data_dir: Path | None, ask: Callable[[EventBus], Awaitable[T]]) -> T:

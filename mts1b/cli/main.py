@@ -23,6 +23,8 @@ COMMAND_MODULES: Sequence[str] = (
     "stream",
     "strategy",
     "paper",
+    "alerts",
+    "watchdog",
     "audit",
     "events",
     "quickstart",

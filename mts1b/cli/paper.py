@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
+from jobs.screen import screen
 from mts1b.cli.options import AsJson, DataDir
 from mts1b.cli.tables import latency_table, refusals_line
 from mts1b.config import load_settings
@@ -126,7 +127,7 @@ def _first_row(panel: Panel, start: str | None, history_sessions: int) -> int:
 
 
 def _show(result: PaperResult) -> None:
-    console = Console()
+    console = screen()
     ended = ", ".join(f"{count} {name}" for name, count in result.orders.items())
     console.print(f"{result.strategy}: {result.sessions} sessions, {result.orders_total} orders ({ended})")
     console.print(refusals_line(result.refusals), highlight=False)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Column, Table
 
+from jobs.screen import screen
 from mts1b.cli.options import AsJson, DataDir
 from mts1b.config import Settings, load_settings
 from mts1b.foundation.clock import NS_PER_MS, NS_PER_S, SystemClock, from_ns
@@ -109,8 +109,7 @@ def metric(
     if as_json:
         print(json.dumps([asdict(row) for row in rows]))
     elif rows:
-        wide = None if sys.stdout.isatty() else 140  # a file or a pipe has no edge
-        Console(highlight=False, markup=False, width=wide).print(_table(rows))
+        screen(highlight=False, markup=False).print(_table(rows))
     else:
         print(f"no operation in the last {since}")
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
+from jobs.screen import screen
 from mts1b.cli.options import AsJson, DataDir
 from mts1b.config import load_settings
 from mts1b.foundation.clock import SystemClock
@@ -61,7 +61,7 @@ def list_rows(
         listed = _json_rows(rows.head(limit))
         print(json.dumps({"rows": rows.height, "counts": counts.to_dicts(), "first": listed}))
         return
-    console = Console(highlight=False)
+    console = screen(highlight=False)
     if not rows.height:
         console.print("nothing in quarantine" if state == "held" else f"nothing {state}")
         return
@@ -85,7 +85,7 @@ def show(ids: Ids = None, data_dir: DataDir = None, as_json: AsJson = False) -> 
     if as_json:
         print(json.dumps(_json_rows(rows)))
         return
-    console = Console(highlight=False, markup=False)
+    console = screen(highlight=False, markup=False)
     for row in rows.iter_rows(named=True):
         console.print(f"{row['id']} {_where(row)}, {row['state']}", soft_wrap=True)
         for reason in row["reasons"].split("; "):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 from rich.console import Console
 
+from jobs.screen import screen
 from mts1b.cli.options import DataDir, JsonFile
 from mts1b.config import Settings, load_settings
 from mts1b.foundation.clock import NS_PER_S, Clock, SystemClock
@@ -47,7 +48,7 @@ def command(data_dir: DataDir = None, json_file: JsonFile = None, keep_up: KeepU
 
     check_json_target(json_file)
     settings, clock = load_settings(data_dir=data_dir), SystemClock()
-    console = Console(stderr=json_file == "-")
+    console = screen(stderr=json_file == "-")
     with running_stack(settings, clock, console, keep_up):
         found = run(settings, clock, console)
         report = write_findings(found, settings.data_dir / "report.html", clock)

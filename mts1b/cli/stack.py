@@ -13,6 +13,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from jobs.screen import screen
 from mts1b.cli.options import AsJson, DataDir
 from mts1b.config import Settings, load_settings
 from mts1b.foundation.clock import SystemClock
@@ -105,9 +106,9 @@ def _show(settings: Settings, parts: list[PartStatus], as_json: bool, services: 
         colour = COLOURS.get(part.state, "yellow")
         pid = str(part.pid or "") if part.embedded else "given"
         table.add_row(part.name, f"[{colour}]{part.state}[/]", part.address, pid, str(part.restarts or ""), part.detail)
-    Console().print(table)
+    screen().print(table)
     if services:
-        Console(highlight=False).print(_services_table(services))
+        screen(highlight=False).print(_services_table(services))
 
 
 def _services_table(services: Sequence[Running]) -> Table:

@@ -79,10 +79,11 @@ def _show(facts: dict[str, Any], as_json: bool) -> None:
         typer.echo(json.dumps(facts, indent=1, allow_nan=False))
         return
     from rich.box import SIMPLE
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    from jobs.screen import screen
+
+    console = screen()
     values = " ".join(f"{name}={value:g}" for name, value in facts["params"].items())
     console.print(
         f"{facts['strategy']} {values}: {facts['symbols']} symbols x {facts['bars']:,} bars, {facts['first'][:10]} to "

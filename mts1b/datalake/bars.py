@@ -19,6 +19,7 @@ from mts1b.datalake.table import Progress
 from mts1b.datalake.times import When, span_us
 from mts1b.foundation.errors import DataError, InputError
 from mts1b.foundation.ids import DIGEST_BYTES
+from mts1b.platform.telemetry import operation
 from mts1b.strategy.panel import FIELDS, SERIES, Lineage, Panel
 
 INGEST_FIRST = "run `mts data ingest sample`, or ingest a file of your own"
@@ -33,6 +34,7 @@ class Bars(Dataset):
         super().__init__(place, definition)
         self._sectors = sectors
 
+    @operation("datalake.panel")
     def panel(
         self,
         symbols: Sequence[str] | None = None,
@@ -70,6 +72,7 @@ class Bars(Dataset):
             raise unknown_symbol(name, frozenset(stored.symbols))
         return Stretches(stored, names, span)
 
+    @operation("datalake.ingest")
     def ingest(self, source: Source, interval: str = "daily", progress: Progress | None = None) -> Stored:
         """Put bars in from a Parquet or CSV file or a frame, and return what is then stored.
 

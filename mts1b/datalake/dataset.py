@@ -30,6 +30,7 @@ from mts1b.datalake.storage import Place
 from mts1b.datalake.table import REFUSE, REPLACE, Progress, Table
 from mts1b.datalake.times import When, span_us
 from mts1b.foundation.errors import DataError, InputError, UnknownNameError, unknown_name
+from mts1b.platform.telemetry import operation
 
 Result = TypeVar("Result")
 Adjust = Literal["split", "total"] | None
@@ -112,6 +113,7 @@ class Dataset:
         self._pinned: int | datetime | None = None
         self._tables: dict[str, Table] = {}
 
+    @operation("datalake.read")
     def read(
         self,
         symbols: Sequence[str] | None = None,
@@ -149,6 +151,7 @@ class Dataset:
         """As `read`, as an Arrow table."""
         return self.read(symbols, interval, start, end, columns, adjust, as_of).to_arrow()
 
+    @operation("datalake.arrays")
     def arrays(
         self,
         symbols: Sequence[str] | None = None,
@@ -191,6 +194,7 @@ class Dataset:
             self._warn(stored, columns)
         return scan(stored.table, stored.snapshot.files, self._question(stored, symbols, start, end, columns, as_of))
 
+    @operation("datalake.write")
     def write(
         self,
         rows: pl.DataFrame,
@@ -208,6 +212,7 @@ class Dataset:
             return Stored(table, table.replace(given, source))
         return Stored(table, table.put(given, source, REFUSE))
 
+    @operation("datalake.upsert")
     def upsert(
         self, rows: pl.DataFrame, interval: str | None = None, source: str = "frame", progress: Progress | None = None
     ) -> Stored:
@@ -240,6 +245,7 @@ class Dataset:
         """Values of the selector that may hold something."""
         return list(self.definition.storages)
 
+    @operation("datalake.compact")
     def compact(self, interval: str | None = None, progress: Progress | None = None) -> Stored | None:
         """Put small files together; rows and digest stay the same. None when nothing is stored."""
         table = self.table(interval)
@@ -253,6 +259,7 @@ class Dataset:
         """
         return self.table(interval).log.forget(older_than_s)
 
+    @operation("datalake.verify")
     def verify(self, interval: str | None = None, progress: Progress | None = None) -> int:
         """Read every stored row and compare it with its digest; return their number. DataError names the bad file."""
         return self.table(interval).verify(progress)
@@ -272,7 +279,8 @@ class Dataset:
         def rows(now: Stored) -> pl.DataFrame:
             found = now.table.reader.rows(now.snapshot.files, question)
             if question.names is not None and self.definition.is_laid_out:
-                self._refuse_unknown(now, question.names, found[cluster].unique().to_list())
+                alone = found.height > 0 and len(question.names) == 1
+                self._refuse_unknown(now, question.names, question.names if alone else found[cluster].unique())
             return found
 
         return self._taken(stored, rows)

@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,9 @@ from mts1b.foundation.errors import DataError
 
 FOOTERS_MAX = 4_096
 """Footers a reader keeps: those of 30 years of minutes with room to spare, some 100 kB each at most."""
+
+WORD_MAX = 32
+"""Statistics of longer texts may be cut short."""
 
 Numbers = NDArray[np.int64]
 
@@ -45,6 +49,7 @@ class Footer:
         self.fields = frozenset(path.partition(".")[0] for path in self.columns)
         self.sizes = np.array([metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)], int)
         self.borders = np.concatenate(([0], np.cumsum(self.sizes)))
+        self._alike: dict[str, list[str | None]] = {}
         if self.layout is not None:
             self._rows = np.array(self.layout.rows)
             self._starts = np.cumsum(self._rows) - self._rows
@@ -81,6 +86,25 @@ class Footer:
             return True
         first, last = found.min_raw, found.max_raw
         return (span[1] is None or first <= span[1]) and (span[0] is None or last >= span[0])
+
+    def alike(self, name: str, groups: Sequence[int]) -> pa.Scalar | None:
+        """What every row of these row groups holds in a column of words, where their statistics tell."""
+        if name not in self._alike:
+            self._alike[name] = [self._one_word(group, name) for group in range(len(self.sizes))]
+        words = {self._alike[name][group] for group in groups}
+        word = words.pop() if len(words) == 1 else None
+        return None if word is None else pa.scalar(word, self._schema.field(name).type)
+
+    @cached_property
+    def _schema(self) -> pa.Schema:
+        return self.metadata.schema.to_arrow_schema()
+
+    def _one_word(self, group: int, name: str) -> str | None:
+        found = self.metadata.row_group(group).column(self.columns[name]).statistics
+        if found is None or not (found.has_min_max and found.has_null_count) or found.null_count:
+            return None
+        word = found.min if found.min == found.max else None
+        return word if isinstance(word, str) and len(word) <= WORD_MAX else None
 
     def _cut(self, names: Numbers, starts: Numbers, rows: Numbers, groups: Sequence[int]) -> tuple[Numbers, ...]:
         """Runs cut at the borders of row groups, those outside `groups` left out."""

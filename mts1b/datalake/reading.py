@@ -118,25 +118,33 @@ class Reader:
         column = self._definition.column(name)
         if not any(name in table.column_names for table in tables):
             return nothing(column, sum(table.num_rows for table in tables))
-        kind = next(table.schema.field(name).type for table in tables if name in table.column_names)
         chunks = [
             chunk
             for table in tables
-            for chunk in (table.column(name).chunks if name in table.column_names else [pa.nulls(len(table), kind)])
+            for chunk in (table.column(name).chunks if name in table.column_names else [pa.nulls(len(table))])
         ]
-        return as_read(pa.chunked_array(chunks, kind), column, order)
+        if not chunks:
+            return nothing(column, 0)
+        if all(pa.types.is_dictionary(chunk.type) for chunk in chunks):
+            words = {chunk.dictionary[0].as_py() for chunk in chunks}
+            if len(words) == 1:
+                return pl.Series(name, [*words]).new_from_index(0, sum(map(len, chunks)))
+        chunks = [chunk.dictionary_decode() if pa.types.is_dictionary(chunk.type) else chunk for chunk in chunks]
+        kind = next(chunk.type for chunk in chunks if not pa.types.is_null(chunk.type))
+        return as_read(pa.chunked_array([chunk.cast(kind) for chunk in chunks], kind), column, order)
 
     def _ordered(self, blocks: Sequence[Block], shown: Sequence[str]) -> pl.DataFrame:
         """The rows of all blocks, sorted by name and time, with the names."""
         names = sorted({name for block in blocks for name in block.names})
-        codes, order = codes_of(blocks, names), None
-        if (
-            len(blocks) > 1 or not (codes[1:] >= codes[:-1]).all()
-        ):  # files are in order of time, so a stable sort will do
-            order = np.argsort(codes, kind="stable")
-            codes = codes[order]
-        tables, cluster = [block.table for block in blocks], self._definition.cluster
-        named = pl.Series(cluster, names, dtype=pl.String())[codes.astype(np.uint32)]
+        tables, cluster, order = [block.table for block in blocks], self._definition.cluster, None
+        if len(names) == 1:
+            named = pl.Series(cluster, names).new_from_index(0, sum(table.num_rows for table in tables))
+        else:
+            codes = codes_of(blocks, names)
+            if not (codes[1:] >= codes[:-1]).all():  # files are in order of time, so a stable sort will do
+                order = np.argsort(codes, kind="stable")
+                codes = codes[order]
+            named = pl.Series(cluster, names, dtype=pl.String())[codes.astype(np.uint32)]
         return pl.DataFrame([named if name == cluster else self.series(tables, name, order) for name in shown])
 
     def _block(self, file: StoredFile, question: Question) -> Block:
@@ -207,10 +215,21 @@ class Reader:
         with (
             reading(self._place, file),
             self._place.open(file.path) as source,
-            pq.ParquetFile(source, metadata=footer.metadata, pre_buffer=not self._place.is_local) as opened,
+            pq.ParquetFile(source, metadata=footer.metadata, pre_buffer=True) as opened,
         ):
-            wanted = None if columns is None else [name for name in columns if name in footer.fields]
-            return opened.read_row_groups(list(groups), columns=wanted, use_threads=False)
+            if columns is None:
+                return opened.read_row_groups(list(groups), use_threads=False)
+            stored = [name for name in columns if name in footer.fields]
+            words = [name for name in stored if self._definition.column(name).read == pl.String()]
+            alike = {name: word for name in words if (word := footer.alike(name, groups)) is not None}
+            table = opened.read_row_groups(
+                list(groups), columns=[name for name in stored if name not in alike], use_threads=False
+            )
+            numbers = pa.array(np.zeros(int(footer.sizes[list(groups)].sum()), dtype=np.int8))
+            for name, word in alike.items():
+                one = pa.array([word.as_py()], word.type)
+                table = table.append_column(name, pa.DictionaryArray.from_arrays(numbers, one))
+            return table
 
 
 def codes_of(blocks: Sequence[Block], names: Sequence[str]) -> NDArray[np.unsignedinteger]:

@@ -34,6 +34,9 @@ Numbers = NDArray[np.int64]
 
 NS_PER_US = 1_000
 
+ROWS_PER_BATCH = 131_072
+"""Rows read at once: what handing them on costs, beside what they cost themselves, is then little."""
+
 
 class Scratch(threading.local):
     """Memory for one batch in each thread, used again for the next: fresh pages would cost as much as the bars."""
@@ -207,14 +210,17 @@ class _File:
         return np.ascontiguousarray(table[:, self._inside])
 
     def runs(self) -> Iterator[tuple[range, slice]]:
-        """Runs of row groups that hold whole names, with the places of those names."""
-        start = name = row = 0
-        for group in range(self._metadata.num_row_groups):
-            row += self._metadata.row_group(group).num_rows
+        """Runs of row groups that hold whole names, with the places of those names: of some ROWS_PER_BATCH rows."""
+        start = name = row = held = 0
+        groups = self._metadata.num_row_groups
+        for group in range(groups):
+            rows = self._metadata.row_group(group).num_rows
+            row, held = row + rows, held + rows
             last = int(np.searchsorted(self._ends, row))
-            if self._ends[last] == row:
+            following = self._metadata.row_group(group + 1).num_rows if group + 1 < groups else ROWS_PER_BATCH
+            if self._ends[last] == row and held + following > ROWS_PER_BATCH:
                 yield range(start, group + 1), slice(name, last + 1)
-                start, name = group + 1, last + 1
+                start, name, held = group + 1, last + 1, 0
 
     def chosen(self, names: slice) -> list[bool]:
         return [symbol in self._numbers for symbol in self._layout.symbols[names]]

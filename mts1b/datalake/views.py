@@ -70,16 +70,24 @@ def _view(definition: Definition, name: str, stored: Stored | None, selected: st
         nothing = ", ".join(f'NULL::{_type(column)} AS "{column.name}"' for column in shown if not column.optional)
         return View(definition.domain, name, f"SELECT {nothing}{_selected(definition, selected)} WHERE false")
     shown = [column for column in shown if not column.optional or stored.snapshot.holds(column.name)]
-    columns = ", ".join(f'"{column.name}"::{_type(column)} AS "{column.name}"' for column in shown)
-    columns += _selected(definition, selected)
     plain = tuple(file for file in stored.snapshot.files if not file.revised)
     revised = tuple(file for file in stored.snapshot.files if file.revised)
     sources = tuple((stored, files) for files in (plain, revised) if files)
-    selects = [f"SELECT {columns} FROM {{{n}}}" for n in range(len(sources))]  # noqa: S608 - names are our own
+    chosen = [f"{_columns(shown, files)}{_selected(definition, selected)}" for _, files in sources]
+    selects = [f"SELECT {columns} FROM {{{n}}}" for n, columns in enumerate(chosen)]  # noqa: S608 - names are our own
     if revised:
         key = ", ".join(f'"{name}"' for name in definition.key)
         selects[-1] += f" QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY {definition.known} DESC) = 1"
     return View(definition.domain, name, " UNION ALL ".join(selects), sources)
+
+
+def _columns(shown: Sequence[Column], files: Sequence[StoredFile]) -> str:
+    """Columns out of some files; null what none of them holds."""
+    held = {column.name for column in shown if any(column.name not in file.lacks for file in files)}
+    values = [f'"{column.name}"' if column.name in held else "NULL" for column in shown]
+    return ", ".join(
+        f'{value}::{_type(column)} AS "{column.name}"' for value, column in zip(values, shown, strict=True)
+    )
 
 
 def _refusing(dataset: Dataset, others: Sequence[str]) -> View:

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from mts1b.config import Settings
 from mts1b.foundation.errors import StackError
-from mts1b.platform.secrets import Secrets
+from mts1b.platform.secrets import Secrets, SecretValue
 
 PARTS = ("postgres", "nats", "valkey", "ray")
 """Every part of the stack, in the order they are shown. They start side by side and stop in reverse."""
@@ -133,7 +133,7 @@ def read_running(settings: Settings) -> Endpoints | None:
     """What the supervisor wrote down, None when it is not alive."""
     try:
         found = Endpoints.from_json(endpoints_path(settings).read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
         return None
     except PermissionError:
         raise StackError("data_dir", str(settings.data_dir), "belongs to another user", "give --data-dir") from None
@@ -147,6 +147,11 @@ def endpoints(settings: Settings) -> Endpoints:
     if running is None and embedded_parts(settings):
         raise StackError("stack", str(settings.data_dir), "is not up", "run `mts up`")
     return with_given(settings, running or Endpoints(data_dir=str(settings.data_dir)))
+
+
+def postgres_source(settings: Settings, stack: Endpoints) -> SecretValue:
+    """The DSN of a stack for what lasts: where a setting says where it is kept, read there again when it is rotated."""
+    return SecretValue(settings.db.primary.dsn or stack.postgres_dsn, settings.secrets, stack.postgres_dsn)
 
 
 def with_given(settings: Settings, running: Endpoints) -> Endpoints:

@@ -14,12 +14,15 @@ def targets_dir(settings: Settings) -> Path:
     return settings.run_dir / "prometheus" / "services"
 
 
-def observation(settings: Settings, found: Endpoints | None = None) -> Observation:
-    """What processes are told. `found`: where the parts answer; read from the run directory if not handed in."""
+def observation(settings: Settings, found: Endpoints | None = None, exposed: bool = True) -> Observation:
+    """What processes are told. `found`: where the parts answer; read from the run directory if not handed in.
+
+    `exposed` False: they come and go, or are Ray's, and show no page of metrics of their own.
+    """
     if found is None:
         found = with_given(settings, read_running(settings) or Endpoints(data_dir=str(settings.data_dir)))
     wanted = settings.telemetry
-    shown = wanted.exposition and settings.run_dir.is_dir()
+    shown = exposed and wanted.exposition and settings.run_dir.is_dir()
     return Observation(
         nats_url=found.nats_url,
         targets=str(targets_dir(settings)) if shown else None,

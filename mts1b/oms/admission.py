@@ -22,7 +22,7 @@ from mts1b.oms.ports import DuplicateContent, DuplicateOrder, JournalPort, Recor
 from mts1b.oms.steps import STEP_JOURNAL, Steps
 from mts1b.riskengine.gates import drawdown
 from mts1b.riskengine.gates.idempotency import DUPLICATE_KEY
-from mts1b.riskengine.verdict import ACCEPTED, Decision, Refused, Verdict, refused
+from mts1b.riskengine.verdict import ACCEPTED, Decision, Mode, Refused, Verdict, refused
 
 if TYPE_CHECKING:
     from mts1b.foundation.clock import Clock
@@ -165,11 +165,16 @@ class Admissions:
         """
         decision = await self._steps.held(self._risk.check(command))
         await self._steps.held(self._control.decided(decision.standing))
-        standing = self._control.standing
-        if not decision.accepted or standing.mode.severity <= decision.mode.severity:
+        stricter = self._held_back_since(decision.mode)
+        if not decision.accepted or stricter is None:
             return decision
         self._risk.release(command.idempotency_key)
-        return replace(decision, verdict=refused(drawdown.GATE, standing.mode.value, when="while it was decided"))
+        return replace(decision, verdict=stricter)
+
+    def _held_back_since(self, mode: Mode) -> Refused | None:
+        """The refusal of what was accepted in a mode that is not as strict as the fund's is now."""
+        now = self._control.standing.mode
+        return refused(drawdown.GATE, now.value, when="while it was decided") if now.severity > mode.severity else None
 
     async def _write(
         self, command: SubmitOrder, verdict: Verdict, content: tuple[str, int] | None
@@ -260,18 +265,23 @@ class Admissions:
         What only protects, or fills in place of a leg judged before it, is judged by its form alone.
         """
         accepted: dict[Side, SubmitOrder] = {}
+        mode = Mode.HALTED
         for order in _orders(command):
             by_form = _is_held(command, order) or order.side in accepted
-            verdict = (await self._judged(order)).verdict
+            decision = await self._judged(order)
+            verdict = decision.verdict
             if not isinstance(verdict, Refused):
                 if by_form:
                     self._risk.release(order.idempotency_key)  # its events will say when it counts
                 else:
                     accepted[order.side] = order
+                    mode = min(mode, decision.mode, key=lambda one: one.severity)
             elif not by_form or verdict.gate <= FORM_GATES_MAX:
                 self._release_all(accepted.values())
                 return verdict
-        return None
+        if (halted := self._held_back_since(mode)) is not None:
+            self._release_all(accepted.values())
+        return halted
 
     async def _by_keys(self, orders: Iterable[SubmitOrder]) -> Made:
         """What these keys made before. StackError when that is nothing."""

@@ -23,25 +23,30 @@ class Control:
 
     def __init__(self, fund_id: FundId, append: Append, risk: RiskPort, clock: Clock) -> None:
         self._fund_id, self._append, self._risk, self._clock = fund_id, append, risk, clock
-        self.standing = Standing()
+        self.standing = self._journalled = Standing()
         self.marked_ns = 0
+        self._rearming = 0
+        """While a person's word is on its way to risk, what risk says is from before it."""
 
     def load(self, state: JournalState) -> None:
         """Take the journal's view."""
-        self.standing, self.marked_ns = state.standing, state.marked_ns
+        self.standing = self._journalled = state.standing
+        self.marked_ns = state.marked_ns
 
     async def halt(self, mode: Mode, by: str, why: str) -> Standing:
         """Block: in memory at once, then in the journal, then in risk."""
         self.standing = replace(self.standing, manual=stricter(self.standing.manual, mode))
         await self._journal(by, why)
         self._follow(await self._risk.halt(mode))
+        await self._note(self.standing)
         return self.standing
 
     async def resume(self, by: str, why: str) -> Standing:
         """Take the person's word back; what the drawdown latched, and throttled repeats, stay."""
-        self._follow(await self._risk.resume())
         self.standing = replace(self.standing, manual=Mode.ACTIVE)
         await self._journal(by, why)
+        self._follow(await self._risk.resume())
+        await self._note(self.standing)
         return self.standing
 
     async def rearm(self, nav: Decimal | None, by: str, why: str) -> Standing:
@@ -50,10 +55,13 @@ class Control:
             problem = "is unknown: a name that is held has no price"
             raise StackError("nav", self._fund_id, problem, "mark the fund first")
         self.standing = Standing()
-        await self._journal(by, why, rearmed=(nav, self.marked_ns))
-        self._follow(await self._risk.rearm())
-        if self.standing != Standing():
-            await self._journal("risk", "as NAV asks for at once")
+        self._rearming += 1
+        try:
+            await self._journal(by, why, rearmed=(nav, self.marked_ns))
+            self._follow(await self._risk.rearm())
+        finally:
+            self._rearming -= 1
+        await self._note(self.standing)  # NAV may ask for a latch at once
         return self.standing
 
     async def decided(self, standing: Standing) -> None:
@@ -67,13 +75,15 @@ class Control:
         await self._note(replace(standing, manual=self.standing.manual))
 
     async def _note(self, standing: Standing) -> None:
-        if standing != self.standing:
-            self.standing = standing
+        if self._rearming:
+            return
+        self.standing = standing
+        if standing != self._journalled:
             await self._journal("risk", "")
 
     def _follow(self, standing: Standing) -> None:
         self.standing = replace(standing, manual=self.standing.manual)
 
     async def _journal(self, by: str, why: str, rearmed: tuple[Decimal, int] | None = None) -> None:
-        now_ns = self._clock.now_ns()
+        now_ns, self._journalled = self._clock.now_ns(), self.standing
         await self._append(Entry(self._fund_id, now_ns, standing=self.standing, rearmed=rearmed, by=by, why=why))

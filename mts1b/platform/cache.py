@@ -223,12 +223,19 @@ class Scripts:
         return await self._answer(self._cache.info("persistence", "memory"))
 
     async def wait_until_stored(self, timeout_s: float = 1.5) -> None:
-        """Wait until what was written is on the server's disk, at most so long. Redis before 7.2 cannot tell."""
+        """Wait until what was written is on the server's disk. StackError when that takes longer.
+
+        Redis before 7.2 cannot tell: the wait is then over at once.
+        """
         try:
-            await self._answer(self._cache.execute_command("WAITAOF", 1, 0, round(timeout_s * 1e3)))
+            stored, _replicas = await self._answer(self._cache.execute_command("WAITAOF", 1, 0, round(timeout_s * 1e3)))
         except StackError as error:
             if not isinstance(error.__cause__, exceptions.ResponseError):
                 raise
+            return
+        if not stored:
+            problem = f"its disk did not take what was written within {timeout_s:g} s"
+            raise StackError("valkey", self._server, problem, "see its log and the disk")
 
     async def close(self) -> None:
         await self._cache.aclose()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -138,6 +139,45 @@ class Secrets:
         value = self._at(reference) if reference.startswith(REFERENCES) else reference
         redaction.remember(value)
         return value
+
+
+class SecretValue:
+    """One secret as it is now, in any process: what travels is where it lies, and `handed`, its value when it left.
+
+    `handed` serves where this process cannot read the place (no variable, file or Vault of that name), with a warning.
+    """
+
+    def __init__(self, secret: SecretStr | str, section: Section = Section(), handed: str = "") -> None:
+        self._secret, self._section, self._handed = secret, section, handed
+        self._secrets: Secrets | None = None
+
+    def __reduce__(self) -> tuple[type[SecretValue], tuple[SecretStr | str, Section, str]]:
+        return SecretValue, (self._secret, self._section, self._handed)
+
+    def __repr__(self) -> str:
+        return "SecretValue(***)"
+
+    async def get(self) -> str:
+        """The value, within its lease. Errors as in `Secrets.read`."""
+        return await self._found(Secrets.get)
+
+    async def renewed(self) -> str:
+        """The value as it is at its place now: the one held has been refused."""
+        return await self._found(Secrets.renewed)
+
+    async def _found(self, ask: Callable[[Secrets, SecretStr | str], Awaitable[str]]) -> str:
+        if self._handed and _text(self._secret).startswith("env://"):  # fixed while a process lives, and another's here
+            return self._handed
+        self._secrets = self._secrets or Secrets(self._section)
+        try:
+            return await ask(self._secrets, self._secret)
+        except MtsError as error:
+            if not self._handed:
+                raise
+            _LOG.warning(
+                "secret %s cannot be read here: %s; the value handed along is used", _text(self._secret), error
+            )
+            return self._handed
 
 
 def _in_file(reference: str) -> str:

@@ -56,3 +56,11 @@ def test_primitives_stay_lean(primitive: str, work: str, most_mb: int) -> None:
     out = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True).stdout
     grown_kb, heavy = out.split(maxsplit=1)
     assert int(grown_kb) < most_mb * 1024 and heavy == "[]\n", (primitive, out)
+
+
+def test_actors_hold_what_they_use() -> None:
+    """Risk and the OMS are within the source's figures without the exchange's client, the lake and the kernels."""
+    heavy = ("aiohttp", "httpx", "polars", "numba")
+    script = f"import sys, ray, actors.wiring; print([name for name in {heavy} if name in sys.modules])"
+    out = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True).stdout
+    assert out == "[]\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ def test_the_script_answers_as_the_reference_does(valkey: ValkeyServer) -> None:
         for call in range(60):
             now_us += luck.choice((0, 1, 1_000, 300_000, 999_999, 1_000_000, 5_000_000))
             permits = luck.randint(1, most)
-            given = [f"c{number}.{call}", permits, "", 0, script.SHORT_US, len(windows), *numbers, now_us]
+            given = [f"c{number}.{call}", permits, "", 0, script.SHORT_US, 0, 0, len(windows), *numbers, now_us]
             granted, wait_us, _, _ = await scripts.run(text, [f"l{number}", f"s{number}"], given)
             expected = reference.ask(now_us, permits)
             assert (granted, wait_us) == (int(expected == 0), expected), (number, call)
@@ -122,6 +123,33 @@ def test_a_days_calls_survive_a_restart(valkey: ValkeyServer) -> None:
                 await limiter.acquire()
             assert 86_000 < refused.value.wait_s <= 86_401
             await limiter.close()
+
+    run(work())
+
+
+def test_what_the_disk_did_not_get_counts_until_it_is_reported(valkey: ValkeyServer, tmp_path: Path) -> None:
+    """The last second is lost, and one who called in it says nothing for long: the day's limit is kept all the same."""
+
+    async def work() -> None:
+        tier, settings = Tier(per_day=30), valkey.settings()
+        one, silent, third = (RateLimiter("fmp", tier, settings) for _ in range(3))
+        await one.connect()
+        await silent.connect()
+        shutil.copytree(tmp_path / "appendonlydir", tmp_path / "on-the-disk")
+        await one.acquire()
+        await silent.acquire()
+        valkey.kill()
+        shutil.rmtree(tmp_path / "appendonlydir")
+        shutil.move(tmp_path / "on-the-disk", tmp_path / "appendonlydir")
+        valkey.start()
+        made = 2
+        for limiter in (one, third, silent):
+            with pytest.raises(RateLimited):
+                while True:
+                    await limiter.acquire()
+                    made += 1
+            await limiter.close()
+        assert 27 <= made <= 30
 
     run(work())
 

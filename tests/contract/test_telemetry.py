@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from mts1b.cli import platform
+from mts1b.cli import data, platform
 from mts1b.deploy.observation import observation
 from mts1b.foundation.clock import NS_PER_MS, NS_PER_S, SystemClock
 from mts1b.foundation.errors import InputError, StackError
-from mts1b.platform.telemetry import COLLECTOR, Collector, span
+from mts1b.platform.telemetry import COLLECTOR, Collector, recorded, span
 from mts1b.platform.telemetry.listening import rollups_since
 from mts1b.platform.telemetry.reporter import Reporter
 from mts1b.platform.telemetry.rollup import Ranked
@@ -72,12 +72,15 @@ def test_the_sources_tail_shows_a_slow_operation_within_a_second(stack: RunningS
 
 
 def test_the_sources_metric_ranks_the_last_hour(stack: RunningStack, observed: None) -> None:
-    with span("oms_submit"):
-        pass
+    service, name = "oms", "slower_than_everything_" * 8  # of the whole session's operations it is the first
+    recorded(name, 3_600 * NS_PER_S)
     unobserve()
     with shell(stack, "mts mts1b-platform metric --top 10 --since 1h") as metric:
         table, problem = metric.communicate(timeout=60)
-    assert metric.returncode == 0 and "p99 ms" in table and "oms_submit" in table, problem
+    assert metric.returncode == 0, problem
+    head, _line, first = [line.split() for line in table.splitlines() if line.strip()][:3]
+    assert " ".join(head) == "service operation count failed total s mean ms p50 ms p99 ms longest ms"
+    assert first[:3] == [service, name, "1"] and first[-1] == "3,600,000.00"
 
 
 def test_every_operation_is_streamed_to_who_asks_for_all(
@@ -99,6 +102,16 @@ def test_every_operation_is_streamed_to_who_asks_for_all(
         working.join()
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(one["service"], one["operation"], one["attributes"]) for one in found] == [("oms", "quick", {"n": 1})] * 3
+
+
+def test_what_a_command_did_to_the_lake_is_kept(stack: RunningStack, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command has ended; its operations are ranked with those of the actors."""
+    data.ingest(data_dir=stack.settings.data_dir, as_json=True)
+    capsys.readouterr()
+    platform.metric(top=1_000, since="1h", data_dir=stack.settings.data_dir, as_json=True)
+    found = {(row["service"], row["operation"]): row["count"] for row in json.loads(capsys.readouterr().out)}
+    assert found["datalake", "datalake.ingest"] >= 1
+    COLLECTOR.service = "mts1b"
 
 
 def exact_p99_ms(found: list[int]) -> float:

@@ -29,7 +29,7 @@ from tests.paper_market import FIRST, SESSIONS, small_plan
 
 PROMETHEUS = shutil.which("prometheus")
 CLOCK = SystemClock()
-DATA_WITHIN_S = 60
+ACTORS = 5
 RAY_SHOWS_WITHIN_S = 90
 
 pytestmark = pytest.mark.skipif(PROMETHEUS is None, reason="no Prometheus here (Debian: apt-get install prometheus)")
@@ -52,6 +52,12 @@ class Prometheus:
             return bool(self.ask("status/runtimeinfo"))
         except OSError:
             return False
+
+    def scraped_since(self, moment_s: float, services: int) -> bool:
+        """Whether so many services were scraped after the moment."""
+        scraped = 'max by (service) (timestamp(up{job="mts1b"}) and up{job="mts1b"} == 1)'
+        found = self.ask("query", query=f"count({scraped} > {moment_s})")["result"]
+        return bool(found) and int(found[0]["value"][1]) >= services
 
     def has_data(self, expr: str) -> bool:
         """Whether the query had any value lately: a series ends with its process."""
@@ -100,8 +106,8 @@ def at_work(prometheus: Prometheus, ray_stack: RunningStack) -> Prometheus:
 
     def wait_to_be_seen(done: int, _total: int) -> None:
         if done in (2, SESSIONS - 1):
-            wait_for(lambda: prometheus.has_data("up{job='mts1b', service='oms'}"), "no actor was scraped", 60)
-            time.sleep(2.5)  # two scrapes more: a rate needs two values
+            now_s = CLOCK.now_ns() / 1e9  # a rate needs a value from before the sessions between, and one from after
+            wait_for(lambda: prometheus.scraped_since(now_s, ACTORS), "not every actor was scraped", 60)
 
     run_paper(settings, plan, Extent(FIRST, SESSIONS, 1), Rules(), CLOCK, wait_to_be_seen)
     return prometheus

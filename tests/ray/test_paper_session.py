@@ -18,6 +18,7 @@ import pytest
 
 from actors.local import local_desk
 from actors.paper_session import Extent, PaperResult, fresh_fund, run_paper, trade
+from actors.watchdog import WatchdogPlan
 from mts1b.backtester import targets
 from mts1b.brokers.paper.log import recover
 from mts1b.brokers.paper.matching import Rules
@@ -31,6 +32,7 @@ from mts1b.testing.journal import MemoryJournal, MemoryStore
 from mts1b.testing.venue import MemoryVenue
 from tests.conftest import RunningStack
 from tests.paper_market import FIRST, SESSIONS, VALUES, small_plan
+from tests.ray import watchdog_probe
 
 CLOCK = SystemClock()
 EXTENT = Extent(FIRST, SESSIONS, 1)
@@ -117,6 +119,36 @@ async def published(nats_url: str, result: PaperResult) -> set[str]:
         await bus.close()
     assert len(found) == len(set(found))
     return set(found)
+
+
+def test_a_watchdog_follows_the_session_and_begins_again_by_itself(ray_stack: RunningStack) -> None:
+    """Its venue is among the dependencies while a desk trades; what the feed and the strategy tell is heard."""
+    connect_ray(ray_stack.settings)
+    from actors.wiring import end_watchdog, start_watchdog
+
+    venues: list[tuple[str, ...]] = []
+    try:
+        start_watchdog(WatchdogPlan(ray_stack.endpoints, ray_stack.settings, None))
+        watchdog_probe.wait_for(lambda now: now.passes["dependency"] > 0 and now.passes["slow_consumer"] > 0)
+
+        def look(_fund: str, _done: int) -> None:
+            venues.append(watchdog_probe.wait_for(lambda _: True).venues)
+
+        result = run(ray_stack, between=look)
+        assert set(venues) == {(result.fund_id,)}
+        told = {"BarsClosed": SESSIONS, "FeaturesObserved": SESSIONS - 1}
+        after = watchdog_probe.wait_for(
+            lambda now: not now.venues and all(now.heard.get(name, 0) >= count for name, count in told.items())
+        )
+        assert {name: after.heard[name] for name in told} == told
+        assert after.heard["FeaturesExpected"] == after.heard["ReturnsExpected"] > 0  # those of earlier sessions too
+        before = watchdog_probe.pid(ray_stack)
+        os.kill(before, signal.SIGKILL)
+        watchdog_probe.wait_for(lambda now: now.passes["dependency"] > 1 and not now.heard)
+        assert watchdog_probe.pid(ray_stack) != before
+        assert asyncio.run(end_watchdog())
+    finally:
+        asyncio.run(end_watchdog())
 
 
 def test_actors_tell_the_same_story_as_one_process(ray_stack: RunningStack) -> None:

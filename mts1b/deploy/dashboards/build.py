@@ -122,6 +122,15 @@ def quantile(share: float, histogram: str, by: str, **labels: str) -> str:
     return f"histogram_quantile({share:g}, {rate(f'{histogram}_bucket', f'le, {by}' if by else 'le', **labels)})"
 
 
+def quantile_so_far(share: float, histogram: str, **labels: str) -> str:
+    """A quantile of what ended lately; where nothing did, of all that ended.
+
+    For what is over within a few scrapes: a series that begins with its last value has no rate.
+    """
+    everything = f"histogram_quantile({share:g}, sum by (le) ({histogram}_bucket{_selector(labels)}))"
+    return f"({quantile(share, histogram, '', **labels)} >= 0) or {everything}"
+
+
 def _selector(labels: dict[str, str]) -> str:
     inside = ", ".join(f"{name}{_matcher(value)}" for name, value in labels.items())
     return f"{{{inside}}}" if inside else ""

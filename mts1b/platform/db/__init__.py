@@ -17,13 +17,15 @@ from mts1b.foundation.limits import DB_POOL_SIZE_DEFAULT
 from mts1b.platform.db.errors import Conflict, Contention, PoolTimeout, StatementTimeout, server_of, translated
 from mts1b.platform.db.migrations import migrate, read_migrations
 from mts1b.platform.db.pool import Connection, Pool, PoolGauge, PoolHealth, make_pool
-from mts1b.platform.db.server import ensure_database, ping
+from mts1b.platform.db.server import DsnSource, ensure_database, ping
+from mts1b.platform.telemetry import span
 from mts1b.platform.telemetry.gauges import Sample, gauge
 
 __all__ = [
     "Conflict",
     "Connection",
     "Contention",
+    "DsnSource",
     "Pool",
     "PoolGauge",
     "PoolHealth",
@@ -47,13 +49,14 @@ _pools: dict[str, tuple[asyncio.AbstractEventLoop, Pool]] = {}
 
 
 async def open_pool(
-    name: str, dsn: str, pool_size: int = DB_POOL_SIZE_DEFAULT, max_overflow: int = 0, **timeouts: Any
+    name: str, dsn: str | DsnSource, pool_size: int = DB_POOL_SIZE_DEFAULT, max_overflow: int = 0, **timeouts: Any
 ) -> Pool:
     """Open the pool `name`, or return it when it is open.
 
     It keeps up to `pool_size` connections once it needed them, and opens `max_overflow` more that close after five idle
-    seconds. `timeouts`: acquire_timeout_s, statement_timeout_s. StackError when the server cannot be reached within
-    CONNECT_TIMEOUT_S or refuses the credentials.
+    seconds. `dsn`: as text, or where it is kept, which is asked before each connection. `timeouts`: acquire_timeout_s,
+    statement_timeout_s. StackError when the server cannot be reached within CONNECT_TIMEOUT_S or refuses the
+    credentials.
     """
     loop = asyncio.get_running_loop()
     if name in _pools and _pools[name][0] is loop and not _pools[name][1].is_closing:
@@ -95,6 +98,6 @@ def pool_gauges() -> dict[str, PoolGauge]:
 @asynccontextmanager
 async def transaction(pool: Pool) -> AsyncIterator[Connection]:
     """One transaction on one connection: committed at the end, rolled back on any exception, errors translated."""
-    with translated():
+    with span("db.transaction", pool=pool.name), translated():
         async with pool.acquire() as connection, connection.transaction():
             yield connection

@@ -18,6 +18,7 @@ import asyncpg
 from mts1b.foundation.errors import InputError, StackError
 from mts1b.foundation.limits import CONNECT_TIMEOUT_S, DB_POOL_SIZE_DEFAULT
 from mts1b.platform.db.errors import REFUSED, UNREACHABLE, PoolTimeout, server_of, translated, translation_of
+from mts1b.platform.db.server import DsnSource, connected, dsn_of
 from mts1b.platform.slots import Slots
 from mts1b.platform.telemetry import span
 
@@ -260,15 +261,24 @@ def _pid_of(connection: Connection) -> int | None:
 
 async def make_pool(
     name: str,
-    dsn: str,
+    dsn: str | DsnSource,
     pool_size: int = DB_POOL_SIZE_DEFAULT,
     max_overflow: int = 0,
     acquire_timeout_s: float = ACQUIRE_TIMEOUT_S,
     statement_timeout_s: float = STATEMENT_TIMEOUT_S,
 ) -> Pool:
-    """Connect. InputError: a bad DSN; StackError: no answer within CONNECT_TIMEOUT_S, or credentials refused."""
+    """Connect. InputError: a bad DSN; StackError: no answer within CONNECT_TIMEOUT_S, or credentials refused.
+
+    Each connection is made with the DSN as it then is: a password that was rotated needs no restart.
+    """
+    first = await dsn_of(dsn)
     milliseconds = str(int(statement_timeout_s * 1000))
+
+    async def connect(_first: str, **options: Any) -> Any:
+        return await connected(dsn, **options)
+
     shared: dict[str, Any] = {
+        "connect": connect,
         "timeout": CONNECT_TIMEOUT_S,
         "command_timeout": statement_timeout_s + CHECK_TIMEOUT_S,  # for a server that cannot even say that it stopped
         "server_settings": {
@@ -279,15 +289,17 @@ async def make_pool(
     }
     try:
         base = await asyncpg.create_pool(
-            dsn, min_size=1, max_size=pool_size, max_inactive_connection_lifetime=0.0, **shared
+            first, min_size=1, max_size=pool_size, max_inactive_connection_lifetime=0.0, **shared
         )
         extra = None
         if max_overflow:
             extra = await asyncpg.create_pool(
-                dsn, min_size=0, max_size=max_overflow, max_inactive_connection_lifetime=OVERFLOW_IDLE_S, **shared
+                first, min_size=0, max_size=max_overflow, max_inactive_connection_lifetime=OVERFLOW_IDLE_S, **shared
             )
     except ValueError as error:  # asyncpg's own error for a bad DSN is one of these and of UNREACHABLE
-        raise InputError(f"db.{name}.dsn", server_of(dsn), str(error), "give postgres://user@host:port/name") from None
+        raise InputError(
+            f"db.{name}.dsn", server_of(first), str(error), "give postgres://user@host:port/name"
+        ) from None
     except (*UNREACHABLE, *REFUSED) as error:
-        raise StackError(f"db.{name}", server_of(dsn), str(error) or "no answer", "run `mts up`") from None
+        raise StackError(f"db.{name}", server_of(first), str(error) or "no answer", "run `mts up`") from None
     return Pool(name, base, extra, (pool_size, max_overflow), acquire_timeout_s)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Protocol
+
 import asyncpg
 
 from mts1b.foundation.errors import InputError, StackError
@@ -27,13 +29,37 @@ async def ensure_database(admin_dsn: str, role: str, password: str, database: st
         await connection.close()
 
 
-async def ping(dsn: str, timeout_s: float = CONNECT_TIMEOUT_S) -> str:
+class DsnSource(Protocol):
+    """A DSN that may change (as `mts1b.platform.secrets.SecretValue`): `renewed` when the one of `get` was refused."""
+
+    async def get(self) -> str: ...
+    async def renewed(self) -> str: ...
+
+
+async def dsn_of(dsn: str | DsnSource) -> str:
+    """The DSN now."""
+    return dsn if isinstance(dsn, str) else await dsn.get()
+
+
+async def connected(dsn: str | DsnSource, **options: Any) -> Any:
+    """A connection. Credentials that the server refuses are read anew, once: they may have been rotated."""
+    tried = await dsn_of(dsn)
+    try:
+        return await asyncpg.connect(tried, **options)
+    except asyncpg.InvalidAuthorizationSpecificationError:
+        fresh = tried if isinstance(dsn, str) else await dsn.renewed()
+        if fresh == tried:
+            raise
+        return await asyncpg.connect(fresh, **options)
+
+
+async def ping(dsn: str | DsnSource, timeout_s: float = CONNECT_TIMEOUT_S) -> str:
     """The server's version. StackError when it does not answer in time."""
     try:
-        connection = await asyncpg.connect(dsn, timeout=timeout_s)
+        connection = await connected(dsn, timeout=timeout_s)
         try:
             return str(await connection.fetchval("SHOW server_version"))
         finally:
             await connection.close()
     except (*UNREACHABLE, *REFUSED) as error:
-        raise StackError("postgres", server_of(dsn), str(error) or "no answer", "run `mts up`") from None
+        raise StackError("postgres", server_of(await dsn_of(dsn)), str(error) or "no answer", "run `mts up`") from None

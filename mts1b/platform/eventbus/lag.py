@@ -11,6 +11,7 @@ class ConsumerLag:
     """One durable consumer: events that `wait` for it, that are `in_flight` to it, and that had to be sent again.
 
     `readers`: requests of its instances that wait at the server; 0 for long with events waiting: nobody reads.
+    `delivered` counts every delivery so far.
     """
 
     stream: str
@@ -20,6 +21,7 @@ class ConsumerLag:
     in_flight: int
     redelivered: int
     readers: int
+    delivered: int = 0
 
 
 async def lags(stream: Any) -> list[ConsumerLag]:
@@ -41,6 +43,7 @@ def _lag(name: str, info: Any) -> ConsumerLag:
         in_flight=info.num_ack_pending or 0,
         redelivered=info.num_redelivered or 0,
         readers=info.num_waiting or 0,
+        delivered=info.delivered.consumer_seq if info.delivered else 0,
     )
 
 

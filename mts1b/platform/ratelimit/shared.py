@@ -3,7 +3,8 @@
 What makes it safe when the server is restarted: its run id is kept beside the log. A run that is not the one kept means
 that the last second before a crash may not have reached the disk; then every short window counts as used up when the
 server started, no call is granted to a process before it has reported what it made itself, and reports are by name, so
-that what was not lost counts once.
+that what was not lost counts once. For long windows the number of calls granted so far has a ceiling, which is on the
+disk before it is reached: after a restart the calls up to it count as made, each until it is reported.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
 
 ASK = """
 -- KEYS: log, state. ARGV: client's name for its next calls, how many, the mark it knows, 1 when the server keeps
--- nothing on disk, microseconds of a short window, number of windows, limit and length of each, then name and age of
--- each call it reports; age -1: it was not made after all. Gives: 1 granted, 0 not yet, -1 report first; microseconds
--- to wait; the mark; 1 when the log is new.
+-- nothing on disk, microseconds of a short window, by how much a ceiling is raised (0: there is none), the ceiling that
+-- the client knows to be on the disk, number of windows, limit and length of each, then name and age of each call it
+-- reports; age -1: it was not made after all. Gives: 1 granted, 0 not yet, -1 report first, 2 go on once the ceiling is
+-- on the disk; microseconds to wait, or that ceiling; the mark; 1 when the log is new.
 local function text(number) return string.format('%.0f', number) end
 local log, state = KEYS[1], KEYS[2]
 local time = redis.call('TIME')
@@ -33,12 +35,15 @@ local about = redis.call('INFO', 'server')
 local run = string.match(about, 'run_id:(%w+)')
 local up = tonumber(string.match(about, 'uptime_in_seconds:(%d+)'))
 local started = now - math.max(0, up - 1) * 1000000  -- not before it did: both of its seconds are cut off
-local held = redis.call('HMGET', state, 'run', 'epoch', 'longest', 'pause')
-local wanted, short, count = tonumber(ARGV[2]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local held = redis.call('HMGET', state, 'run', 'epoch', 'longest', 'pause', 'granted', 'ceiling', 'raised', 'unsure')
+local wanted, short, step, count = tonumber(ARGV[2]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[8])
+local granted, ceiling, raised = tonumber(held[5] or 0), tonumber(held[6] or 0), tonumber(held[7] or 0)
+local unsure = tonumber(held[8] or 0)
+if tonumber(ARGV[7]) <= raised then ceiling = math.max(ceiling, tonumber(ARGV[7])) end
 
 local windows, longest = {}, tonumber(held[3] or 0)
 for i = 1, count do
-  windows[i] = {tonumber(ARGV[5 + 2 * i]), tonumber(ARGV[6 + 2 * i])}
+  windows[i] = {tonumber(ARGV[7 + 2 * i]), tonumber(ARGV[8 + 2 * i])}
   longest = math.max(longest, windows[i][2])
 end
 
@@ -61,16 +66,28 @@ if not held[1] then
   if ARGV[3] ~= '' then fill(now) elseif ARGV[4] == '1' then fill(started) end
 elseif held[1] ~= run then
   fill(started)
+  for i = unsure + 1, unsure + raised - granted do redis.call('ZADD', log, text(started), 'unsure:' .. i) end
+  unsure = unsure + math.max(0, raised - granted)
+  granted, ceiling = raised, raised
 end
-redis.call('HSET', state, 'run', run, 'epoch', epoch, 'longest', text(longest))
+local function keep()
+  redis.call('HSET', state, 'run', run, 'epoch', epoch, 'longest', text(longest), 'granted', text(granted),
+    'ceiling', text(ceiling), 'raised', text(raised), 'unsure', text(unsure))
+end
 
-for i = 7 + 2 * count, #ARGV, 2 do
+for i = 9 + 2 * count, #ARGV, 2 do
   if ARGV[i + 1] == '-1' then
     redis.call('ZREM', log, ARGV[i])
   else
-    redis.call('ZADD', log, 'NX', text(now - tonumber(ARGV[i + 1])), ARGV[i])
+    local age = tonumber(ARGV[i + 1])
+    local fresh = redis.call('ZADD', log, 'NX', text(now - age), ARGV[i]) == 1
+    if fresh and unsure > 0 and age < longest and string.find(ARGV[i], '.', 1, true) then  -- granted here, and lost
+      redis.call('ZREM', log, 'unsure:' .. unsure)
+      unsure = unsure - 1
+    end
   end
 end
+keep()
 redis.call('ZREMRANGEBYSCORE', log, '-inf', text(now - longest))
 
 local mark = run .. ':' .. epoch
@@ -86,6 +103,15 @@ for _, window in ipairs(windows) do
   end
 end
 if wait > 0 then return {0, wait, mark, created} end
+if step > 0 and granted + math.max(wanted, 1) > ceiling then
+  raised = math.max(raised, granted + math.max(wanted, 1) - 1 + step)
+  keep()
+  return {2, raised, mark, created}
+end
+if step > 0 then
+  granted = granted + wanted
+  keep()
+end
 for i = 1, wanted do redis.call('ZADD', log, text(now), ARGV[1] .. '.' .. i) end
 return {1, 0, mark, created}
 """
@@ -98,6 +124,14 @@ if till > tonumber(redis.call('HGET', KEYS[2], 'pause') or 0) then
 end
 return 1
 """
+
+
+REPORT, STORE = -1, 2
+"""Answers of ASK that are neither yes nor no."""
+
+STEPS = 10
+"""A long window's limit is gone up to in so many steps, each on the disk before it is used: a second, with Redis's
+`everysec`. So much of it may be unsure after a restart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +155,8 @@ class SharedLog:
         self._client = secrets.token_hex(6)
         self._calls = 0
         self._mark = ""
+        self._step = max((max(1, window.limit // STEPS) for window in windows if not window.short), default=0)
+        self._ceiling = 0
         self._volatile: bool | None = None
 
     async def ask(self, permits: int, made: Mapping[str, int], unused: Sequence[str] = ()) -> Answer:
@@ -131,8 +167,11 @@ class SharedLog:
         await self.connect()
         asked_ns = self._clock.monotonic_ns()
         granted, wait_us, _, _ = await self._asked(permits, {}, unused)
-        while granted == -1:  # the server was started again, or its log is gone
-            await self._meet(made)
+        while granted in (REPORT, STORE):
+            if granted == STORE:
+                await self._stored(wait_us)
+            else:  # the server was started again, or its log is gone
+                await self._meet(made)
             asked_ns = self._clock.monotonic_ns()
             granted, wait_us, _, _ = await self._asked(permits, {}, unused)
         if not granted:
@@ -154,13 +193,22 @@ class SharedLog:
 
     async def _meet(self, made: Mapping[str, int]) -> None:
         """Learn what server this is, tell it of the calls made, and from now on be granted calls by it."""
-        self._volatile = await self._check_server()
-        _, _, self._mark, created = await self._asked(0, made)
-        if created and not self._volatile:
+        volatile = await self._check_server()
+        self._ceiling = 0
+        code, ceiling, mark, created = await self._asked(0, made, volatile=volatile)
+        if (code == STORE or created) and not volatile:
             await self._scripts.wait_until_stored()  # that the log exists must not be lost, or its loss would not show
+        self._volatile, self._mark = volatile, mark
+        self._ceiling = ceiling if code == STORE else 0
+
+    async def _stored(self, ceiling: int) -> None:
+        """Go up to a ceiling once it is on the disk; without a disk, at once."""
+        if not self._volatile:
+            await self._scripts.wait_until_stored()
+        self._ceiling = ceiling
 
     async def _asked(
-        self, permits: int, made: Mapping[str, int], unused: Sequence[str] = ()
+        self, permits: int, made: Mapping[str, int], unused: Sequence[str] = (), volatile: bool | None = None
     ) -> tuple[int, int, str, int]:
         self._calls += 1
         now_us = self._clock.monotonic_ns() // 1_000
@@ -168,7 +216,8 @@ class SharedLog:
         reports = [part for call, at_us in made.items() for part in (call, max(0, now_us - at_us))]
         reports += [part for call in unused for part in (call, -1)]
         name = f"{self._client}:{self._calls}"
-        given: list[Any] = [name, permits, self._mark, int(bool(self._volatile)), SHORT_US, len(self._windows)]
+        server = [int(bool(self._volatile if volatile is None else volatile)), SHORT_US, self._step, self._ceiling]
+        given: list[Any] = [name, permits, self._mark, *server, len(self._windows)]
         granted, wait_us, mark, created = await self._scripts.run(ASK, self._keys, [*given, *numbers, *reports])
         return int(granted), int(wait_us), mark.decode(), int(created)
 

@@ -10,6 +10,7 @@ exporter, a test.
 
 from __future__ import annotations
 
+import functools
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -17,13 +18,15 @@ from contextvars import Token
 from dataclasses import dataclass
 from threading import Lock
 from types import TracebackType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from mts1b.foundation.clock import NS_PER_MS, Clock, SystemClock, iso
 from mts1b.platform.telemetry.histogram import Histogram
 from mts1b.platform.telemetry.recorder import STEPS_MAX
 from mts1b.platform.telemetry.trace import CURRENT, Place
 
+P = ParamSpec("P")
+R = TypeVar("R")
 Attributes = Mapping[str, Any]
 
 UNHEARD_NS = 1 << 62
@@ -201,3 +204,17 @@ def recorded(name: str, duration_ns: int, **attributes: Any) -> None:
     around = CURRENT.get()
     trace_id, parent_id = (_random.getrandbits(128) or 1, 0) if around is None else (around.trace_id, around.span_id)
     COLLECTOR.ended(name, duration_ns, (trace_id, _random.getrandbits(64) or 1, parent_id), attributes)
+
+
+def operation(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Make each call of a function (not a coroutine's) one operation."""
+
+    def wrap(function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def call(*given: P.args, **named: P.kwargs) -> R:
+            with span(name):
+                return function(*given, **named)
+
+        return call
+
+    return wrap

@@ -8,7 +8,7 @@ from mts1b.audit.chain import Verified, verify
 from mts1b.brokers.port import ReportKind
 from mts1b.foundation.clock import NS_PER_S
 from mts1b.foundation.commands import SubmitOrder
-from mts1b.foundation.events import OrderFilled
+from mts1b.foundation.events import OrderFilled, OrderRevived
 from mts1b.foundation.fill import Fill
 from mts1b.foundation.ids import ClientOrderId, FillId, FundId, IdempotencyKey, OrderId, Symbol
 from mts1b.foundation.limits import DEDUP_WINDOW_S
@@ -48,6 +48,8 @@ class Auditor:
         self._links = 0
         self._changed: set[Symbol] = set()
         self.violation = ""
+        self.halts = 0
+        """Entries so far that hold the fund back by a person's word."""
 
     # -- commits -----------------------------------------------------------------------------------------------------
 
@@ -59,9 +61,12 @@ class Auditor:
         if entry.opening_cash is not None:
             self._must(not self.orders, "the fund was opened twice")
             self.cash = entry.opening_cash
+        self.halts += entry.standing is not None and entry.standing.manual is Mode.HALTED
         if entry.order is not None:
             self._order(entry, entry.order)
         for event in entry.events:
+            if isinstance(event, OrderRevived):
+                self._must(False, f"{event.order.order_id} was let go and reached the venue")
             if isinstance(event, OrderFilled):
                 self._fill(event.fill)
         if entry.order is not None:
@@ -80,6 +85,12 @@ class Auditor:
         proof = verify(links, before) if before is not None else verify(links)
         self._must(isinstance(proof, Verified) and bool(links), f"the chain does not hold: {proof}")
         self._links = len(self._store.links)
+
+    def _chain_is_whole(self) -> None:
+        """Every link was verified when it came."""
+        links = self._store.links
+        whole = len(links) == self._links and (not links or links[-1].head == self._store.head)
+        self._must(whole, f"{self._links} links were verified of {len(links)}")
 
     def _order(self, entry: Entry, order: Order) -> None:
         before = self.orders.get(order.order_id)
@@ -152,17 +163,35 @@ class Auditor:
             known = (order.wanted.revision if order.wanted else 0, order.revision)
             self._must(subject.wanted.revision <= max(known), f"terms of {name} were sent before they were journalled")
 
+    # -- answers -----------------------------------------------------------------------------------------------------
+
+    def told(self, order: Order) -> None:
+        """Somebody is told of an order. Refusals by the form of an order go on record without one."""
+        known = order.order_id in self.orders or order.status is S.DENIED
+        self._must(known, f"{order.order_id} was told of and is not journalled")
+
+    def halted(self, halts_before: int) -> None:
+        """Somebody is told that the fund is halted."""
+        self._must(self.halts > halts_before, "a halt was confirmed that is not journalled")
+
     # -- risk --------------------------------------------------------------------------------------------------------
 
-    def accepted(self, command: SubmitOrder, risk: RiskService) -> None:
-        """Risk lets an order pass: with all that is journalled as open it must stay within the limit of its name."""
+    def worst_with(self, command: SubmitOrder) -> Decimal:
+        """Shares of its name towards its side, were all that is journalled as open and this order filled. Legs apart:
+        they are judged by their form alone.
+        """
         symbol, sign = command.symbol, command.side.sign
+        working = (order for order in self.working.get(symbol, {}).values() if order.side.sign == sign)
+        others = sum((order.exposed_quantity for order in working if not _is_leg(order)), ZERO)
+        return sign * self.held.get(symbol, ZERO) + others + command.quantity
+
+    def accepted(self, command: SubmitOrder, worst: Decimal, risk: RiskService) -> None:
+        """Risk lets an order pass: `worst_with` it, as of when risk was asked, must be within the limit of its name."""
+        symbol = command.symbol
         name, nav, limit = risk.state.name(symbol), risk.state.nav, risk.limits.name_to_nav_max
         self._must(None not in (name.mark, nav, limit), f"an order was taken of {symbol}, which has no mark")
         assert name.mark is not None and nav is not None and limit is not None
-        open_now = [order for order in self.working.get(symbol, {}).values() if order.side.sign == sign]
-        worst = sign * self.held.get(symbol, ZERO) + command.quantity + sum(item.exposed_quantity for item in open_now)
-        other = abs(name.lowest if sign > 0 else name.highest)
+        other = abs(name.lowest if command.side.sign > 0 else name.highest)
         within = worst <= other or worst * name.mark <= limit * nav
         self._must(within, f"{command.quantity} {symbol} taken: at worst {worst} shares of {limit * nav / name.mark}")
 
@@ -174,7 +203,7 @@ class Auditor:
             state.standing.mode.severity >= journalled.mode.severity,
             f"risk is {state.standing.mode}, the journal {journalled.mode}",
         )
-        for symbol in self._changed:
+        for symbol in sorted(self._changed):
             name = state.name(symbol)
             held = self.held.get(symbol, ZERO)
             working = self.working.get(symbol, {}).values()
@@ -195,14 +224,15 @@ class Auditor:
     def settled(self, published: list[str], risk: RiskService) -> None:
         """Everything has been said and heard: journal, venue and bus must agree to the last share."""
         self._latched(risk)
+        self.recheck()
+        self.look_at_risk(risk)
         self._same_fills()
         for order in self.orders.values():
             self._same_order(order)
         for name in self._venue.orders:
             self._must(name in self.by_client, f"the venue holds {name}, which nobody journalled")
         self._must(sorted(published) == sorted(self._messages), "the bus was not told of every fill once")
-        proof = verify(self._store.links, expected_head=self._store.head)
-        self._must(isinstance(proof, Verified), f"the chain does not hold: {proof}")
+        self._chain_is_whole()
         self._groups()
 
     def _latched(self, risk: RiskService) -> None:
@@ -275,6 +305,10 @@ class Auditor:
         if not holds:
             self.found(otherwise)
             raise Violation(otherwise)
+
+
+def _is_leg(order: Order) -> bool:
+    return order.group is not None and order.group.role is Role.LEG
 
 
 def _asked(limits: RiskLimits, day: Decimal, peak: Decimal) -> Mode:

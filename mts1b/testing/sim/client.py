@@ -21,7 +21,9 @@ from mts1b.testing.sim.venue import TICK, SimVenue
 ANSWER_S = 5.0
 RETRY_S = 0.3
 MARK_S = 1.0
-PAUSE_S = (0.02, 0.35)
+PAUSE_S = (0.02, 0.4)
+BURST_RATIO = 0.25
+"""How often the next decision is made at the same moment."""
 SIMPLE = (
     (OrderType.MARKET, TimeInForce.DAY),
     (OrderType.MARKET, TimeInForce.IOC),
@@ -62,7 +64,8 @@ class Client:
         """Decide until so many orders were asked for."""
         while self._number < orders_min:
             self._decide()
-            await asyncio.sleep(self._random.uniform(*PAUSE_S))
+            if self._random.random() > BURST_RATIO:
+                await asyncio.sleep(self._random.uniform(*PAUSE_S))
         self.is_trading = False
 
     async def mark(self) -> None:
@@ -71,7 +74,7 @@ class Client:
             host = self._oms()
             if host is not None:
                 prices, now_ns = dict(self._venue.prices), self._clock.now_ns()
-                await self._once(host, host.worker.mark, prices, now_ns)
+                await self._once(host, host.mark, prices, now_ns)
             await asyncio.sleep(MARK_S)
 
     def send(self, name: str, command: object, *also: object) -> None:
@@ -92,6 +95,8 @@ class Client:
             self.send("cancel_all", CancelAll("enough", symbol=self._random.choice(SYMBOLS)))
         elif draw < 0.285:
             self.send("halt", None)
+        elif draw < 0.29:
+            self.send("resume", None)
         elif draw < 0.31:
             self.send("rearm", None)
         elif draw < 0.40:
@@ -163,7 +168,7 @@ class Client:
         given = (*also,) if command is None else (command, *also)
         while True:
             host = self._oms()
-            answer = None if host is None else await self._once(host, getattr(host.worker, name), *given)
+            answer = None if host is None else await self._once(host, getattr(host, name), *given)
             if answer is not None:
                 self._learn(answer)
                 return

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
+from actors.risk import RiskWorker
 from mts1b.foundation.errors import unknown_name
 from mts1b.foundation.ids import ClientOrderId
 from mts1b.foundation.order import OrderStatus
@@ -23,7 +24,6 @@ from mts1b.oms.service import Oms
 from mts1b.oms.steps import Steps
 from mts1b.oms.transitions import Step
 from mts1b.riskengine.gates import position
-from mts1b.riskengine.state import RiskState
 from mts1b.riskengine.verdict import Standing
 from mts1b.testing.journal import MemoryJournal
 
@@ -205,8 +205,8 @@ def _without_working(right: Any) -> Any:
     return with_working
 
 
-def _not_reserved(right: Any) -> Any:
-    return lambda self, command, now_ns: self.keys.__setitem__(command.idempotency_key, now_ns)
+def _nothing_required(right: Any) -> Any:
+    return lambda self: None
 
 
 def _halt_only_told(right: Any) -> Any:
@@ -247,7 +247,7 @@ DEFECTS: dict[str, tuple[tuple[Any, Any, Wrong], ...]] = {
     "never_asked_again": ((Oms, "settle", _never_asked_again),),
     "memory_kept_after_a_failed_commit": ((Steps, "load", _memory_not_read_again),),
     "position_limit_ignores_working_orders": ((position, "with_working", _without_working),),
-    "reservations_forgotten": ((RiskState, "reserve", _not_reserved),),
+    "risk_trusted_though_it_started_anew": ((RiskWorker, "_require_restored", _nothing_required),),
     "other_leg_not_shrunk": ((groups, "to_do", _other_leg_not_shrunk),),
     "latch_lost_on_restart": ((MemoryJournal, "load", _load_without(standing=Standing())),),
     "halt_not_journalled": ((Control, "_journal", _halt_only_told),),

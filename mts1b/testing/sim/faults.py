@@ -10,23 +10,25 @@ from mts1b.foundation.clock import NS_PER_MS, NS_PER_S
 from mts1b.testing.sim.network import Weather
 
 FAULTS_MIN, FAULTS_MAX = 3, 6
-POINT_MAX = 160
+POINT_MAX = 360
 TIME_MAX_NS = 14 * NS_PER_S
 
 
 class Kind(StrEnum):
-    CRASH_BEFORE = "crash_before_commit"
-    CRASH_AFTER = "crash_after_commit"
-    STOP_BEFORE = "stop_before_commit"
-    STOP_AFTER = "stop_after_commit"
-    FAIL_BEFORE = "fail_commit"
-    FAIL_AFTER = "fail_commit_that_is_durable"
+    CRASH_BEFORE = "crash_before_write"
+    CRASH_AFTER = "crash_after_write"
+    STOP_BEFORE = "stop_before_write"
+    STOP_AFTER = "stop_after_write"
+    FAIL_BEFORE = "fail_write"
+    FAIL_AFTER = "fail_write_that_is_durable"
     CRASH = "crash"
     STOP = "stop"
     STALL_VENUE = "stall_venue"
     STORM = "storm"
     BUS_DOWN = "bus_down"
     SECOND_OMS = "second_oms"
+    CRASH_RISK = "crash_risk"
+    STOP_RISK = "stop_risk"
 
 
 AT_POINTS = (
@@ -44,7 +46,7 @@ STORM_NS = (500 * NS_PER_MS, 6 * NS_PER_S)
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`at`: the number of a commit for those at persistence points, else nanoseconds. `lasts_ns`, where it ends."""
+    """`at`: the number of the point for those at persistence points, else nanoseconds. `lasts_ns`, where it ends."""
 
     kind: Kind
     at: int

@@ -1,9 +1,10 @@
-"""The journal of one OMS process: every commit has a moment before it and one after it at which anything may happen."""
+"""The journal of one OMS process: before and after everything that becomes durable, anything may happen."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from random import Random
 from typing import Protocol
 
@@ -20,17 +21,17 @@ COMMIT_NS = (100_000, 900_000)
 class Trouble(Protocol):
     """What meets a process at its persistence points."""
 
-    async def before_commit(self) -> None:
+    async def before_point(self) -> None:
         """StackError: nothing of it becomes durable. May never return."""
         ...
 
-    async def after_commit(self) -> None:
+    async def after_point(self) -> None:
         """StackError: it is durable and nobody hears of it. May never return."""
         ...
 
 
 class SimJournal(MemoryJournal):
-    """A MemoryJournal whose commits take time, fail, and are watched."""
+    """A MemoryJournal whose commits are watched. All that it does takes time and is a persistence point."""
 
     def __init__(
         self,
@@ -44,20 +45,38 @@ class SimJournal(MemoryJournal):
         super().__init__(store, fund_id, clock)
         self._random, self._trouble, self._auditor = random, trouble, auditor
 
+    async def open(self) -> None:
+        try:
+            async with self._point():
+                await MemoryJournal.open(self)
+        except StackError as error:
+            self._failure = error
+            raise
+
     async def load(self, keys_after_ns: int) -> JournalState:
-        await self._takes_time()
-        return await super().load(keys_after_ns)
+        async with self._point():
+            return await super().load(keys_after_ns)
+
+    async def mark_published(self, ids: Sequence[int], ts_ns: int) -> None:
+        async with self._point():
+            await super().mark_published(ids, ts_ns)
 
     async def _commit(self, entries: Sequence[Entry]) -> None:
         async with self._order:
-            await self._takes_time()
             try:
-                await self._trouble.before_commit()
-                self._commit_now(entries)
-                await self._trouble.after_commit()
+                async with self._point():
+                    self._commit_now(entries)
             except StackError as error:
                 self._failure = error
                 raise
+
+    @asynccontextmanager
+    async def _point(self) -> AsyncIterator[None]:
+        """A moment before and one after what is done in it, at which anything may happen."""
+        await asyncio.sleep(self._random.randint(*COMMIT_NS) / NS_PER_S)
+        await self._trouble.before_point()
+        yield
+        await self._trouble.after_point()
 
     def _write(self, entry: Entry) -> None:
         try:
@@ -66,6 +85,3 @@ class SimJournal(MemoryJournal):
             self._auditor.found(str(error))
             raise
         self._auditor.committed(self, entry)
-
-    def _takes_time(self) -> Awaitable[None]:
-        return asyncio.sleep(self._random.randint(*COMMIT_NS) / NS_PER_S)

@@ -59,6 +59,13 @@ class Network:
             self._note("message_late")
         to.call(self._random.randint(*SLOW_NS), receive, *message)
 
+    def loses(self) -> bool:
+        """Whether a message that is carried otherwise is lost."""
+        is_lost = self._random.random() < self.weather.lost_ratio
+        if is_lost:
+            self._note("message_lost")
+        return is_lost
+
     async def ask(self, me: Process, other: Process, answer: Callable[..., Any], *question: object) -> Any:
         """What `answer(*question)` gives in the other process; an exception as it was raised there.
 

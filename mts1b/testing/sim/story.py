@@ -15,9 +15,9 @@ from random import Random
 from mts1b.foundation.clock import NS_PER_MS, NS_PER_S
 from mts1b.foundation.commands import CancelAll
 from mts1b.oms import groups
-from mts1b.testing.bus import MemoryBus
 from mts1b.testing.journal import MemoryStore
 from mts1b.testing.sim.auditor import Auditor, Violation
+from mts1b.testing.sim.bus import SimBus
 from mts1b.testing.sim.client import Client
 from mts1b.testing.sim.faults import AT_POINTS, Fault, Kind, draw
 from mts1b.testing.sim.host import FUND, OPENING_CASH, PRICE, SYMBOLS, Host
@@ -25,7 +25,7 @@ from mts1b.testing.sim.loop import Process, SimClock, SimLoop
 from mts1b.testing.sim.network import CALM, Network, Weather
 from mts1b.testing.sim.venue import SimVenue
 
-ORDERS_MIN = 56
+ORDERS_MIN = 60
 """Orders asked for in one story; some are refused."""
 
 BASE = Weather(0.01, 0.01, 0.01)
@@ -68,7 +68,7 @@ class Story:
         self.faults: Counter[str] = Counter()
         self.trace: deque[str] = deque(maxlen=TRACE_LINES)
         self.network = Network(self.loop, self._random, self.note)
-        self.store, self.bus = MemoryStore(), MemoryBus()
+        self.store, self.bus = MemoryStore(), SimBus(self.network, self._random)
         self.at_venue, self.at_client = Process(self.loop, "venue"), Process(self.loop, "strategy")
         self.room = Process(self.loop, "room")
         self.venue = SimVenue(SimClock(self.loop), self._random, SYMBOLS, Decimal(PRICE))
@@ -80,6 +80,7 @@ class Story:
         self._is_starting = False
         self._planned = draw(self._random)
         self._points = [fault for fault in self._planned if fault.kind in AT_POINTS]
+        self._passed = 0
         self._is_calm = False
         self._stopped_ns: dict[Host, int] = {}
         self._restarts = 0
@@ -133,6 +134,8 @@ class Story:
         self._go_on(self.at_venue)
         for host in self.hosts:
             self._go_on(host.process)
+            if host.risk_process is not None:
+                self._go_on(host.risk_process.process)
         self._until(self._is_at_rest, SETTLE_S_MAX)
         if not self._is_at_rest():
             raise Violation(f"does not come to rest: {self._unrest()}")
@@ -157,6 +160,10 @@ class Story:
             return f"reports are followed to {host.oms.report_sequence} of {len(self.venue.reports)}"
         if host.journal.is_writing:
             return "commits are under way"
+        if host.risk_process is not None and not host.risk_process.is_up:
+            return "risk has not been told everything"
+        if host.risk.state.reserved:
+            return f"risk still counts {next(iter(host.risk.state.reserved))}, which became no order"
         if unsettled := host.oms.unsettled():
             return f"{unsettled[0].order_id} is {unsettled[0].status}"
         if self.store.outbox:
@@ -225,10 +232,11 @@ class Story:
             self.trace.append(f"{self.loop.now_ns / NS_PER_S:9.4f} s  {what}")
 
     def _at_point(self, host: Host, before: bool) -> Fault | None:
-        """The fault that waits at this commit, which has been carried out when this returns."""
+        """The fault that waits at this persistence point, which has been carried out when this returns."""
+        self._passed += 1
         kinds = AT_POINTS[0::2] if before else AT_POINTS[1::2]
         for fault in self._points:
-            if fault.kind in kinds and self.store.commits >= fault.at:
+            if fault.kind in kinds and self._passed >= fault.at:
                 self._points.remove(fault)
                 self._fire(fault, host)
                 return fault
@@ -237,15 +245,14 @@ class Story:
     def _fire(self, fault: Fault, host: Host | None = None) -> None:
         host = host or self.oms
         self.faults[fault.kind.value] += 1
-        self.note(f"{fault.kind.value} at commit {self.store.commits}, {fault.lasts_ns / NS_PER_S:.2f} s")
+        self.note(f"{fault.kind.value} at point {self._passed}, for {fault.lasts_ns / NS_PER_S:.2f} s")
         match fault.kind:
             case Kind.CRASH | Kind.CRASH_BEFORE | Kind.CRASH_AFTER if host is not None:
                 host.process.kill()
             case Kind.STOP | Kind.STOP_BEFORE | Kind.STOP_AFTER if host is not None:
                 self._stop(host, fault.lasts_ns)
             case Kind.STALL_VENUE:
-                self.at_venue.stop()
-                self.room.call(fault.lasts_ns, self._go_on, self.at_venue)
+                self._pause(self.at_venue, fault.lasts_ns)
             case Kind.STORM:
                 self.network.weather = fault.weather
                 self.room.call(fault.lasts_ns, self._clear_up)
@@ -254,11 +261,21 @@ class Story:
                 self.room.call(fault.lasts_ns, self._bus_up)
             case Kind.SECOND_OMS:
                 self._start_host()
+            case Kind.CRASH_RISK if host is not None:
+                (host.process if host.risk_process is None else host.risk_process).kill()
+            case Kind.STOP_RISK if host is not None:
+                if host.risk_process is None:
+                    self._stop(host, fault.lasts_ns)
+                else:
+                    self._pause(host.risk_process.process, fault.lasts_ns)
 
     def _stop(self, host: Host, lasts_ns: int) -> None:
-        host.process.stop()
+        self._pause(host.process, lasts_ns)
         self._stopped_ns[host] = self.loop.now_ns
-        self.room.call(lasts_ns, self._go_on, host.process)
+
+    def _pause(self, process: Process, lasts_ns: int) -> None:
+        process.stop()
+        self.room.call(lasts_ns, self._go_on, process)
 
     def _go_on(self, process: Process) -> None:
         if process.is_stopped:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from random import Random
+from typing import Any
 
 from mts1b.brokers.port import ReportKind, VenueAck, VenueOrderState, VenueReject, VenueReport, VenueStatus
 from mts1b.foundation.clock import Clock
@@ -163,10 +164,9 @@ class SimVenue:
         self.working.pop(held.order.client_order_id, None)
         self._report(held, kind, reason=reason)
 
-    def _report(self, held: Held, kind: ReportKind, **said: object) -> None:
-        order, sequence = held.order, len(self.reports) + 1
-        report = VenueReport(sequence, kind, order.client_order_id, held.venue_order_id, self._clock.now_ns())
-        report = replace(report, **said)  # type: ignore[arg-type]
+    def _report(self, held: Held, kind: ReportKind, **said: Any) -> None:
+        order, sequence, now_ns = held.order, len(self.reports) + 1, self._clock.now_ns()
+        report = VenueReport(sequence, kind, order.client_order_id, held.venue_order_id, now_ns, **said)
         self.reports.append(report)
         held.reports.append(report)
         for listener in tuple(self.listeners):

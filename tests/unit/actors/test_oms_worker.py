@@ -14,6 +14,7 @@ from actors import oms as worker_module
 from actors.local import Local
 from actors.oms import OmsWorker, RiskMarks
 from mts1b.brokers.paper.matching import Rules
+from mts1b.foundation.alerts import Finding, Severity
 from mts1b.foundation.clock import NS_PER_DAY
 from mts1b.foundation.commands import CancelOrder, SubmitOrder
 from mts1b.foundation.errors import InvariantBroken, LeaseLost, StackError
@@ -77,6 +78,12 @@ def run(case: Callable[[Office], Awaitable[None]], monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("failures", [1, 3])
 def test_a_failed_commit_is_recovered_from_without_a_report(failures: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[Finding] = []
+
+    class Alerts:
+        def tell(self, finding: Finding) -> None:
+            heard.append(finding)
+
     async def case(office: Office) -> None:
         office.store.fail_next = True
         with pytest.raises(StackError, match="commit failed"):
@@ -94,7 +101,11 @@ def test_a_failed_commit_is_recovered_from_without_a_report(failures: int, monke
         assert (await office.again(office.command(1))).status in (S.WORKING, S.DENIED)
         assert len(opened) == failures
 
-    run(case, monkeypatch)
+    run(case, monkeypatch, alerts=Alerts())
+    assert [(finding.alert, finding.subject, finding.severity) for finding in heard] == [
+        ("oms_recovered", FUND, Severity.WARNING)
+    ]
+    assert heard[0].lasts_s > 0
 
 
 @pytest.mark.parametrize("refusals", [2, 1000])

@@ -16,3 +16,6 @@ def test_what_exceeds_its_figure_is_said_to() -> None:
     found.note_worker("small", {"rss_mb": 150.0, "uss_mb": 70.0}, {"rss_mb": 140.0, "uss_mb": 60.0}, 80.0)
     found.note_worker("large", {"rss_mb": 210.0, "uss_mb": 70.0}, {"rss_mb": 140.0, "uss_mb": 60.0}, 200.0)
     assert found.within["small"] and not found.within["large"], "the base is judged apart where it alone is too large"
+    for figure_mb, kept in ((170.0, False), (165.0, False), (159.0, True)):
+        found.note_worker("near", {"rss_mb": 180.0, "uss_mb": 70.0}, {"rss_mb": 140.0, "uss_mb": 60.0}, figure_mb)
+        assert found.within["near"] is kept, "or where it leaves no room for what every service has"

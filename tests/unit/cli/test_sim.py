@@ -31,7 +31,7 @@ def test_for_a_reader(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 def test_a_broken_rule_is_an_error_and_one_seed_tells_its_story(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(monkeypatch, "--seeds", "1", "--seed", "1", "--defect", "sent_before_persisted") == 1
+    assert run(monkeypatch, "--seeds", "1", "--seed", "2", "--defect", "sent_before_persisted") == 1
     said = capsys.readouterr()
     assert "was sent before it was journalled" in said.err
     assert "oms-1 starts" in said.out

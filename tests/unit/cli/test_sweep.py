@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from mts1b.backtester import Execution
+from mts1b.backtester.gpu_detect import gpu_available
 from mts1b.cli.main import build_app, guarded
 from mts1b.datalake import open_lake
 from tests.unit.datalake.made_bars import bars
+
+gpu_available()  # whose first call asks ldconfig, in a process: not within a test
 
 GRID = ("--grid", "fast=5:8:1", "--grid", "slow=20,40")
 

@@ -46,14 +46,6 @@ def test_a_sweep_is_a_dataset_like_any_other(lake: Lake) -> None:
     ]
 
 
-def test_sql_sees_all_sweeps(lake: Lake) -> None:
-    asked = "SELECT sweep, count(fast) AS fast, count(slow) AS slow FROM research.results GROUP BY sweep ORDER BY sweep"
-    with lake.duckdb_session() as conn:
-        assert conn.execute(asked).fetchall() == [("abc1", 3, 0), ("abc2", 0, 3)]
-    with open_lake(lake.root / "empty").duckdb_session() as conn:
-        assert conn.execute("SELECT * FROM research.results").fetchall() == []
-
-
 def test_what_cannot_be_a_result(lake: Lake) -> None:
     results = lake.research.results
     with pytest.raises(UnknownNameError, match="abc1"):

@@ -326,3 +326,23 @@ def test_the_key_of_a_group_bars_another_order() -> None:
         assert alone.order_id == made[1].order_id
 
     run(case)
+
+
+def test_a_halt_while_a_group_is_judged_counts_for_the_whole_group() -> None:
+    async def case(desk: Desk) -> None:
+        risk = desk.oms._risk
+        check = risk.check
+
+        async def check_slowly(command: Any) -> Any:
+            decision = await check(command)
+            if getattr(command, "idempotency_key", "") == "k3":
+                await desk.oms.halt()
+            return decision
+
+        risk.check = check_slowly  # type: ignore[method-assign]
+        made = await desk.oms.submit_group(bracket())
+        assert {order.status for order in made} == {S.DENIED}
+        assert not desk.exchange.exchange.orders and desk.risk.state.name(A).buys == 0
+        assert desk.risk.state.open_orders == 0
+
+    run(case)

@@ -15,6 +15,7 @@ from mts1b.platform.telemetry import (
     Collector,
     Operation,
     Recorder,
+    operation,
     outgoing,
     received,
     recorded,
@@ -64,6 +65,23 @@ def test_an_error_is_named_and_counted_and_goes_on(seen: list[Operation]) -> Non
     assert COLLECTOR.totals().failures["failing"] == before + 1 and COLLECTOR.recent().failures == {"failing": 1}
     COLLECTOR.recent(clear=True)
     assert COLLECTOR.totals().failures["failing"] == before + 1 and COLLECTOR.recent().failures == {}
+
+
+def test_a_function_is_an_operation_whatever_it_does(seen: list[Operation]) -> None:
+    @operation("divide")
+    def divide(above: int, below: int = 2) -> float:
+        """What comes out."""
+        return above / below
+
+    assert divide(6) == 3 and divide(6, below=3) == 2 and divide.__doc__ == "What comes out."
+    with pytest.raises(ZeroDivisionError), span("around") as around:
+        divide(1, below=0)
+    assert [(one.name, one.error) for one in seen[:3]] == [
+        ("divide", ""),
+        ("divide", ""),
+        ("divide", "ZeroDivisionError"),
+    ]
+    assert seen[2].parent_id == around.span_id
 
 
 def test_headers_carry_the_trace_to_another_process(seen: list[Operation]) -> None:

@@ -4,7 +4,7 @@ import math
 import pickle
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mts1b.foundation.errors import InputError
@@ -36,6 +36,7 @@ def test_percentile_is_nearest_rank_rounded_up_within_the_error(found: list[int]
     assert histogram.percentile_ns(100) == max(found)
 
 
+@settings(deadline=None)
 @given(st.lists(durations), st.lists(durations))
 def test_merging_equals_recording_in_one_place(ours: list[int], theirs: list[int]) -> None:
     here, there, both = Recorder(), Recorder(), Recorder()

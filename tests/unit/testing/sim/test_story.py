@@ -40,15 +40,15 @@ def test_a_seed_tells_the_same_story_again_and_another_another(outcomes: list[Ou
 
 
 def test_the_outcome_does_not_depend_on_the_processes(outcomes: list[Outcome]) -> None:
-    assert list(run_seeds(SEEDS[:12], workers=2)) == outcomes[:12]
+    assert list(run_seeds(SEEDS, workers=2)) == outcomes
 
 
 def test_a_tally_counts_stories_that_break_off_apart(outcomes: list[Outcome]) -> None:
     tally = Tally()
-    broken = run_some(SEEDS[:1], "sent_before_persisted")
+    broken = run_some((2,), "sent_before_persisted")
     for item in (*broken, *outcomes[:2]):
         tally.add(item)
     facts = tally.facts()
     assert (facts["seeds"], facts["violations"]) == (3, 1)
     assert facts["orders_min"] == min(item.orders for item in outcomes[:2])
-    assert facts["broken"] == [{"seed": 1, "violation": broken[0].violation}]
+    assert facts["broken"] == [{"seed": 2, "violation": broken[0].violation}]

@@ -1,0 +1,1 @@
+"""The tables of the watchdog: alerts, and what drift is measured against."""
