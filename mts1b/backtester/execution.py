@@ -198,6 +198,9 @@ def check_prices(panel: Panel) -> None:
     """DataError unless every price is above 0 and finite, and every volume at least 0, or NaN for a missing bar."""
     for name in panel.fields:
         values = panel.field(name)
+        least = 0.0 if name == "volume" else np.nextafter(0.0, 1.0)
+        if values.size and values.min() >= least and values.max() < np.inf:
+            continue  # no bar is missing either: a NaN is not at least anything
         with np.errstate(invalid="ignore"):
             low = values < 0.0 if name == "volume" else values <= 0.0
         if bool(low.any()) or bool((values == np.inf).any()):

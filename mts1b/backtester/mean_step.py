@@ -11,7 +11,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from mts1b.backtester.block_step import F64, I64, Writer
+from mts1b.backtester.block_step import F64, I64, Writer, pieces
 
 
 @lru_cache(maxsize=64)
@@ -30,9 +30,12 @@ def means_of(lanes: int, streams: int = 1) -> Any:
             writer = Writer(builder)
             unpacked = cgutils.unpack_tuple(builder, arguments[0], count=signature.args[0].count)
             *given, windows = writer.pointers(unpacked, F64)
-            vector = ir.VectorType(F64, lanes)
-            series = [_Stream(writer, vector, given[5 * i : 5 * i + 5]) for i in range(streams)]
-            _write(writer, series, writer.load(windows, vector), *arguments[1:])
+            parts = [
+                _Stream(writer, ir.VectorType(F64, width), start, given[5 * i : 5 * i + 5], windows)
+                for i in range(streams)
+                for start, width in pieces(lanes)
+            ]
+            _write(writer, parts, *arguments[1:])
             return context.get_dummy_value()
 
         return types.void(places, types.intp, types.intp), generate
@@ -41,29 +44,32 @@ def means_of(lanes: int, streams: int = 1) -> Any:
 
 
 class _Stream:
-    """One series on its way through the bars."""
+    """Windows of one series, side by side from number `start` on, on their way through the bars."""
 
-    def __init__(self, writer: Writer, vector: Any, places: Sequence[Any]) -> None:
+    def __init__(self, writer: Writer, vector: Any, start: int, places: Sequence[Any], windows: Any) -> None:
         self.writer, self.vector = writer, vector
-        self.values, self.past, total, lost, self.out = places
+        self.values = places[0]
+        offset = [ir.Constant(I64, start)]
+        self.past, total, lost, self.out, sizes = (writer.b.gep(place, offset) for place in (*places[1:], windows))
         self.memory = [writer.load(total, vector), writer.load(lost, vector)]
+        self.windows = writer.load(sizes, vector)
 
     def begin(self, entry: Any) -> None:
         self.phis = [self.writer.b.phi(self.vector) for _ in self.memory]
         for phi, first in zip(self.phis, self.memory, strict=True):
             phi.add_incoming(first, entry)
 
-    def step(self, t: Any, windows: Any, stride: Any) -> None:
+    def step(self, t: Any, stride: Any) -> None:
         b, (total, lost) = self.writer.b, self.phis
         x = self.writer.spread(b.load(b.gep(self.values, [t])), self.vector)
         leaving = self.writer.load(b.gep(self.past, [b.neg(t)]), self.vector)
-        change = b.fsub(b.fneg(leaving), lost)
-        moved = b.fadd(total, change)
-        left = b.fsub(b.fsub(moved, total), change)
+        gone = b.fadd(leaving, lost)  # the change is its opposite, as exactly
+        moved = b.fsub(total, gone)
+        left = b.fadd(b.fsub(moved, total), gone)
         change = b.fsub(x, left)
         grown = b.fadd(moved, change)
         over = b.fsub(b.fsub(grown, moved), change)
-        self.writer.store(b.fdiv(grown, windows), b.gep(self.out, [b.mul(t, stride)]))
+        self.writer.store(b.fdiv(grown, self.windows), b.gep(self.out, [b.mul(t, stride)]))
         self.memory = [grown, over]
 
     def end(self, loop: Any) -> None:
@@ -71,7 +77,7 @@ class _Stream:
             phi.add_incoming(value, loop)
 
 
-def _write(writer: Writer, series: Sequence[_Stream], windows: Any, bars: Any, stride: Any) -> None:
+def _write(writer: Writer, series: Sequence[_Stream], bars: Any, stride: Any) -> None:
     b = writer.b
     entry, loop, done = b.block, b.append_basic_block("bar"), b.append_basic_block("bars_done")
     b.branch(loop)
@@ -81,7 +87,7 @@ def _write(writer: Writer, series: Sequence[_Stream], windows: Any, bars: Any, s
     for stream in series:
         stream.begin(entry)
     for stream in series:
-        stream.step(t, windows, stride)
+        stream.step(t, stride)
     following = b.add(t, ir.Constant(I64, 1))
     t.add_incoming(following, loop)
     for stream in series:

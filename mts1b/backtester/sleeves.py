@@ -31,7 +31,7 @@ from mts1b.strategy.turned import name_major
 
 Floats = NDArray[np.float64]
 
-GROUP_NAMES = 8
+GROUP_NAMES = 25
 """Names worked on together: their tables stay in a third-level cache, and memory is used again."""
 
 ALL_IN = Execution(capital_by="sleeve", band=np.inf)
@@ -69,20 +69,19 @@ def _bits(
     work = _switched(program, strategy.root, columns, names) if _all_in(execution) else None
     if work is None or not (np.isfinite(panel.open).all() and np.isfinite(panel.close).all()):
         return None
-    fields, opens, closes = program.fields(panel), name_major(panel.open), name_major(panel.close)
+    crossed = {} if not _compares(program) else program.fields(panel)
     found = np.empty((len(NAME_METRICS), len(work.layout.job), names))
-    parts = min(max(threads, -(-names // GROUP_NAMES)), names)
-    groups = [slice(names * part // parts, names * (part + 1) // parts) for part in range(parts)]
     batches = [_Batch(work, batch) for batch in work.batches()]
     memories = threading.local()
 
     def judged(group: slice) -> None:
         memory = vars(memories).setdefault("memory", Memory())
-        opened, close = opens[group], closes[group]
+        bars = _Bars(panel, program, group, crossed, memory)
         for batch in batches:
-            table = batch.judged(fields, group, opened, close, execution.cost, memory)
+            table = batch.judged(bars, execution.cost, memory)
             found[:, batch.columns, group] = table[:, batch.job, batch.lane].transpose(2, 1, 0)
 
+    groups = _groups(names, threads)
     if threads == 1:
         for group in groups:
             judged(group)
@@ -90,6 +89,31 @@ def _bits(
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(judged, groups))
     return found
+
+
+def _groups(names: int, threads: int) -> list[slice]:
+    """Names worked on together, as many groups for each thread."""
+    parts = min(-(-names // (GROUP_NAMES * threads)) * threads, names)
+    return [slice(names * part // parts, names * (part + 1) // parts) for part in range(parts)]
+
+
+def _compares(program: Program) -> bool:
+    return any(unit.node.spec.kind is Kind.CROSS for unit in program.units)
+
+
+class _Bars:
+    """The bars of a group of names, name-major: `fields` the strategy reads, by node key, `group` of them wanted."""
+
+    def __init__(
+        self, panel: Panel, program: Program, group: slice, crossed: Mapping[str, Floats], memory: Memory
+    ) -> None:
+        turned: dict[str, Floats] = {}
+        read = {} if crossed else program.field_names()
+        for number, name in enumerate(("open", "close", *sorted(set(read.values()) - {"open", "close"}))):
+            turned[name] = name_major(panel.field(name), group, memory.taken("bars", number))
+        self.open, self.close = turned["open"], turned["close"]
+        self.fields = crossed or {key: turned[name] for key, name in read.items()}
+        self.group = group if crossed else slice(0, len(self.open))
 
 
 def _all_in(execution: Execution) -> bool:
@@ -131,15 +155,13 @@ class _Batch:
         numbers = -(-jobs // min(LANES_MAX // self.used, TOGETHER_MAX))
         self.kernel = sleeve_kernel(Form(self.used, -(-jobs // numbers), tuple(asked[:entry]), tuple(asked[entry:])))
 
-    def judged(
-        self, fields: Mapping[str, Floats], group: slice, opened: Floats, close: Floats, fee: float, memory: Memory
-    ) -> Floats:
+    def judged(self, bars: _Bars, fee: float, memory: Memory) -> Floats:
         """Metrics [G, J, lanes, len(NAME_METRICS)] over a group of names."""
         work = self.work
-        sources = Sources(work.program, fields, work.names, work.fixed(self.batch.start), self.inner)
-        given = [arg for i in range(len(self.shared)) for arg in self._read(i, sources, group, memory)]
-        found = np.empty((len(opened), self.batch.stop - self.batch.start, self.used, len(NAME_METRICS)))
-        self.kernel(*given, opened, close, fee, float(BARS_PER_YEAR), SPREAD_MIN, found)
+        sources = Sources(work.program, bars.fields, work.names, work.fixed(self.batch.start), self.inner)
+        given = [arg for i in range(len(self.shared)) for arg in self._read(i, sources, bars.group, memory)]
+        found = np.empty((len(bars.open), self.batch.stop - self.batch.start, self.used, len(NAME_METRICS)))
+        self.kernel(*given, bars.open, bars.close, fee, float(BARS_PER_YEAR), SPREAD_MIN, found)
         return found
 
     def _read(self, number: int, sources: Sources, group: slice, memory: Memory) -> list[Any]:

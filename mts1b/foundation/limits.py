@@ -23,7 +23,7 @@ CHUNK_BAR_STEPS = 33_000_000_000
 CHUNK_COLUMNS_MAX = 256
 """Values of the inner axis in one chunk: the widest block of lanes. Chunks nearly square share the most tables."""
 
-TASK_COMBINATIONS_MAX = 54_000
+TASK_COMBINATIONS_MAX = 32_000
 """Combinations one task computes at most, of several chunks that share tables."""
 
 TASK_RETURNS_BYTES_MAX = 640 << 20

@@ -38,7 +38,7 @@ TRIALS_SAMPLED = 64
 """Combinations, evenly spread over the grid, whose returns say how many trials are independent."""
 
 SAMPLED_TOGETHER = 16
-"""Of them, evaluated as one task."""
+"""Of them, evaluated as one task, or fewer to keep every worker busy."""
 
 SUBSET_MAX = 500
 """Combinations of a declared subset: the bootstrap holds the returns of all of them."""
@@ -108,7 +108,8 @@ def sampled_numbers(plan: SweepPlan, grid: Grid, count: int = TRIALS_SAMPLED) ->
 
 def returns_by_tasks(work: SweepWork, runner: Runner, numbers: NDArray[np.int64]) -> Floats:
     """Net returns a bar, [C, T], of the combinations with these `numbers` of the sweep's grid."""
-    parts = [tuple(numbers[i : i + SAMPLED_TOGETHER].tolist()) for i in range(0, len(numbers), SAMPLED_TOGETHER)]
+    together = max(1, min(SAMPLED_TOGETHER, -(-len(numbers) // max(runner.workers, 1))))
+    parts = [tuple(numbers[i : i + together].tolist()) for i in range(0, len(numbers), together)]
     found = dict(runner.run(numbered_returns, work, parts))
     return np.concatenate([found[part] for part in parts])
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from mts1b.backtester.backends import BACKENDS, PRECISIONS
@@ -15,9 +16,8 @@ from mts1b.foundation.errors import InputError, unknown_name
 from mts1b.foundation.limits import TOP_K_MAX
 from mts1b.quantkit.metrics import BARS_PER_YEAR, equity
 from mts1b.quantkit.overfitting import deflated_sharpe, expected_maximum_sharpe
-from mts1b.research.accounting import account, check_subset
+from mts1b.research.accounting import account, check_subset, returns_by_tasks
 from mts1b.research.chunks import SweepWork, evaluate_chunks
-from mts1b.research.curves import returns_of
 from mts1b.research.plan import METRIC_SETS, SweepPlan, SweepSpec, plan_sweep, tasks
 from mts1b.research.reduction import Reduction, Row
 from mts1b.research.runner import Runner
@@ -124,7 +124,7 @@ def _sum_up(
     best = top[0]
     trials = reduction.sharpe_moments()
     per_bar = trials.variance / BARS_PER_YEAR
-    _store_curves(spec, panel, store, top)
+    _store_curves(spec, panel, store, runner, top)
     return SweepSummary(
         key=plan.key,
         strategy=spec.strategy.name,
@@ -155,12 +155,14 @@ def _sum_up(
     )
 
 
-def _store_curves(spec: SweepSpec, panel: Panel, store: SweepStore, top: Sequence[Row]) -> None:
+def _store_curves(spec: SweepSpec, panel: Panel, store: SweepStore, runner: Runner, top: Sequence[Row]) -> None:
     """Worth of 1.0 after each bar for each of the best rows, beside the table: columns `rank1`, `rank2`, ..."""
-    params = [{name: row[name] for name in spec.strategy.params} for row in top]
-    curves = equity(returns_of(spec.strategy, params, panel, spec.execution, spec.backend))
-    ranked = {f"rank{place}": curve for place, curve in enumerate(curves, start=1)}
-    store.write_table(TOP_CURVES, pl.DataFrame({"ts_ns": panel.ts_ns, **ranked}))
+    ranks = [f"rank{place}" for place in range(1, len(top) + 1)]
+    if store.has_columns(TOP_CURVES, ["ts_ns", *ranks]):
+        return  # the table is whole, so the best of it are still the same
+    numbers = np.array([row["combination"] for row in top], dtype=np.int64)
+    curves = equity(returns_by_tasks(SweepWork(spec, panel), runner, numbers))
+    store.write_table(TOP_CURVES, pl.DataFrame({"ts_ns": panel.ts_ns, **dict(zip(ranks, curves, strict=True))}))
 
 
 def _shown(row: Row) -> Row:

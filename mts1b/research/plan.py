@@ -46,8 +46,11 @@ CSCV_BLOCKS = ((5_000, 16), (50_000, 12))
 """Blocks of CSCV by the combinations of a grid up to which they are used; beyond all, 10: the work for each combination
 grows with the splits, C(16, 8) = 12,870, C(12, 6) = 924, C(10, 5) = 252."""
 
-SHARE_MAX = 1.1
-"""Combinations of a task over an even share of them for each worker: columns do not part evenly."""
+TASKS_EACH = 2
+"""Tasks of a sweep for each worker at least: some columns take half as long again as others. More would share less."""
+
+SHARE_MAX = 1.25
+"""Combinations of a task over an even share of them: columns do not part evenly."""
 
 METRIC_SETS = ("default", "full")
 
@@ -216,12 +219,12 @@ def _rectangles(grid: Grid, size: int) -> Iterator[tuple[int, int, int, int]]:
 
 
 def tasks(missing: Sequence[Chunk], bars: int, names: int, workers: int) -> list[tuple[Chunk, ...]]:
-    """Chunks to be computed together: neighbours, as many as leave each worker its share and fit into memory.
+    """Chunks to be computed together: neighbours, as many as leave each worker its share of them and fit into memory.
 
     How they are grouped changes no row.
     """
     total = sum(chunk.combinations for chunk in missing)
-    share = total * SHARE_MAX / max(workers, 1)
+    share = total * SHARE_MAX / (TASKS_EACH * max(workers, 1))
     most = min(share, TASK_COMBINATIONS_MAX, TASK_RETURNS_BYTES_MAX // (4 * bars))
     if total * bars * names < GROUPED_BAR_STEPS_MIN:
         most = 0

@@ -84,6 +84,14 @@ class SweepStore:
         self._replace(path, lambda file: rows.write_parquet(file, compression="snappy"))
         return path
 
+    def has_columns(self, name: str, columns: list[str]) -> bool:
+        """Whether a table `name` with just these columns is stored beside the table. DataError when it is damaged."""
+        path = self.folder / name
+        try:
+            return path.exists() and list(pl.read_parquet_schema(path)) == columns
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise DataError("result", str(path), str(error), AGAIN) from None
+
     def write_json(self, name: str, content: dict[str, Any]) -> Path:
         """Store a small document beside the table."""
         path = self.folder / name

@@ -70,8 +70,12 @@ class Program:
 
         InputError for a field that the panel lacks (vwap, sectors).
         """
+        return {key: name_major(panel.field(name)) for key, name in self.field_names().items()}
+
+    def field_names(self) -> dict[str, str]:
+        """Names of the fields that the expression reads, by the key of their node."""
         nodes = (node for unit in (*self.units, self.decide) for node in unit.reads if node.spec.kind is Kind.FIELD)
-        return {node.key: name_major(panel.field(str(node.value))) for node in nodes}
+        return {node.key: str(node.value) for node in nodes}
 
     def run(self, unit: Unit, tables: Tables, given: tuple[float, ...], state: Floats, out: Floats) -> None:
         """Advance one unit over the bars in `tables`, from `state`, which is updated, into `out` [S, T]."""

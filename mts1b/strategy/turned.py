@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from inspect import getsource
 from typing import Any
@@ -15,14 +16,14 @@ from mts1b.strategy.jit import load
 Floats = NDArray[np.float64]
 
 
-def turn(values: Any, out: Any) -> None:
-    """Fill `out` [S, T] with `values` [T, S], eight by eight: what one line of a cache holds."""
-    bars, names = values.shape
-    for first in range(0, names, 8):
+def turn(values: Any, first: int, out: Any) -> None:
+    """Fill `out` [N, T] with `values` [T, S] from name `first` on, eight by eight: as many as a cache line holds."""
+    names, bars = out.shape
+    for begin in range(0, names, 8):
         for start in range(0, bars, 8):
             for t in range(start, min(start + 8, bars)):
-                for s in range(first, min(first + 8, names)):
-                    out[s, t] = values[t, s]
+                for s in range(begin, min(begin + 8, names)):
+                    out[s, t] = values[t, first + s]
 
 
 @lru_cache(maxsize=1)
@@ -30,12 +31,18 @@ def _compiled() -> Any:
     return load(HEADER + ENTRY + getsource(turn)).turn
 
 
-def name_major(values: Floats) -> Floats:
-    """A table [T, S] as [S, T], C-contiguous: a new one, unless it is laid out so already."""
+def name_major(
+    values: Floats, group: slice = slice(None), take: Callable[[tuple[int, int]], Floats] = np.empty
+) -> Floats:
+    """The names `group` (without a step) of a table [T, S] as [N, T], C-contiguous.
+
+    In memory that `take` gives for a shape, unless it is laid out so already.
+    """
     if values.T.flags.c_contiguous:
-        return values.T
+        return values.T[group]
     if not values.flags.c_contiguous or values.dtype != np.float64:
-        return np.ascontiguousarray(values.T, dtype=np.float64)
-    out = np.empty(values.shape[::-1])
-    _compiled()(values, out)
+        return np.ascontiguousarray(values.T[group], dtype=np.float64)
+    first, last, _ = group.indices(values.shape[1])
+    out = take((max(last - first, 0), values.shape[0]))
+    _compiled()(values, first, out)
     return out

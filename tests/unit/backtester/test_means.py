@@ -30,3 +30,21 @@ def test_every_window_is_that_of_the_operation(windows, gaps):
             state = np.zeros(4 + window)
             wanted = [sma(state, x, float(window)) if x == x else np.nan for x in row]
             np.testing.assert_array_equal(out[s].reshape(300, -1)[:, l], wanted)
+
+
+@pytest.mark.parametrize("lanes", [1, 10, 16])
+def test_whatever_the_digits(lanes):
+    """Large and tiny values, of either sign, and one that is infinite."""
+    generator = np.random.default_rng(1)
+    prices = generator.choice([-1.0, 1.0], (2, 4_000)) * np.exp(generator.normal(0.0, 40.0, (2, 4_000)))
+    prices[1, 3_000] = np.inf
+    windows = np.arange(990, 990 + lanes)
+    out = np.empty((2, 4_000 * lanes))
+    with np.errstate(invalid="ignore"):
+        mean_filler(step_for(lanes))(prices, windows, out)
+        for s, row in enumerate(prices):
+            for l, window in enumerate(windows):
+                state = np.zeros(4 + window)
+                np.testing.assert_array_equal(
+                    out[s].reshape(4_000, -1)[:, l], [sma(state, x, float(window)) for x in row]
+                )
