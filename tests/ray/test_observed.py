@@ -115,13 +115,17 @@ def test_a_paper_sessions_operations_are_ranked_as_they_were(ray_stack: RunningS
         finally:
             await line.close()
 
-    before = {rollup.instance for rollup in asyncio.run(kept())}  # processes of other tests on this stack
-    with heard(watched, 0) as found:
-        result = run_paper(ray_stack.settings, plan, Extent(FIRST, SESSIONS, 1), Rules(), CLOCK)
-    assert found.missed == 0
-    raw: dict[tuple[str, str], list[int]] = {}
-    for _, one in found.operations:
-        raw.setdefault((one.service, one.name), []).append(one.duration_ns)
+    for _ in range(3):  # under load an actor's first operations may end before it has heard that somebody listens
+        before = {rollup.instance for rollup in asyncio.run(kept())}  # processes of other tests on this stack
+        with heard(watched, 0) as found:
+            result = run_paper(ray_stack.settings, plan, Extent(FIRST, SESSIONS, 1), Rules(), CLOCK)
+        assert found.missed == 0
+        raw: dict[tuple[str, str], list[int]] = {}
+        for _, one in found.operations:
+            raw.setdefault((one.service, one.name), []).append(one.duration_ns)
+        if len(raw.get(("oms", "oms_submit"), [])) >= result.orders_total - result.orders["denied"]:
+            break
+        plan = small_plan(fresh_fund(CLOCK))
     rows = ranked((rollup for rollup in asyncio.run(kept()) if rollup.instance not in before), 1_000)
     after = {(row.service, row.operation): row for row in rows}
     orders = result.orders_total
