@@ -149,11 +149,6 @@ class OmsWorker:
         """Wait until the bus has everything so far."""
         return await (await self._running()).drain()
 
-    async def refer(self) -> int:
-        """Go by the newest limits that are stored, now; returns their version."""
-        oms = await self._running()
-        return 0 if self._referring is None else await self._referring.refresh(oms)
-
     async def restore_risk(self) -> None:
         """Give a restarted risk engine the journal's view."""
         await (await self._running()).restore_risk()

@@ -236,6 +236,14 @@ class RiskActor(RiskWorker):
         return decision
 
 
+def running_oms(fund_id: FundId) -> OmsWorker | None:
+    """The OMS actor of a fund that trades now; None when there is none. Calls are made once."""
+    try:
+        return cast(OmsWorker, Remote(colleague("oms", fund_id), "oms"))
+    except ValueError:
+        return None
+
+
 def start_watchdog(plan: WatchdogPlan, observation: Observation = NOTHING) -> WatchdogWorker:
     """The stack's watchdog: the one that runs, or a new one. It lives until `end_watchdog`, or as long as Ray does."""
     from actors.watchdog_actor import WatchdogActor  # HTTP and Redis come along, which the other actors do without

