@@ -194,12 +194,12 @@ def test_limits_and_the_kill_switch_reach_a_running_session(ray_stack: RunningSt
 
     def look(fund: str, done: int) -> None:
         if done == 2:
-            told.append(risk_command(ray_stack, "limits", "set", fund, "quantity_max=1", "--why", "tried"))
-        if done == 4:
             told.append(risk_command(ray_stack, "halt", fund, "--why", "tried"))
+        if done == 4:  # gate 3 comes before gate 5
+            told.append(risk_command(ray_stack, "limits", "set", fund, "quantity_max=1", "--why", "tried"))
 
     result = run(ray_stack, between=look)
-    limits, halted = told
+    halted, limits = told
     assert (limits["version"], limits["in_force"]) == (2, True)
     assert (halted["mode"], halted["heard_by_oms"], halted["open_orders"]) == ("halted", True, 0)
     assert result.refusal_reasons["3:quantity"] and result.refusal_reasons["5:halted"]
