@@ -186,7 +186,7 @@ class OmsActor(OmsWorker):
             await db.migrate(pool, MIGRATIONS)
             bus = FillsBus(await eventbus.open_bus("primary", nats_url))
             journal = Journal(pool, fund_id)
-            oms = Oms(fund_id, journal, gate, venue, bus, SystemClock(), cash, recorder, content_window_s)
+            oms = Oms(fund_id, journal, gate, venue, bus, SystemClock(), cash, recorder, content_window_s, alerts)
             gate.restore_it = oms.restore_risk
             self._referring = Referring(LimitsStore(pool), gate, fund_id, reference, SystemClock())
             await self._referring.begin()
