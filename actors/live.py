@@ -1,8 +1,8 @@
 """The desk of a live fund: `python -m actors.live DATA_DIR FUND`, kept running by the stack's supervisor.
 
 It sees to it that the fund's five actors are there, and lets session after session of the replayed market take place.
-It knows nothing that it could lose: where the market stands, the exchange says. SIGTERM ends the desk and its actors;
-a desk that was killed finds them where they are.
+It knows nothing that it could lose: where the market stands, the exchange says. However it ends, its actors stay, and
+the next one finds them (`actors.live_fund.end` ends them).
 """
 
 from __future__ import annotations
@@ -149,16 +149,15 @@ async def ray_is_up(settings: Settings) -> None:
 
 
 async def keep(settings: Settings, fund_id: FundId) -> None:
-    """Bring the desk up, or find it, and conduct it until SIGTERM or SIGINT; then end it."""
+    """Bring the desk up, or find it, and conduct it until SIGTERM or SIGINT."""
     folder, told = fund_folder(settings.data_dir, fund_id), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
-    plan, venue, _ = await asyncio.gather(
-        asyncio.to_thread(LivePlan.load, folder), found_venue(folder), ray_is_up(settings)
-    )
+    venue, _ = await asyncio.gather(found_venue(folder), ray_is_up(settings))
     connect_ray(settings)
-    from actors.wiring import end_desk, ray_desk  # after the connection, which sets the environment Ray reads
+    plan = await asyncio.to_thread(LivePlan.load, folder)  # a user's strategy may need Ray's pickle
+    from actors.wiring import ray_desk  # after the connection, which sets the environment Ray reads
 
+    for number in (signal.SIGTERM, signal.SIGINT):  # Ray has set its own
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
     stack, market = endpoints(settings), PaperMarket(venue)
     watched = observation(settings, stack)
     async with ray_desk(plan.desk, stack, venue, settings, watched, kept_panel(folder)) as desk:
@@ -171,7 +170,6 @@ async def keep(settings: Settings, fund_id: FundId) -> None:
     trading.cancel()
     await asyncio.wait([trading])
     await market.close()
-    await end_desk(fund_id)
 
 
 def main(arguments: list[str]) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from actors.desk import DeskPlan
 from actors.live_files import LivePlan
 from mts1b.config import Settings
@@ -36,4 +38,9 @@ def end(settings: Settings, fund_id: FundId, clock: Clock) -> None:
     """Stop the desk, with its actors, then the exchange. Harmless when they do not run."""
     exchange, desk = parts_of(fund_id)
     let_go(settings, clock, desk)
+    if endpoints(settings).ray_address:
+        connect_ray(settings)
+        from actors.wiring import end_desk  # after the connection, as always
+
+        asyncio.run(end_desk(fund_id))
     let_go(settings, clock, exchange)

@@ -33,6 +33,7 @@ COMMAND_MODULES: Sequence[str] = (
     "quickstart",
     "bench",
     "sim",
+    "chaos",
     "config",
     "platform",
 )
