@@ -24,6 +24,7 @@ from mts1b.brokers.paper.client import PaperMarket
 from mts1b.brokers.paper.endpoint import Endpoint, read_endpoint
 from mts1b.config import Settings, load_settings
 from mts1b.deploy.endpoints import endpoints
+from mts1b.deploy.health import read_states
 from mts1b.deploy.live import HOLD_FILE, PROGRESS_FILE, READY_FILE, fund_folder
 from mts1b.deploy.observation import observation
 from mts1b.deploy.ray_client import connect_ray
@@ -142,10 +143,27 @@ async def ray_is_up(settings: Settings) -> None:
         found = endpoints(settings)
         if not found.dashboard_url:
             return
-        token = await asyncio.to_thread(Path(found.ray_token_path).read_text)
-        if await head_answers(found.dashboard_url, found.ray_agent_url, token):
-            return
+        if head_pid(settings):
+            token = await asyncio.to_thread(Path(found.ray_token_path).read_text)
+            if await head_answers(found.dashboard_url, found.ray_agent_url, token):
+                return
         await asyncio.sleep(RETRY_S)
+
+
+def head_pid(settings: Settings) -> int:
+    """The process of the stack's Ray head while it is up; 0 while it is not, or is not ours."""
+    state = read_states(settings).get("ray", {})
+    return int(str(state.get("pid", 0))) if state.get("state") == "up" else 0
+
+
+async def head_lost(settings: Settings) -> None:
+    """Returns once the head that is up now is another or gone. Its actors are then gone too, and Ray's client would go
+    on asking for them: it takes the next head, at the same address, for the one it knew."""
+    first = head_pid(settings)
+    while True:
+        await asyncio.sleep(RETRY_S)
+        if first and head_pid(settings) != first:
+            return
 
 
 async def keep(settings: Settings, fund_id: FundId) -> None:
@@ -164,7 +182,12 @@ async def keep(settings: Settings, fund_id: FundId) -> None:
         live = LiveDesk(plan, desk, market, folder, SystemClock())
         await asyncio.to_thread((folder / READY_FILE).touch)
         trading = asyncio.ensure_future(live.run())
-        await asyncio.wait({trading, asyncio.ensure_future(told.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        lost, ends = asyncio.ensure_future(head_lost(settings)), asyncio.ensure_future(told.wait())
+        await asyncio.wait({trading, lost, ends}, return_when=asyncio.FIRST_COMPLETED)
+        if lost.done():
+            LOG.warning("the Ray head is lost; the desk begins again")
+            os._exit(1)  # Ray's client would wait for the head on its way out
+        lost.cancel()
     if trading.done():
         trading.result()  # what no repetition mends ends this process; the supervisor starts the next
     trading.cancel()
