@@ -31,6 +31,7 @@ from actors.live_files import Kept
 from actors.observed import gates_recorded, observed, step_recorded
 from actors.oms import OmsWorker
 from actors.portfolio import Mandate
+from actors.referring import Referring
 from actors.remote import Remote, RemoteBroker, RemoteRisk
 from actors.risk import RiskWorker
 from actors.strategy import StrategyWorker
@@ -54,6 +55,7 @@ from mts1b.platform.later import PublishLater
 from mts1b.platform.logging import get_logger
 from mts1b.platform.telemetry import Recorder
 from mts1b.platform.telemetry.service import NOTHING, Observation
+from mts1b.refdata.store import MIGRATIONS, LimitsStore
 from mts1b.riskengine.master import Reference
 from mts1b.riskengine.service import RiskService
 from mts1b.riskengine.verdict import Decision
@@ -181,6 +183,7 @@ class OmsActor(OmsWorker):
         fund_id: FundId,
         cash: Decimal,
         content_window_s: float,
+        reference: Reference,
         sizes: dict[str, Any],
     ) -> None:
         venue, gate = RemoteBroker(colleague("broker", fund_id)), RemoteRisk(colleague("risk", fund_id))
@@ -188,10 +191,13 @@ class OmsActor(OmsWorker):
         async def build(recorder: Recorder) -> Oms:
             pool = await db.open_pool("primary", postgres, **sizes)
             await db.migrate(pool)
+            await db.migrate(pool, MIGRATIONS)
             bus = FillsBus(await eventbus.open_bus("primary", nats_url))
             journal = Journal(pool, fund_id)
             oms = Oms(fund_id, journal, gate, venue, bus, SystemClock(), cash, recorder, content_window_s)
             gate.restore_it = oms.restore_risk
+            self._referring = Referring(LimitsStore(pool), gate, fund_id, reference, SystemClock())
+            await self._referring.begin()
             return oms
 
         self._later = telling(nats_url)
@@ -236,6 +242,14 @@ class RiskActor(RiskWorker):
         decision = super().check(command, told)
         gates_recorded(decision.gate_ns)
         return decision
+
+
+def running_oms(fund_id: FundId) -> OmsWorker | None:
+    """The OMS actor of a fund that trades now; None when there is none. Calls are made once."""
+    try:
+        return cast(OmsWorker, Remote(colleague("oms", fund_id), "oms"))
+    except ValueError:
+        return None
 
 
 def start_watchdog(plan: WatchdogPlan, observation: Observation = NOTHING) -> WatchdogWorker:
@@ -298,8 +312,8 @@ async def ray_desk(
     """
     detached = kept is not None
     start = partial(_start, plan.fund_id, detached, observation, settings.logging)
-    panel = kept or Shared.put(plan.panel)
-    limits = (plan.reference, plan.fund_id, plan.symbols, plan.covariance())
+    panel, reference = kept or Shared.put(plan.panel), plan.reference
+    limits = (reference, plan.fund_id, plan.symbols, plan.covariance())
     handles: dict[str, ActorHandle] = {}
     try:
         handles["broker"] = start("broker", BrokerActor, venue)
@@ -307,7 +321,7 @@ async def ray_desk(
         handles["feed"] = start("feed", FeedActor, panel, venue, plan.fund_id, stack.nats_url)
         sizes = settings.db.primary.model_dump(exclude={"dsn"})
         postgres = postgres_source(settings, stack)
-        book = (postgres, stack.nats_url, plan.fund_id, plan.opening_cash, plan.content_window_s)
+        book = (postgres, stack.nats_url, plan.fund_id, plan.opening_cash, plan.content_window_s, reference)
         handles["oms"] = start("oms", OmsActor, *book, sizes)
         trader = (plan.strategy, plan.values, panel, plan.mandate, plan.in_flight, stack.nats_url)
         handles["strategy"] = start("strategy", StrategyActor, *trader)

@@ -26,6 +26,7 @@ COMMAND_MODULES: Sequence[str] = (
     "live",
     "orders",
     "positions",
+    "risk",
     "alerts",
     "watchdog",
     "audit",
