@@ -27,9 +27,11 @@ from ray.actor import ActorHandle
 from actors.broker import BrokerWorker
 from actors.desk import Desk, DeskPlan
 from actors.feed import Closed, Feed
+from actors.live_files import Kept
 from actors.observed import gates_recorded, observed, step_recorded
 from actors.oms import OmsWorker
 from actors.portfolio import Mandate
+from actors.referring import Referring
 from actors.remote import Remote, RemoteBroker, RemoteRisk
 from actors.risk import RiskWorker
 from actors.strategy import StrategyWorker
@@ -53,6 +55,7 @@ from mts1b.platform.later import PublishLater
 from mts1b.platform.logging import get_logger
 from mts1b.platform.telemetry import Recorder
 from mts1b.platform.telemetry.service import NOTHING, Observation
+from mts1b.refdata.store import MIGRATIONS, LimitsStore
 from mts1b.riskengine.master import Reference
 from mts1b.riskengine.service import RiskService
 from mts1b.riskengine.verdict import Decision
@@ -99,6 +102,13 @@ class Shared:
         return cast(Panel, ray.get(ray.cloudpickle.loads(self.reference)))
 
 
+PanelSource = Shared | Kept
+"""Where the actors have the panel from."""
+
+ROLES = ("strategy", "oms", "feed", "broker", "risk")
+"""A desk's actors, in the order in which they end."""
+
+
 def actor_name(role: str, fund_id: FundId) -> str:
     """What an actor is found by, in the namespace of the project."""
     return f"{role}-{fund_id}"
@@ -117,7 +127,7 @@ def telling(nats_url: str) -> PublishLater:
 class FeedActor(Feed):
     """Replays a panel into the paper exchange, and tells its bars."""
 
-    def __init__(self, panel: Shared, venue: Endpoint, fund_id: FundId, nats_url: str) -> None:
+    def __init__(self, panel: PanelSource, venue: Endpoint, fund_id: FundId, nats_url: str) -> None:
         from mts1b.brokers.paper.client import PaperMarket  # and aiohttp, 8 MB: not for the other actors
 
         bars = panel.get()
@@ -140,7 +150,7 @@ class StrategyActor(StrategyWorker):
     """Hands its orders to the OMS actor, and tells the watchdog what it saw."""
 
     def __init__(
-        self, strategy: Strategy, values: Values, panel: Shared, mandate: Mandate, in_flight: int, nats_url: str
+        self, strategy: Strategy, values: Values, panel: PanelSource, mandate: Mandate, in_flight: int, nats_url: str
     ) -> None:
         entry = cast(OmsWorker, Remote(colleague("oms", mandate.fund_id), "oms"))
         self._later = telling(nats_url)
@@ -173,6 +183,7 @@ class OmsActor(OmsWorker):
         fund_id: FundId,
         cash: Decimal,
         content_window_s: float,
+        reference: Reference,
         sizes: dict[str, Any],
     ) -> None:
         venue, gate = RemoteBroker(colleague("broker", fund_id)), RemoteRisk(colleague("risk", fund_id))
@@ -180,10 +191,13 @@ class OmsActor(OmsWorker):
         async def build(recorder: Recorder) -> Oms:
             pool = await db.open_pool("primary", postgres, **sizes)
             await db.migrate(pool)
+            await db.migrate(pool, MIGRATIONS)
             bus = FillsBus(await eventbus.open_bus("primary", nats_url))
             journal = Journal(pool, fund_id)
-            oms = Oms(fund_id, journal, gate, venue, bus, SystemClock(), cash, recorder, content_window_s)
+            oms = Oms(fund_id, journal, gate, venue, bus, SystemClock(), cash, recorder, content_window_s, alerts)
             gate.restore_it = oms.restore_risk
+            self._referring = Referring(LimitsStore(pool), gate, fund_id, reference, SystemClock())
+            await self._referring.begin()
             return oms
 
         self._later = telling(nats_url)
@@ -228,6 +242,14 @@ class RiskActor(RiskWorker):
         decision = super().check(command, told)
         gates_recorded(decision.gate_ns)
         return decision
+
+
+def running_oms(fund_id: FundId) -> OmsWorker | None:
+    """The OMS actor of a fund that trades now; None when there is none. Calls are made once."""
+    try:
+        return cast(OmsWorker, Remote(colleague("oms", fund_id), "oms"))
+    except ValueError:
+        return None
 
 
 def start_watchdog(plan: WatchdogPlan, observation: Observation = NOTHING) -> WatchdogWorker:
@@ -281,16 +303,17 @@ async def ray_desk(
     stack: Endpoints,
     venue: Endpoint,
     settings: Settings,
-    detached: bool = False,
     observation: Observation = NOTHING,
+    kept: Kept | None = None,
 ) -> AsyncIterator[Desk]:
-    """The five workers as actors on the cluster this process is connected to; gone at the end unless `detached`.
+    """The five workers as actors on the cluster this process is connected to; gone at the end, or with this process.
 
-    Not detached, they also end with this process.
+    With a `kept` panel they are detached: those that are there already are found, and live until `end_desk`.
     """
+    detached = kept is not None
     start = partial(_start, plan.fund_id, detached, observation, settings.logging)
-    panel = Shared.put(plan.panel)
-    limits = (plan.reference, plan.fund_id, plan.symbols, plan.covariance())
+    panel, reference = kept or Shared.put(plan.panel), plan.reference
+    limits = (reference, plan.fund_id, plan.symbols, plan.covariance())
     handles: dict[str, ActorHandle] = {}
     try:
         handles["broker"] = start("broker", BrokerActor, venue)
@@ -298,7 +321,7 @@ async def ray_desk(
         handles["feed"] = start("feed", FeedActor, panel, venue, plan.fund_id, stack.nats_url)
         sizes = settings.db.primary.model_dump(exclude={"dsn"})
         postgres = postgres_source(settings, stack)
-        book = (postgres, stack.nats_url, plan.fund_id, plan.opening_cash, plan.content_window_s)
+        book = (postgres, stack.nats_url, plan.fund_id, plan.opening_cash, plan.content_window_s, reference)
         handles["oms"] = start("oms", OmsActor, *book, sizes)
         trader = (plan.strategy, plan.values, panel, plan.mandate, plan.in_flight, stack.nats_url)
         handles["strategy"] = start("strategy", StrategyActor, *trader)
@@ -309,11 +332,32 @@ async def ray_desk(
             await _end(handles)
 
 
+async def end_desk(fund_id: FundId) -> None:
+    """End a fund's actors; open orders stay at the venue. Harmless when there are none."""
+    found = {}
+    for role in ROLES:
+        with suppress(ValueError):
+            found[role] = colleague(role, fund_id)
+    await _end(found)
+
+
+def running_desk(fund_id: FundId) -> dict[str, Remote]:
+    """A fund's actors by their roles, those that there are."""
+    found = {}
+    for role in ROLES:
+        with suppress(ValueError):
+            found[role] = Remote(colleague(role, fund_id), role)
+    return found
+
+
 def _start(
     fund_id: FundId, detached: bool, observation: Observation, logs: Logging, role: str, worker: type, *given: Any
 ) -> ActorHandle:
     named = _remote_class(worker, role, {"fund": fund_id}, logs).options(
-        name=actor_name(role, fund_id), namespace=NAMESPACE, lifetime="detached" if detached else None
+        name=actor_name(role, fund_id),
+        namespace=NAMESPACE,
+        lifetime="detached" if detached else None,
+        get_if_exists=detached,
     )
     return named.remote(observation, *given)
 

@@ -23,6 +23,10 @@ COMMAND_MODULES: Sequence[str] = (
     "stream",
     "strategy",
     "paper",
+    "live",
+    "orders",
+    "positions",
+    "risk",
     "alerts",
     "watchdog",
     "audit",
@@ -30,6 +34,7 @@ COMMAND_MODULES: Sequence[str] = (
     "quickstart",
     "bench",
     "sim",
+    "chaos",
     "config",
     "platform",
 )

@@ -18,11 +18,12 @@ from mts1b.oms.contents import DUPLICATE_CONTENT, Contents, content_of
 from mts1b.oms.control import Control
 from mts1b.oms.dispatch import STEP_BROKER, Dispatch
 from mts1b.oms.messages import Admission, Effect
-from mts1b.oms.ports import DuplicateContent, DuplicateOrder, JournalPort, Recorder, RiskPort
+from mts1b.oms.ports import DuplicateContent, DuplicateOrder, Entry, JournalPort, Recorder, RiskPort
 from mts1b.oms.steps import STEP_JOURNAL, Steps
+from mts1b.oms.veto import VetoGate
 from mts1b.riskengine.gates import drawdown
 from mts1b.riskengine.gates.idempotency import DUPLICATE_KEY
-from mts1b.riskengine.verdict import ACCEPTED, Decision, Mode, Refused, Verdict, refused
+from mts1b.riskengine.verdict import ACCEPTED, Decision, Mode, Refused, refused
 
 if TYPE_CHECKING:
     from mts1b.foundation.clock import Clock
@@ -63,9 +64,10 @@ class Admissions:
         recorder: Recorder,
         control: Control,
         content_window_s: float,
+        veto: VetoGate,
     ) -> None:
         self._steps, self._dispatch, self._journal, self._risk = steps, dispatch, journal, risk
-        self._clock, self._recorder, self._control = clock, recorder, control
+        self._clock, self._recorder, self._control, self._veto = clock, recorder, control, veto
         self._window_ns = int(content_window_s * NS_PER_S)
         self._contents = Contents(self._window_ns)
         self._arriving: dict[IdempotencyKey, asyncio.Task[Made]] = {}
@@ -146,10 +148,10 @@ class Admissions:
                     self._steps.counts["duplicates"] += 1
                     return (existing,)
         try:
-            order, effects = await self._write(command, verdict, content)
+            order, effects = await self._write(command, decision, content)
         except DuplicateContent:
             self._risk.release(command.idempotency_key)
-            order, effects = await self._write(command, _alike(command, self._window_ns), None)
+            order, effects = await self._write(command, Decision(_alike(command, self._window_ns)), None)
         except DuplicateOrder:
             return (await self._other_writers_order(command, content, decision.accepted),)
         journalled_ns = self._clock.monotonic_ns()
@@ -158,18 +160,35 @@ class Admissions:
         self._recorder.record(STEP_SUBMIT, self._clock.monotonic_ns() - began_ns)
         return (order,)
 
-    async def _judged(self, command: SubmitOrder) -> Decision:
+    async def _judged(self, command: SubmitOrder, by_form: bool = False) -> Decision:
         """What risk says; refused all the same when the fund was held back while it did, so that a halt counts at once.
 
         Risk may hear of a halt later than this does: asking it again until it has would stop everything meanwhile.
         """
         decision = await self._steps.held(self._risk.check(command))
         await self._steps.held(self._control.decided(decision.standing))
+        if decision.accepted and not by_form:
+            decision = await self._past_veto(command, decision)
         stricter = self._held_back_since(decision.mode)
         if not decision.accepted or stricter is None:
             return decision
         self._risk.release(command.idempotency_key)
         return replace(decision, verdict=stricter)
+
+    async def _past_veto(self, command: SubmitOrder, decision: Decision) -> Decision:
+        """The decision after gate 7, whose answer is on record before it counts."""
+        answer = await self._steps.held(self._veto.ask(command))
+        if answer is None:
+            return decision
+        entry = Entry(command.fund_id, self._clock.now_ns(), notes=(answer.note(command),))
+        await self._steps.held(self._steps.append(entry))
+        self._steps.counts["vetoes_failed"] += bool(answer.problem)
+        decision = replace(decision, gate_ns=(*decision.gate_ns, answer.spent_ns))
+        if answer.refusal is None:
+            return decision
+        self._steps.counts["vetoed"] += 1
+        self._risk.release(command.idempotency_key)
+        return replace(decision, verdict=answer.refusal)
 
     def _held_back_since(self, mode: Mode) -> Refused | None:
         """The refusal of what was accepted in a mode that is not as strict as the fund's is now."""
@@ -177,10 +196,11 @@ class Admissions:
         return refused(drawdown.GATE, now.value, when="while it was decided") if now.severity > mode.severity else None
 
     async def _write(
-        self, command: SubmitOrder, verdict: Verdict, content: tuple[str, int] | None
+        self, command: SubmitOrder, decision: Decision, content: tuple[str, int] | None
     ) -> tuple[Order, Sequence[Effect]]:
         """The order as it was made, on record, and what follows from it."""
-        taken = self._steps.decide(None, Admission(command, verdict))
+        verdict = decision.verdict
+        taken = self._steps.decide(None, Admission(command, verdict, limits_version=decision.limits_version))
         order = taken.order
         if taken.is_kept:
             self._steps.table.remember_key(order.idempotency_key, order.order_id, order.created_ns)
@@ -230,14 +250,15 @@ class Admissions:
         first = next(iter(_orders(command)), None)
         if first is None:
             raise InputError("group", type(command.legs).__name__, problem, "give orders")
-        order, _ = await self._write(first, refused(2, "malformed_group", problem=problem), None)
+        malformed = Decision(refused(2, "malformed_group", problem=problem))
+        order, _ = await self._write(first, malformed, None)
         return order
 
     async def _admit_group(self, command: SubmitGroup, began_ns: int) -> Made:
         orders = tuple(_orders(command))
-        content, verdict = self._taken_content(orders[0])
-        if verdict is None:
-            verdict = await self._judged_group(command)
+        content, twin = self._taken_content(orders[0])
+        decision = Decision(twin) if twin is not None else await self._judged_group(command)
+        verdict = decision.verdict
         if isinstance(verdict, Refused):
             self._release_content(orders[0], content)
             content = None
@@ -245,11 +266,11 @@ class Admissions:
                 return existing
         members = groups.memberships(command, digest("group", orders[0].idempotency_key, self._clock.now_ns()))
         try:
-            made, effects = await self._write_group(command, orders, members, verdict or ACCEPTED, content)
+            made, effects = await self._write_group(command, orders, members, decision, content)
         except DuplicateContent:
             self._release_all(orders)
-            verdict = _alike(orders[0], self._window_ns)
-            made, effects = await self._write_group(command, orders, members, verdict, None)
+            alike = Decision(_alike(orders[0], self._window_ns))
+            made, effects = await self._write_group(command, orders, members, alike, None)
         except DuplicateOrder:
             self._release_content(orders[0], content)
             self._release_all(orders)
@@ -259,17 +280,17 @@ class Admissions:
         self._recorder.record(STEP_SUBMIT, self._clock.monotonic_ns() - began_ns)
         return tuple(self._steps.latest(order) for order in made)
 
-    async def _judged_group(self, command: SubmitGroup) -> Refused | None:
+    async def _judged_group(self, command: SubmitGroup) -> Decision:
         """The first refusal of any of its orders; all that were accepted before it are released then.
 
         What only protects, or fills in place of a leg judged before it, is judged by its form alone.
         """
         accepted: dict[Side, SubmitOrder] = {}
-        mode = Mode.HALTED
+        mode, version = Mode.HALTED, 0
         for order in _orders(command):
             by_form = _is_held(command, order) or order.side in accepted
-            decision = await self._judged(order)
-            verdict = decision.verdict
+            decision = await self._judged(order, by_form)
+            verdict, version = decision.verdict, decision.limits_version
             if not isinstance(verdict, Refused):
                 if by_form:
                     self._risk.release(order.idempotency_key)  # its events will say when it counts
@@ -278,10 +299,10 @@ class Admissions:
                     mode = min(mode, decision.mode, key=lambda one: one.severity)
             elif not by_form or verdict.gate <= FORM_GATES_MAX:
                 self._release_all(accepted.values())
-                return verdict
+                return decision
         if (halted := self._held_back_since(mode)) is not None:
             self._release_all(accepted.values())
-        return halted
+        return Decision(halted or ACCEPTED, limits_version=version)
 
     async def _by_keys(self, orders: Iterable[SubmitOrder]) -> Made:
         """What these keys made before. StackError when that is nothing."""
@@ -301,11 +322,12 @@ class Admissions:
         command: SubmitGroup,
         orders: Sequence[SubmitOrder],
         members: Sequence[Membership],
-        verdict: Verdict,
+        decision: Decision,
         content: tuple[str, int] | None,
     ) -> tuple[Made, list[Sequence[Effect]]]:
+        verdict, version = decision.verdict, decision.limits_version
         steps = [
-            self._steps.decide(None, Admission(order, verdict, member, hold=_is_held(command, order)))
+            self._steps.decide(None, Admission(order, verdict, member, _is_held(command, order), version))
             for order, member in zip(orders, members, strict=True)
         ]
         for taken in steps:
