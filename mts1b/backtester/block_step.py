@@ -149,19 +149,21 @@ def compared_of(predicate: str, lanes: int) -> Any:
     return compared
 
 
-@lru_cache(maxsize=256)
-def agreement_of(predicate: str, lanes: int, jobs: int) -> Any:
-    """`agreement(place, asked)`: bits of the jobs, at most 16, whose number, float64 [jobs] at `asked`, all lanes at
-    `place` stand so to (`compared_of`), and 32 bits above them of those that none does."""
+@lru_cache(maxsize=64)
+def noted_of(lanes: int) -> Any:
+    """`noted(place, bits, change, first, buys)`: write one int32 for each lane whose bit is set in `change`, in order,
+    to a place: the number of the lane added to `first`, and `buys` too where its bit is set in `bits`. Returns how
+    many. Nothing branches on the bits: which lanes change is not to be foreseen.
+    """
 
     @intrinsic
-    def agreement(context: Any, place: Any, asked: Any) -> Any:  # noqa: ARG001
+    def noted(context: Any, place: Any, bits: Any, change: Any, first: Any, buys: Any) -> Any:  # noqa: ARG001
         def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-            return Writer(builder).agreement(predicate, lanes, jobs, arguments)
+            return Writer(builder).notes(lanes, *arguments)
 
-        return types.int64(place, asked), generate
+        return types.int64(place, types.int64, types.int64, types.int32, types.int32), generate
 
-    return agreement
+    return noted
 
 
 @lru_cache(maxsize=8)
@@ -242,47 +244,21 @@ class Writer:
     def store(self, value: Any, pointer: Any) -> None:
         self.b.store(value, self.b.bitcast(pointer, value.type.as_pointer())).align = 4
 
-    def reduced(self, operator: str, vector: Any) -> Any:
-        """The least (operator "<") or greatest number of a vector without NaN."""
-        while vector.type.count > 1:
-            half = vector.type.count // 2
-            low, high = (
-                self.b.shuffle_vector(vector, vector, ir.Constant(ir.VectorType(I32, half), list(places)))
-                for places in (range(half), range(half, 2 * half))
+    def notes(self, lanes: int, place: Any, bits: Any, change: Any, first: Any, buys: Any) -> Any:
+        b, count, (queue,) = self.b, ir.Constant(I64, 0), self.pointers([place], I32)
+        for start in range(0, lanes, 16):
+            width = 16 if lanes - start > 8 else 8
+            mask, vector = ir.VectorType(I1, width), ir.VectorType(I32, width)
+            changed, bought = (
+                b.trunc(b.lshr(word, ir.Constant(I64, start)), ir.IntType(width)) for word in (change, bits)
             )
-            vector = self.b.select(self.b.fcmp_ordered(operator, low, high), low, high)
-        return self.b.extract_element(vector, ir.Constant(I32, 0))
-
-    def agreement(self, predicate: str, lanes: int, jobs: int, places: Sequence[Any]) -> Any:
-        b, (place, asked) = self.b, self.pointers(places, F64)
-        vectors = [
-            self.load(b.gep(place, [ir.Constant(I64, start)]), ir.VectorType(F64, width))
-            for start, width in pieces(lanes)
-        ]
-        last = "<" if predicate[0] == ">" else ">"  # of the numbers, the last to stand so when all do
-        furthest, nearest = (
-            self.folded(operator, [self.reduced(operator, vector) for vector in vectors])
-            for operator in (last, predicate[0])
-        )
-        known = [
-            b.icmp_signed("==", b.bitcast(b.fcmp_ordered("ord", vector, vector), ir.IntType(width)), full(width))
-            for vector, (_, width) in zip(vectors, pieces(lanes), strict=True)
-        ]
-        found = ir.Constant(I64, 0)
-        for start, width in pieces(jobs):
-            numbers = self.load(b.gep(asked, [ir.Constant(I64, start)]), ir.VectorType(F64, width))
-            every = b.fcmp_ordered(predicate, self.spread(furthest, numbers.type), numbers)
-            some = b.fcmp_ordered(predicate, self.spread(nearest, numbers.type), numbers)
-            for bits, shift in ((every, start), (b.not_(some), start + 32)):
-                number = b.zext(b.bitcast(bits, ir.IntType(width)), I64)
-                found = b.or_(found, b.shl(number, ir.Constant(I64, shift)))
-        return b.select(self.all_of(known), found, ir.Constant(I64, 0))
-
-    def folded(self, operator: str, numbers: Sequence[Any]) -> Any:
-        found = numbers[0]
-        for number in numbers[1:]:
-            found = self.b.select(self.b.fcmp_ordered(operator, found, number), found, number)
-        return found
+            number = b.add(self.spread(first, vector), ir.Constant(vector, list(range(start, start + width))))
+            sign = b.select(b.bitcast(bought, mask), self.spread(buys, vector), ir.Constant(vector, [0] * width))
+            kind = ir.FunctionType(ir.VoidType(), [vector, queue.type, mask])
+            store = cgutils.get_or_insert_function(b.module, kind, f"llvm.masked.compressstore.v{width}i32")
+            b.call(store, [b.add(number, sign), b.gep(queue, [count]), b.bitcast(changed, mask)])
+            count = b.add(count, b.zext(b.ctpop(changed), I64))
+        return count
 
     def floats(self, bits: Any) -> Any:
         """1.0 where a bit of the vector is set, else 0.0."""

@@ -22,6 +22,7 @@ combination, as the event engine keeps them for one.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -194,13 +195,18 @@ def moves(panel: Panel) -> Moves:
     )
 
 
-def check_prices(panel: Panel) -> None:
-    """DataError unless every price is above 0 and finite, and every volume at least 0, or NaN for a missing bar."""
-    for name in panel.fields:
+def check_prices(panel: Panel, fields: Collection[str] = ()) -> bool:
+    """Whether no bar is missing from these fields, all when none is named.
+
+    DataError unless every price is above 0 and finite, and every volume at least 0, or NaN for a missing bar.
+    """
+    whole = True
+    for name in fields or panel.fields:
         values = panel.field(name)
         least = 0.0 if name == "volume" else np.nextafter(0.0, 1.0)
         if values.size and values.min() >= least and values.max() < np.inf:
             continue  # no bar is missing either: a NaN is not at least anything
+        whole = False
         with np.errstate(invalid="ignore"):
             low = values < 0.0 if name == "volume" else values <= 0.0
         if bool(low.any()) or bool((values == np.inf).any()):
@@ -209,6 +215,7 @@ def check_prices(panel: Panel) -> None:
             where = f"{name} of {panel.symbols[s]} at bar {t} (ts_ns {int(panel.ts_ns[t])})"
             rule = "must be a finite number " + ("of at least 0" if name == "volume" else "above 0")
             raise DataError(where, float(values[t, s]), rule, "correct the row, or leave the bar out (NaN)")
+    return whole
 
 
 def _before(values: Floats) -> Floats:

@@ -23,8 +23,11 @@ from mts1b.strategy.jit import load
 LANES_MAX = 64
 """Bits of one number."""
 
-TOGETHER_MAX = 8
-"""Jobs whose bits are one number: there is a table of what they may agree on."""
+CHUNK = 256
+"""Bars whose orders are noted before they are booked: what they do to an account stays in a first-level cache."""
+
+NOTES_MAX = 1 << 22
+"""Orders noted, at most, unless one bar alone may have more."""
 
 ENTRY = '@njit(error_model="numpy", cache=True, nogil=True, no_cfunc_wrapper=True)\n'
 
@@ -40,11 +43,9 @@ class Asked:
 
 @dataclass(frozen=True)
 class Form:
-    """Yes where all of `entry` hold; with `leave` from then on until all of those hold. `together`: jobs whose bits,
-    `lanes` of each, are one number."""
+    """Yes where all of `entry` hold; with `leave` from then on until all of those hold. `lanes` of each job."""
 
     lanes: int
-    together: int
     entry: tuple[Asked, ...]
     leave: tuple[Asked, ...]
 
@@ -53,25 +54,33 @@ class Form:
         return (*self.entry, *self.leave)
 
 
-def offer(opened: Any, close: Any, fee: float, table: Any) -> Any:
-    """Fill `table` [T, 2, 8], begun as 1 but for the fifth as 0, of one name [T].
+def offer(opened: Any, close: Any, fee: float, prices: Any, table: Any) -> Any:
+    """Fill `table` [T, 2, 8], begun as 1 but for the fifth as 0, of one name [T]; `prices` [5, T] is for the way there.
 
     For an order that sells, and one that buys, at a bar's open, what it multiplies an account by, and adds to it. An
     account is what the sleeve is worth (in shares while it is in), the sums of its returns and of their squares, which
     after buying and selling have all bars between, and its orders. `fee`: of an order, as a fraction of its value.
     Returns the sums over all bars of the name.
     """
+    bars = opened.shape[0]
+    sold, bought, fallen, risen, moves = prices[0], prices[1], prices[2], prices[3], prices[4]
+    for t in range(bars):
+        sold[t] = opened[t] * (1.0 - fee)
+        bought[t] = 1.0 / (opened[t] * (1.0 + fee))
+        risen[t] = close[t] * bought[t] - 1.0
+    fallen[0] = moves[0] = 0.0
+    for t in range(1, bars):
+        fallen[t] = sold[t] / close[t - 1] - 1.0
+        moves[t] = close[t] / close[t - 1] - 1.0
     total, squares = 0.0, 0.0  # of close to close, up to the bar before
-    for t in range(opened.shape[0]):
-        sold, bought = opened[t] * (1.0 - fee), 1.0 / (opened[t] * (1.0 + fee))
-        fallen = sold / close[t - 1] - 1.0 if t else 0.0
-        risen = close[t] * bought - 1.0
-        table[t, 0, 0], table[t, 1, 0] = sold, bought
-        table[t, 0, 5], table[t, 0, 6] = total + fallen, squares + fallen * fallen
-        move = close[t] / close[t - 1] - 1.0 if t else 0.0
+    for t in range(bars):
+        sells, buys = table[t, 0], table[t, 1]
+        sells[0], buys[0] = sold[t], bought[t]
+        sells[5], sells[6] = total + fallen[t], squares + fallen[t] * fallen[t]
+        move = moves[t]
         total += move
         squares += move * move
-        table[t, 1, 5], table[t, 1, 6] = risen - total, risen * risen - squares
+        buys[5], buys[6] = risen[t] - total, risen[t] * risen[t] - squares
     return total, squares
 
 
@@ -95,13 +104,13 @@ def sleeve_kernel(form: Form) -> Any:
       found          float64 [S, J, lanes, 4], filled
     """
     step = digest("step", Path(block_step.__file__).read_text())
-    header = f"{HEADER}from mts1b.backtester.block_step import agreement_of, compared_of, first_bit, ordered\n\n"
+    header = f"{HEADER}from mts1b.backtester.block_step import compared_of, noted_of, ordered\n\n"
     compared = [
-        f'below{i} = compared_of("{asked.predicate}", {form.lanes})\n'
-        f'agreement{i} = agreement_of("{asked.predicate}", {form.lanes}, {form.together})'
+        f'below{i} = compared_of("{asked.predicate}", {form.lanes})'
         for i, asked in enumerate(form.conditions)
         if asked.predicate
     ]
+    compared.append(f"noted = noted_of({form.lanes})")
     text = "\n\n".join(INNER + getsource(function) for function in (offer, judge))
     return load(f"{header}{chr(10).join(compared)}  # {step}\n\n\n{text}\n\n{ENTRY}{_source(form)}").run
 
@@ -110,48 +119,50 @@ def _source(form: Form) -> str:
     conditions = list(enumerate(form.conditions))
     keyed = [f"{name}{i}" for i, _ in conditions for name in ("own", "asked")]
     addresses = [f"    own_at{i} = own{i}.ctypes.data" for i, asked in conditions if asked.predicate]
-    whole = (1 << form.lanes) - 1
     kept = [f"own{i}.size + asked{i}.size" for i, _ in conditions]
     lines = [
         f"def run({', '.join(keyed)}, opened, close, fee, bars_per_year, spread_min, found):",
         f"    lanes, jobs = {form.lanes}, found.shape[1]",
         "    names, bars = opened.shape",
         *addresses,
-        "    table = np.empty((bars, 2, 8))",
+        "    table, prices = np.empty((bars, 2, 8)), np.empty((5, bars))",
         "    table[:], table[:, :, 4] = 1.0, 0.0",
-        f"    together, whole = {form.together}, {whole}",
-        "    spread = np.zeros(1 << together, dtype=np.int64)  # of bits of jobs, the bits of all their lanes",
-        "    for number in range(1 << together):",
-        "        for j in range(together):",
-        "            if (number >> j) & 1:",
-        "                spread[number] |= whole << (j * lanes)",
-        *(f"    asked_at{i} = asked{i}.ctypes.data" for i, _ in conditions),
-        "    held = np.empty(-(-jobs // together), dtype=np.int64)",
-        "    accounts = np.empty((jobs, lanes, 4))",
-        "    table_at, accounts_at = table.ctypes.data, accounts.ctypes.data",
+        "    held, accounts = np.empty(jobs, dtype=np.int64), np.empty((jobs, lanes, 4))",
+        "    shift = 0  # above the number of an account: its bar in the chunk, and whether it buys",
+        "    while jobs * lanes >> shift:",
+        "        shift += 1",
+        f"    chunk = max(min({CHUNK}, {NOTES_MAX} // (jobs * lanes), 1 << max(29 - shift, 0)), 1)",
+        "    notes = np.empty(chunk * jobs * lanes, dtype=np.int32)",
+        "    table_at, accounts_at, notes_at = table.ctypes.data, accounts.ctypes.data, notes.ctypes.data",
+        "    mask, buys = (1 << shift) - 1, np.int32(1 << shift)",
         "    for s in range(names):",
-        "        total, squares = offer(opened[s], close[s], fee, table)",
+        "        total, squares = offer(opened[s], close[s], fee, prices, table)",
         "        last = close[s, bars - 1]",
         "        held[:], accounts[:, :, 0], accounts[:, :, 1:] = 0, 1.0, 0.0",
-        "        for t in range(bars - 1):",
-        *(f"            row{i} = asked{i}[s, t * jobs : (t + 1) * jobs]" for i, _ in conditions),
+        "        for begin in range(0, bars - 1, chunk):",
+        "            count = 0",
+        "            for t in range(begin, min(begin + chunk, bars - 1)):",
+        *(f"                row{i} = asked{i}[s, t * jobs : (t + 1) * jobs]" for i, _ in conditions),
         *(
-            f"            place{i} = np.uintp(own_at{i}{' + 8 * (s * bars + t) * lanes' if asked.series else ''})"
+            f"                place{i} = np.uintp(own_at{i}{' + 8 * (s * bars + t) * lanes' if asked.series else ''})"
             for i, asked in conditions
             if asked.predicate
         ),
-        "            order_at = table_at + 128 * (t + 1)",
-        "            for q in range(held.shape[0]):",
-        "                first, count = q * together, min(together, jobs - q * together)",
-        *(f"                {line}" for i, asked in conditions for line in _bits(i, asked)),
-        f"                bits = {_decided(form)}",
-        "                change = bits ^ held[q]",
-        "                held[q] = bits",
-        "                account_at = accounts_at + 32 * q * together * lanes",
-        "                while change != 0:",
-        "                    l = first_bit(change)",
-        "                    change &= change - 1",
-        "                    ordered(np.uintp(account_at + 32 * l), np.uintp(order_at + 64 * ((bits >> l) & 1)))",
+        "                number = (t - begin) << (shift + 1)",
+        "                for j in range(jobs):",
+        *(f"                    all{i} = {_bits(i, asked, form.lanes)}" for i, asked in conditions),
+        f"                    bits = {_decided(form)}",
+        "                    change = bits ^ held[j]",
+        "                    if change == 0:",
+        "                        continue",
+        "                    held[j] = bits",
+        "                    first = np.int32(number + j * lanes)",
+        "                    count += noted(np.uintp(notes_at + 4 * count), bits, change, first, buys)",
+        "            orders_at = table_at + 128 * (begin + 1)",
+        "            for k in range(count):",
+        "                order = np.int64(notes[k])",
+        "                account_at = np.uintp(accounts_at + 32 * (order & mask))",
+        "                ordered(account_at, np.uintp(orders_at + 64 * (order >> shift)))",
         "        for j in range(jobs):",
         "            for l in range(lanes):",
         "                account = accounts[j, l]",
@@ -160,26 +171,15 @@ def _source(form: Form) -> str:
         "                    account[1] += total",
         "                    account[2] += squares",
         "                judge(account, bars, bars_per_year, spread_min, found[s, j, l])",
-        f"    return {' + '.join(['table.size', *kept])}  # numba has to keep them until here",
+        f"    return {' + '.join(['table.size + notes.size', *kept])}  # numba has to keep them until here",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _bits(i: int, asked: Asked) -> list[str]:
-    """Bits of the lanes of all jobs of a number for which a condition holds: lane by lane only where they differ."""
-    if not asked.predicate:
-        agree = [f"agree{i} = 0", "for k in range(count):", f"    agree{i} |= np.int64(row{i}[first + k]) << k"]
-        return [*agree, f"all{i} = spread[agree{i}]"]
-    asked_at = f"asked_at{i} + 8 * ((s * bars + t) * jobs + first)"
-    return [
-        f"code{i} = agreement{i}(place{i}, np.uintp({asked_at})) if count == together else 0",
-        f"all{i} = spread[code{i} & ((1 << together) - 1)]",
-        f"mixed{i} = ((1 << count) - 1) & ~(code{i} | (code{i} >> 32))",
-        f"while mixed{i} != 0:",
-        f"    k = first_bit(mixed{i})",
-        f"    mixed{i} &= mixed{i} - 1",
-        f"    all{i} |= below{i}(place{i}, row{i}[first + k]) << (k * lanes)",
-    ]
+def _bits(i: int, asked: Asked, lanes: int) -> str:
+    """Bits of the lanes of a job for which a condition holds."""
+    whole = (1 << lanes) - 1 if lanes < LANES_MAX else -1
+    return f"below{i}(place{i}, row{i}[j])" if asked.predicate else f"-np.int64(row{i}[j]) & {whole}"
 
 
 def _decided(form: Form) -> str:
@@ -187,4 +187,4 @@ def _decided(form: Form) -> str:
     entry = len(form.entry)
     enters = " & ".join(f"all{i}" for i in range(entry))
     leaves = " & ".join(f"all{i}" for i in range(entry, len(form.conditions)))
-    return f"~({leaves}) & ({enters} | held[q])" if form.leave else enters
+    return f"~({leaves}) & ({enters} | held[j])" if form.leave else enters

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from mts1b.backtester.backends import evaluate
 from mts1b.backtester.evaluation import NAME_METRICS
 from mts1b.backtester.execution import Execution, check_prices
 from mts1b.backtester.layout import ways
-from mts1b.backtester.sleeve_kernel import LANES_MAX, TOGETHER_MAX, Asked, Form, sleeve_kernel
+from mts1b.backtester.sleeve_kernel import LANES_MAX, Asked, Form, sleeve_kernel
 from mts1b.backtester.switch import Condition, Switch, switch_of
 from mts1b.backtester.switch_tables import Memory, Sources, used_lanes
 from mts1b.backtester.switched import Switched
@@ -31,8 +32,8 @@ from mts1b.strategy.turned import name_major
 
 Floats = NDArray[np.float64]
 
-GROUP_NAMES = 25
-"""Names worked on together: their tables stay in a third-level cache, and memory is used again."""
+GROUP_NAMES = 10
+"""Names worked on together: their tables are small enough for memory that was used before, no page touched first."""
 
 ALL_IN = Execution(capital_by="sleeve", band=np.inf)
 """A sleeve for each name, all in or all out: nothing is there to restore. Costs in basis points may differ."""
@@ -43,18 +44,20 @@ def by_column(
 ) -> dict[str, Floats]:
     """Metrics [C, S] of every combination over every name, by NAME_METRICS, decisions and sums in float64.
 
-    The numbers that `evaluate(..., by_name=True)` has, without the portfolio of all names. Where a strategy is all in
-    or out and no bar is missing they come from a kernel that looks at orders only, `threads` sharing the names; else
-    from exact books. InputError as there, and for an execution that is not by sleeve.
+    The numbers that `evaluate(..., by_name=True)` has, without the portfolio of all names; of the panel, the fields
+    that are read are checked. Where a strategy is all in or out and no bar is missing they come from a kernel that
+    looks at orders only, `threads` sharing the names; else from exact books. InputError as there, and for an execution
+    that is not by sleeve.
     """
     if execution.capital_by != "sleeve":
         raise InputError("capital_by", execution.capital_by, "columns are sleeves", "use capital_by='sleeve'")
     if threads < 1:
         raise InputError("threads", threads, "somebody has to work", "give 1 or more")
     columns = strategy.check_combos(combos)
-    check_prices(panel)
+    read = {"open", "close", *program_of(strategy.root).field_names().values()}
+    whole = check_prices(panel, [name for name in panel.fields if name in read])
     strategy.check_history(columns, len(panel.ts_ns))
-    found = _bits(strategy, columns, panel, execution, threads)
+    found = _bits(strategy, columns, panel, execution, threads) if whole else None
     if found is None:
         found = evaluate(strategy, columns, panel, execution, by_name=True).by_name
         assert found is not None  # asked for
@@ -66,12 +69,12 @@ def _bits(
 ) -> Floats | None:
     """Tables [len(NAME_METRICS), C, S] from the kernel of orders; None where it does not do."""
     program, names = program_of(strategy.root), len(panel.symbols)
-    work = _switched(program, strategy.root, columns, names) if _all_in(execution) else None
-    if work is None or not (np.isfinite(panel.open).all() and np.isfinite(panel.close).all()):
+    given = tuple((name, tuple(values.tolist())) for name, values in columns.items())
+    batches = _batches(strategy.root, given, names) if _all_in(execution) else ()
+    if not batches:
         return None
     crossed = {} if not _compares(program) else program.fields(panel)
-    found = np.empty((len(NAME_METRICS), len(work.layout.job), names))
-    batches = [_Batch(work, batch) for batch in work.batches()]
+    found = np.empty((len(NAME_METRICS), len(next(iter(columns.values()))), names))
     memories = threading.local()
 
     def judged(group: slice) -> None:
@@ -122,6 +125,13 @@ def _all_in(execution: Execution) -> bool:
     return execution == replace(ALL_IN, long_only=execution.long_only, **costs)
 
 
+@lru_cache(maxsize=4)
+def _batches(root: Node, columns: tuple[tuple[str, tuple[float, ...]], ...], names: int) -> tuple[_Batch, ...]:
+    """The jobs of these parameter columns, laid out; none where the kernel of orders does not do."""
+    work = _switched(program_of(root), root, {name: np.array(values) for name, values in columns}, names)
+    return () if work is None else tuple(_Batch(work, batch) for batch in work.batches())
+
+
 def _switched(program: Program, root: Node, combos: Mapping[str, Floats], names: int) -> Switched | None:
     """The strategy laid out in lanes, when it switches between all and nothing by comparisons with a number."""
     swept = frozenset(name for name, values in combos.items() if len(np.unique(values)) > 1)
@@ -151,9 +161,7 @@ class _Batch:
         self.shared = [work.distinct(one.shared.parameters - layout.inner, batch) for one in switch.conditions]
         asked = [_asked(condition) for condition in switch.conditions]
         entry = len(switch.entry)
-        jobs = batch.stop - batch.start
-        numbers = -(-jobs // min(LANES_MAX // self.used, TOGETHER_MAX))
-        self.kernel = sleeve_kernel(Form(self.used, -(-jobs // numbers), tuple(asked[:entry]), tuple(asked[entry:])))
+        self.kernel = sleeve_kernel(Form(self.used, tuple(asked[:entry]), tuple(asked[entry:])))
 
     def judged(self, bars: _Bars, fee: float, memory: Memory) -> Floats:
         """Metrics [G, J, lanes, len(NAME_METRICS)] over a group of names."""

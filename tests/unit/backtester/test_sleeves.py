@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from mts1b.backtester import NAME_METRICS, Execution, by_column, evaluate
 from mts1b.backtester import sleeves as room
+from mts1b.backtester.sleeve_kernel import CHUNK
 from mts1b.backtester.sleeves import ALL_IN
 from mts1b.foundation.errors import DataError, InputError
 from mts1b.strategy import close, get_strategy, lag, param, sma, strategy, where
@@ -116,3 +117,17 @@ def test_what_cannot_be():
         by_column(crossed, {}, replace(panel, close=-panel.close))
     with pytest.raises(InputError, match="threads"):
         by_column(crossed, {}, panel, threads=0)
+
+
+def test_of_the_panel_what_is_read_is_checked():
+    subject, panel = get_strategy("sma_cross"), made_panel(300, 2)
+    unread = replace(panel, volume=-panel.volume)
+    for name, table in by_column(subject, grid(subject), panel, COSTS).items():
+        assert np.array_equal(table, by_column(subject, grid(subject), unread, COSTS)[name])
+
+
+def test_orders_of_more_than_one_chunk_of_bars():
+    panel = made_panel(2 * CHUNK + 7, 1)
+    combos = {"a": np.array([1.0, 2.0]), "b": np.array([3.0, 3.0])}
+    assert by_column(crossed, combos, panel, COSTS)["trades"].min() > CHUNK / 4
+    assert_equal_to_books(crossed, combos, panel, COSTS, 1)
