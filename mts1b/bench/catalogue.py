@@ -8,6 +8,7 @@ from dataclasses import replace
 from mts1b.bench.eventbus import eventbus
 from mts1b.bench.first_use import compile_times
 from mts1b.bench.footprint import memory
+from mts1b.bench.hotpath import hotpath
 from mts1b.bench.kernel import kernel
 from mts1b.bench.ladder import ladder, ladder_million
 from mts1b.bench.lake import lake
@@ -38,6 +39,7 @@ BENCHMARKS: Mapping[str, Callable[[Session], BenchResult]] = {
     "spans": spans,
     "ratelimit": ratelimit,
     "eventbus": eventbus,
+    "hotpath": hotpath,
 }
 
 REPORT = "report"
