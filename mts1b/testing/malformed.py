@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from mts1b.foundation.clock import NS_PER_DAY
+from mts1b.foundation.clock import NS_PER_DAY, NS_PER_S
 from mts1b.foundation.commands import CancelOrder, ReplaceOrder, SubmitGroup, SubmitOrder
 from mts1b.foundation.errors import InputError, InvariantBroken
 from mts1b.foundation.ids import FundId, IdempotencyKey, OrderId, StrategyId, Symbol
@@ -88,6 +88,7 @@ REPLACED: Mapping[str, tuple[Any, ...]] = {
     "stop_price": (Decimal(9), *NO_AMOUNTS),
 }
 
+APART_NS = 2 * NS_PER_S
 NAMED_BY_GATE = 3
 """Refusals by form: a later gate would mean that the command was taken for a good one."""
 
@@ -183,7 +184,8 @@ class _Desk:
         return order
 
     def draw(self, random: Random, number: int, order: Order) -> tuple[str, Callable[[Any], Any], Any]:
-        """A kind, whom to ask, and a malformed command of it."""
+        """A kind, whom to ask, and a malformed command of it; late enough not to pass for the last one again."""
+        self.clock.advance(APART_NS)
         match random.randrange(8):
             case 0:
                 name = random.choice(NO_TEXTS)
@@ -216,6 +218,7 @@ class _Desk:
             raise InvariantBroken("order", order.order_id, "was changed by a malformed command")
         if self.risk.state.reserved or self.risk.state.open_orders != 1:
             raise InvariantBroken("risk", self.risk.state.open_orders, "counts what was refused")
+        self.clock.advance(APART_NS)
         if (await self.oms.submit(good_command("last"))).status is not OrderStatus.WORKING:
             raise InvariantBroken("order", "last", "is a good command, and is refused after the malformed ones")
 
