@@ -13,6 +13,7 @@ from mts1b.bench.kernel import kernel
 from mts1b.bench.ladder import ladder, ladder_million
 from mts1b.bench.lake import lake
 from mts1b.bench.live_step import signal
+from mts1b.bench.oms_rate import oms
 from mts1b.bench.ratelimit import ratelimit
 from mts1b.bench.result import BenchResult
 from mts1b.bench.session import Session
@@ -40,6 +41,7 @@ BENCHMARKS: Mapping[str, Callable[[Session], BenchResult]] = {
     "ratelimit": ratelimit,
     "eventbus": eventbus,
     "hotpath": hotpath,
+    "oms": oms,
 }
 
 REPORT = "report"
