@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from actors.portfolio import Holdings
+from actors.referring import REFER_S, Referring
 from mts1b.brokers.port import Broker, VenueReport
 from mts1b.foundation.alerts import AlertPort, Finding, NoAlerts, Severity
 from mts1b.foundation.commands import CancelAll, CancelOrder, ReplaceOrder, SubmitGroup, SubmitOrder
@@ -57,9 +58,10 @@ class OmsWorker:
         recorder: Recorder,
         give_up: Callable[[BaseException], None] | None = None,
         alerts: AlertPort = NoAlerts(),
+        referring: Referring | None = None,
     ) -> None:
         self._build, self._broker, self._risk, self._recorder = build, broker, risk, recorder
-        self._give_up, self._alerts = give_up, alerts
+        self._give_up, self._alerts, self._referring = give_up, alerts, referring
         self._oms: Oms | None = None
         self._starting = asyncio.Lock()
         self._followed = asyncio.Condition()
@@ -152,7 +154,9 @@ class OmsWorker:
         await (await self._running()).restore_risk()
 
     async def statistics(self) -> dict[str, Any]:
-        return (await self._running()).statistics()
+        """As the OMS, and the version of the limits that risk goes by: 0 when they were handed in."""
+        version = 0 if self._referring is None else self._referring.reference.limits_version
+        return {**(await self._running()).statistics(), "limits_version": version}
 
     async def order_counts(self) -> dict[str, int]:
         """Every order of the fund by its status, from the journal."""
@@ -222,7 +226,13 @@ class OmsWorker:
                 await asyncio.sleep(SETTLE_S)
                 await oms.settle()
 
-        tasks = [asyncio.create_task(task()) for task in (listen, book, watch, settle)]
+        async def refer() -> None:
+            while self._referring is not None:
+                await self._referring.refresh(oms)
+                await asyncio.sleep(REFER_S)
+            await asyncio.Event().wait()
+
+        tasks = [asyncio.create_task(task()) for task in (listen, book, watch, settle, refer)]
         try:
             await asyncio.gather(*tasks)
         finally:

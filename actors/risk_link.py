@@ -32,6 +32,7 @@ class RiskLink:
         self._call, self._send = call, send
         self._untold: list[OrderEvent | FundEvent] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._reference: Reference | None = None
         self.restore_it: Callable[[], Awaitable[None]] | None = None
         """Gives the worker the journal's view; set once the OMS exists."""
 
@@ -60,7 +61,9 @@ class RiskLink:
         return await self._restored(lambda: self._call("resume"))
 
     async def refer(self, reference: Reference) -> None:
-        await self._call("refer", reference)
+        """Also after every restart of the worker: it is given this before it is restored."""
+        self._reference = reference
+        await self._restored(lambda: self._call("refer", reference))
 
     async def rearm(self) -> Standing:
         return await self._restored(lambda: self._call("rearm", self._take()))
@@ -76,6 +79,8 @@ class RiskLink:
 
     async def restore(self, snapshot: RiskSnapshot) -> None:
         self._take()  # the journal's view holds them
+        if self._reference is not None:
+            await self._call("refer", self._reference)
         await self._call("restore", snapshot)
 
     def _take(self) -> list[OrderEvent | FundEvent]:

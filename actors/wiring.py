@@ -32,6 +32,7 @@ from actors.feed import Closed, Feed
 from actors.observed import gates_recorded, observed, step_recorded
 from actors.oms import OmsWorker
 from actors.portfolio import Mandate
+from actors.referring import Referring
 from actors.remote import Remote, RemoteBroker, RemoteRisk
 from actors.risk import RiskWorker
 from actors.risk_link import InnerRisk
@@ -57,6 +58,7 @@ from mts1b.platform.later import PublishLater
 from mts1b.platform.logging import get_logger
 from mts1b.platform.telemetry import Recorder
 from mts1b.platform.telemetry.service import NOTHING, Observation
+from mts1b.refdata.store import MIGRATIONS, LimitsStore
 from mts1b.riskengine.master import Reference
 from mts1b.riskengine.service import RiskService
 from mts1b.riskengine.verdict import Decision
@@ -177,6 +179,7 @@ class OmsActor(OmsWorker):
         fund_id: FundId,
         cash: Decimal,
         content_window_s: float,
+        reference: Reference,
         sizes: dict[str, Any],
         exchange: Endpoint,
         inside: Limits | None,
@@ -191,10 +194,13 @@ class OmsActor(OmsWorker):
         async def build(recorder: Recorder) -> Oms:
             pool = await db.open_pool("primary", postgres, **sizes)
             await db.migrate(pool)
+            await db.migrate(pool, MIGRATIONS)
             bus = FillsBus(await eventbus.open_bus("primary", nats_url))
             journal = Journal(pool, fund_id)
             oms = Oms(fund_id, journal, gate, venue, bus, SystemClock(), cash, recorder, content_window_s)
             gate.restore_it = oms.restore_risk
+            self._referring = Referring(LimitsStore(pool), gate, fund_id, reference, SystemClock())
+            await self._referring.begin()
             return oms
 
         self._later, self._venue = telling(nats_url), venue
@@ -250,6 +256,14 @@ class RiskActor(RiskWorker):
         decision = super().check(command, told)
         gates_recorded(decision.gate_ns)
         return decision
+
+
+def running_oms(fund_id: FundId) -> OmsWorker | None:
+    """The OMS actor of a fund that trades now; None when there is none. Calls are made once."""
+    try:
+        return cast(OmsWorker, Remote(colleague("oms", fund_id), "oms"))
+    except ValueError:
+        return None
 
 
 def start_watchdog(plan: WatchdogPlan, observation: Observation = NOTHING) -> WatchdogWorker:
@@ -313,8 +327,8 @@ async def ray_desk(
     risk actor is asked by nobody: what that placement would be worth, for `mts bench hotpath`.
     """
     start = partial(_start, plan.fund_id, detached, observation, settings.logging)
-    panel = Shared.put(plan.panel)
-    limits = (plan.reference, plan.fund_id, plan.symbols, plan.covariance())
+    panel, reference = Shared.put(plan.panel), plan.reference
+    limits = (reference, plan.fund_id, plan.symbols, plan.covariance())
     handles: dict[str, ActorHandle] = {}
     try:
         handles["broker"] = start("broker", BrokerActor, venue)
@@ -322,7 +336,7 @@ async def ray_desk(
         handles["feed"] = start("feed", FeedActor, panel, venue, plan.fund_id, stack.nats_url)
         sizes = settings.db.primary.model_dump(exclude={"dsn"})
         postgres = postgres_source(settings, stack)
-        book = (postgres, stack.nats_url, plan.fund_id, plan.opening_cash, plan.content_window_s)
+        book = (postgres, stack.nats_url, plan.fund_id, plan.opening_cash, plan.content_window_s, reference)
         handles["oms"] = start("oms", OmsActor, *book, sizes, venue, limits if risk_inside else None)
         trader = (plan.strategy, plan.values, panel, plan.mandate, plan.in_flight, stack.nats_url)
         handles["strategy"] = start("strategy", StrategyActor, *trader)

@@ -14,7 +14,7 @@ FLOORS: list[list[str]] = [
     ["mts1b.strategy", "mts1b.platform"],
     ["mts1b.datalake", "mts1b.audit", "mts1b.llm"],
     ["mts1b.marketdata", "mts1b.backtester", "mts1b.riskengine", "mts1b.brokers"],
-    ["mts1b.oms", "mts1b.research"],
+    ["mts1b.oms", "mts1b.refdata", "mts1b.research"],
     ["mts1b.watchdog", "mts1b.report", "mts1b.cloudburst", "mts1b.deploy"],
     ["actors", "jobs"],
     ["mts1b.bench"],

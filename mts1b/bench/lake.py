@@ -98,10 +98,13 @@ def daily_bars(session: Session, folder: Path) -> Told:
         "daily_csv_stored_mb": csv.stat().st_size / MB,
     }
     for name, path in (("polars", single), ("csv", csv)):
+        session.tell(f"daily bars: the questions asked of {path.name}")
         found = file_side(session, path, asked)
         same(name, ours, found)
         told.beside(name, found, ours)
+    session.tell("daily bars: everything read")
     whole(session, told, bars, single, csv)
+    session.tell("daily bars in a folder for each symbol and year")
     told.ours(**symbol_folders(session, folder / "by-symbol", made.bars, asked))
     beside_arctic(session, told, folder, made, bars, asked, ours)
     return told
@@ -195,6 +198,7 @@ def minute_bars(session: Session, folder: Path) -> Told:
     assert stored is not None and stored.last_ns is not None
     told.ours(rows=height, names=names, stored_mb=stored.bytes / MB, write_rows_per_s=height / write_s)
     asked = half_year(symbols, 1970 + stored.last_ns // (NS_PER_S * 31_556_952), "1m")
+    session.tell("minutes: the questions asked of the lake")
     ours, shares = lake_side(session, root, asked)
     told.ours(**shares, **{f"{name}_ms": seconds * 1e3 for name, seconds in ours.seconds.items()})
     session.tell("minutes in one Parquet file, and some names in CSV")
@@ -215,6 +219,7 @@ def minute_bars(session: Session, folder: Path) -> Told:
     told.beside("arcticdb", peer.answers, ours)
     told.versus |= {"minute_arcticdb_write_rows_per_s": height / peer.told["write_s"]}
     told.versus["minute_arcticdb_stored_mb"] = peer.told["bytes"] / MB
+    session.tell("minutes: a day added, and revised")
     minute_writes(session, told, bars, symbols)
     return told
 

@@ -86,7 +86,7 @@ def lake_side(session: Session, root: Path, asked: Asked) -> tuple[Answers, dict
         seconds["group_by"], means = session.best_of(
             WIDE_RUNS, lambda: conn.execute(sql, [asked.start, asked.last]).pl()
         )
-    answers = Answers(_floats(narrow(bars)), arrays.fields[COLUMN], means["mean"].to_numpy(), seconds)
+    answers = Answers(_floats(narrow(bars)), arrays.fields[COLUMN], _of_all(means, asked), seconds)
     return answers, {"narrow_pages_share": found.page_share, "narrow_asked_share": found.asked_share}
 
 
@@ -116,7 +116,7 @@ def file_side(session: Session, path: Path, asked: Asked) -> Answers:
     seconds["narrow_cold"] = cold_s(session, [path], narrow, 1 if csv else COLD_RUNS)
     seconds["panel"], found = session.best_of(1 if csv else asked.runs, table)
     seconds["group_by"], grouped = session.best_of(1 if csv else asked.runs, means)
-    return Answers(_floats(narrow()), found, grouped["mean"].to_numpy(), seconds)
+    return Answers(_floats(narrow()), found, _of_all(grouped, asked), seconds)
 
 
 def write_parquet(path: Path, frames: Iterable[pl.DataFrame]) -> None:
@@ -169,6 +169,12 @@ def cold_s(session: Session, files: Sequence[Path], call: Callable[[], Result], 
         evict(files)
         found.append(session.timed(call)[0])
     return median(found)
+
+
+def _of_all(means: pl.DataFrame, asked: Asked) -> Floats:
+    """The mean of each name in their order, NaN for one without a row between the days."""
+    every = pl.DataFrame({"symbol": asked.symbols}).join(means, on="symbol", how="left", maintain_order="left")
+    return every["mean"].fill_null(float("nan")).to_numpy()
 
 
 def _floats(rows: pl.DataFrame) -> Floats:

@@ -23,6 +23,7 @@ COMMAND_MODULES: Sequence[str] = (
     "stream",
     "strategy",
     "paper",
+    "risk",
     "alerts",
     "watchdog",
     "audit",

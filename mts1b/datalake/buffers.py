@@ -17,6 +17,13 @@ def words(column: pa.Array | pa.ChunkedArray, kind: DTypeLike = np.int64) -> NDA
     return np.frombuffer(column.buffers()[1], dtype=kind)[column.offset : column.offset + len(column)]
 
 
+def room(count: int) -> tuple[pa.Buffer, NDArray[np.float64]]:
+    """Memory for so many floats, with anything in it, as Arrow's and as numpy's. Arrow keeps what is freed; numpy's
+    would come from the system page by page each time, which takes longer than to fill it."""
+    buffer = pa.allocate_buffer(8 * count)
+    return buffer, np.frombuffer(buffer, dtype=np.float64)
+
+
 def missing(column: pa.Array) -> NDArray[np.bool_] | None:
     """Which values are missing; None: none."""
     if not column.null_count:

@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mts1b.datalake.buffers import missing, words
+from mts1b.datalake.buffers import missing, room, words
 
 TIMESTAMP = pl.Datetime("us", "UTC")
 DELTA, DICTIONARY, SPLIT, PLAIN = "DELTA_BINARY_PACKED", "DICTIONARY", "BYTE_STREAM_SPLIT", "PLAIN"
@@ -38,6 +38,11 @@ class Column:
     def scale(self) -> int:
         """Decimal places of a price, 0 for any other column."""
         return self.stored.scale if isinstance(self.stored, pl.Decimal) else 0
+
+    @property
+    def is_converted(self) -> bool:
+        """Whether readers get floats of what files hold as whole numbers."""
+        return self.read == pl.Float64() and self.stored != pl.Float64()
 
     @property
     def is_prose(self) -> bool:
@@ -116,14 +121,23 @@ def as_stored(values: pl.Series, column: Column) -> pa.Array:
 
 def as_read(values: pa.ChunkedArray, column: Column, order: NDArray[np.int64] | None = None) -> pl.Series:
     """A column of files as readers get it, in another order if one is given."""
-    if column.read == pl.Float64() and column.stored != pl.Float64():
-        numbers = floats(values, np.empty(len(values)), column.scale)
-        found = pl.Series(column.name, numbers if order is None else numbers[order])
-        return found.fill_nan(None) if values.null_count else found
+    if column.is_converted:
+        return as_floats(values.chunks, column, order)
     found = pl.Series(column.name, values)
     if found.dtype != column.read:
         found = found.cast(column.read)
     return found if order is None else found[order]
+
+
+def as_floats(chunks: Sequence[pa.Array], column: Column, order: NDArray[np.int64] | None = None) -> pl.Series:
+    """As `as_read`, of a column that `is_converted`."""
+    buffer, numbers = room(sum(map(len, chunks)))
+    floats(chunks, numbers, column.scale)
+    if order is None:
+        found = pl.Series(column.name, pa.Array.from_buffers(pa.float64(), len(numbers), [None, buffer]))
+    else:
+        found = pl.Series(column.name, numbers[order])
+    return found.fill_nan(None) if any(chunk.null_count for chunk in chunks) else found
 
 
 def nothing(column: Column, rows: int) -> pl.Series:
@@ -131,10 +145,10 @@ def nothing(column: Column, rows: int) -> pl.Series:
     return pl.Series(column.name, [None], dtype=column.read).new_from_index(0, rows)
 
 
-def floats(column: pa.ChunkedArray, out: Floats, scale: int) -> Floats:
+def floats(chunks: Sequence[pa.Array], out: Floats, scale: int) -> Floats:
     """A stored column of numbers in `out`, each the float64 nearest to its decimal; NaN where there is no value."""
     start = 0
-    for values in column.chunks:
+    for values in chunks:
         filled = out[start : start + len(values)]
         start += len(values)
         if pa.types.is_decimal64(values.type):

@@ -25,7 +25,7 @@ from mts1b.datalake.log import Version
 from mts1b.datalake.reading import Question
 from mts1b.datalake.scanning import scan
 from mts1b.datalake.snapshot import Snapshot
-from mts1b.datalake.spread import Arrays, spread
+from mts1b.datalake.spread import Arrays, Spreader
 from mts1b.datalake.storage import Place
 from mts1b.datalake.table import REFUSE, REPLACE, Progress, Table
 from mts1b.datalake.times import When, span_us
@@ -286,11 +286,11 @@ class Dataset:
         return self._taken(stored, rows)
 
     def _spread(self, stored: Stored, question: Question, symbols: Sequence[str] | None) -> Arrays:
-        definition = self.definition
-        blocks = stored.table.reader.blocks(stored.snapshot.files, question)
+        spreader = Spreader(symbols, question.columns, self.definition)
+        parts = stored.table.reader.each(stored.snapshot.files, question, spreader.part)
         if question.names is not None:
-            self._refuse_unknown(stored, question.names, [name for block in blocks for name in block.names])
-        return spread(blocks, symbols, question.columns, definition)
+            self._refuse_unknown(stored, question.names, [name for part in parts for name in part.names])
+        return spreader.arrays(parts)
 
     def _taken(self, stored: Stored, take: Callable[[Stored], Result]) -> Result:
         """What `take` gives of the newest version, again when that version's files went away meanwhile."""

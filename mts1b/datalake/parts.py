@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -16,65 +14,9 @@ import pyarrow.parquet as pq
 from mts1b.datalake.columns import DICTIONARY, PLAIN, Column, as_stored
 from mts1b.datalake.definitions import MONTH, YEAR, Definition, Storage
 from mts1b.datalake.digests import content_digest
+from mts1b.datalake.layout import LAYOUT, Layout, packed
 from mts1b.datalake.snapshot import Extent, StoredFile
 from mts1b.datalake.storage import Place
-
-LAYOUT = b"mts1b.layout"
-"""Key of the layout in a file's own metadata."""
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Where each name's rows lie in a file: `rows[i]` of them for `symbols[i]`, one name after the other.
-
-    `same_times`: all names have rows at the same times.
-    """
-
-    symbols: tuple[str, ...]
-    rows: tuple[int, ...]
-    same_times: bool
-
-    @classmethod
-    def of(cls, frame: pl.DataFrame, name: str = "symbol", time: str | None = "ts") -> Layout:
-        """The layout of rows sorted by name and time, of which it needs these two columns."""
-        runs = frame[name].rle().struct.unnest()
-        rows = tuple(runs["len"].to_list())
-        same = False
-        if time is not None and len(set(rows)) == 1:
-            times = frame[time].to_physical().to_numpy().reshape(len(rows), rows[0])
-            same = bool((times == times[0]).all() and (np.diff(times[0]) > 0).all())
-        return cls(tuple(runs["value"].to_list()), rows, same)
-
-    @classmethod
-    def stored(cls, metadata: pq.FileMetaData) -> Layout | None:
-        """What the file says; None for one that says nothing."""
-        found = (metadata.metadata or {}).get(LAYOUT)
-        if found is None:
-            return None
-        content = json.loads(found)
-        return cls(tuple(content["symbols"]), tuple(content["rows"]), bool(content["same_times"]))
-
-    def to_json(self) -> str:
-        content = {"symbols": self.symbols, "rows": self.rows, "same_times": self.same_times}
-        return json.dumps(content, separators=(",", ":"))
-
-    def groups(self, rows_per_group: int) -> list[int]:
-        """Rows of each row group: whole names as long as they fit in, a name that does not is cut."""
-        return _packed(self.rows, rows_per_group)
-
-
-def _packed(runs: Sequence[int], most: int, alone: bool = False) -> list[int]:
-    """`runs` put together as long as they do not exceed `most`; one that does by itself is cut, and `alone`."""
-    found: list[int] = []
-    room = 0
-    for rows in runs:
-        if rows <= room:
-            found[-1] += rows
-            room -= rows
-            continue
-        found += [min(most, rows - start) for start in range(0, rows, most)]
-        room = 0 if alone and rows > most else most - found[-1]
-    return found
 
 
 def by_partition(rows: pl.DataFrame, definition: Definition, storage: Storage) -> Iterator[tuple[str, pl.DataFrame]]:
@@ -107,7 +49,7 @@ def write(
     files = []
     start = 0
     runs = rows[definition.cluster].rle().struct.field("len").to_list()
-    for count in _packed(runs, storage.rows_per_file, alone=True):
+    for count in packed(runs, storage.rows_per_file, alone=True):
         files.append(_write_one(place, definition, storage, partition, rows[start : start + count], revised))
         start += count
     return files
@@ -127,16 +69,22 @@ def _write_one(
     kind = "revised" if revised else "part"
     path = f"{partition}/{kind}-{content:032x}-{uuid4().hex[:8]}.parquet".lstrip("/")
     layout = _layout(rows, definition)
-    table = pa.Table.from_arrays(arrays, names=[column.name for column in columns])
+    fields = [
+        pa.field(column.name, array.type, nullable=not column.required)
+        for column, array in zip(columns, arrays, strict=True)
+    ]
+    table = pa.Table.from_arrays(arrays, schema=pa.schema(fields))
     if layout is not None:
         table = table.replace_schema_metadata({LAYOUT: layout.to_json()})
-    groups = _packed([rows.height], storage.rows_per_group) if layout is None else layout.groups(storage.rows_per_group)
+    groups = packed([rows.height], storage.rows_per_group) if layout is None else layout.groups(storage.rows_per_group)
     size = place.write(path, lambda out: _fill(out, table, columns, storage, groups))
     return StoredFile(path, partition, rows.height, size, extent_of(rows, definition), content, revised, lacks)
 
 
 def _layout(rows: pl.DataFrame, definition: Definition) -> Layout | None:
-    return Layout.of(rows, definition.cluster, definition.time) if definition.is_laid_out else None
+    if not definition.is_laid_out:
+        return None
+    return Layout.of(rows, definition.cluster, definition.time, definition.key == (definition.cluster, definition.time))
 
 
 def extent_of(rows: pl.DataFrame, definition: Definition) -> Extent:

@@ -6,33 +6,40 @@ then each column is made once, in its final order.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mts1b.datalake.buffers import words
-from mts1b.datalake.columns import as_read, nothing
+from mts1b.datalake.columns import as_floats, as_read, nothing
 from mts1b.datalake.definitions import Definition
-from mts1b.datalake.footers import Footer, Footers, Runs, reading
+from mts1b.datalake.footers import Footer, Footers, Runs, Spell
+from mts1b.datalake.layout import Layout, Stays
 from mts1b.datalake.merge import as_known
-from mts1b.datalake.parts import Layout
 from mts1b.datalake.snapshot import Span, StoredFile
 from mts1b.datalake.storage import Place
+from mts1b.datalake.workers import shared
 
-THREADS = 2
-ROWS_FOR_THREADS = 200_000
-"""Rows of the files asked for from which several are read at once: below, handing them out takes longer."""
+VALUES_FOR_THREADS = 1_000_000
+"""Values asked for from which two threads share the work: below, waking the second takes longer."""
+
+NAMES_COUNTED_MAX = 16
+"""Names whose rows are looked up for that; those of more count as whole files."""
+
+ROWS_KEPT_OPEN = 65_536
+"""A file of which no more rows are read at once stays open, and is read without a thread of its own: waking one takes
+longer than such a read."""
 
 RUNS_MAX = 64
 """Runs of names that are narrowed to the span one by one; more of them all at once."""
 
 Numbers = NDArray[np.int64]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +60,27 @@ class Question:
 @dataclass(frozen=True, slots=True)
 class Block:
     """The answers in one file. With a layout `rows[i]` of them are of `names[i]`, and `table` has no column of names;
-    without one `names` is empty."""
+    without one `names` is empty.
+
+    Where a file tells at which times names have rows, `table` has no column of times: `spell` says which of `times` the
+    rows are at, its names being places in `names`. Columns of which all rows hold one word are in `words` then.
+    """
 
     table: pa.Table
     names: tuple[str, ...]
     rows: Numbers
+    times: Numbers | None = None
+    spell: Spell | None = None
+    words: Mapping[str, str] = field(default_factory=dict)
+
+    def stamps(self, time: str) -> Numbers:
+        """The time of each row."""
+        if self.times is None or self.spell is None:
+            return _stamps(self.table.column(time))
+        at, rows = self.spell.at, self.spell.rows
+        if len(at) == 1:
+            return self.times[at[0] : at[0] + rows[0]]
+        return self.times[np.repeat(at - np.cumsum(rows) + rows, rows) + np.arange(int(rows.sum()))]
 
 
 class Reader:
@@ -80,13 +103,26 @@ class Reader:
 
     def blocks(self, files: Sequence[StoredFile], question: Question) -> list[Block]:
         """The answers file by file, in the files' order, without files that hold none."""
+        return self.each(files, question, lambda block: block)
+
+    def each(self, files: Sequence[StoredFile], question: Question, take: Callable[[Block], Result]) -> list[Result]:
+        """What `take` makes of each of the `blocks`, in any thread."""
         wanted = [file for file in files if question.concerns(file)]
-        if len(wanted) > 1 and sum(file.rows for file in wanted) >= ROWS_FOR_THREADS:
-            with ThreadPoolExecutor(THREADS) as pool:
-                found = list(pool.map(lambda file: self._block(file, question), wanted))
-        else:
-            found = [self._block(file, question) for file in wanted]
-        return [block for block in found if block.table.num_rows]
+
+        def taken(file: StoredFile) -> list[Result]:
+            block = self._block(file, question)
+            return [take(block)] if block.table.num_rows else []
+
+        values = sum(self._asked(file, question) for file in wanted) * len(question.columns)
+        found = shared(wanted, taken) if values >= VALUES_FOR_THREADS else [taken(file) for file in wanted]
+        return [one for part in found for one in part]
+
+    def _asked(self, file: StoredFile, question: Question) -> int:
+        """How many of a file's rows are asked for; all of them where that is not told cheaply."""
+        footer, names = self.footers.known(file), question.names
+        if footer is None or footer.layout is None or names is None or len(names) > NAMES_COUNTED_MAX:
+            return file.rows
+        return footer.rows_of(names)
 
     def whole(self, file: StoredFile) -> pl.DataFrame:
         """Every row and column of a file, revisions too."""
@@ -125,13 +161,13 @@ class Reader:
         ]
         if not chunks:
             return nothing(column, 0)
-        if all(pa.types.is_dictionary(chunk.type) for chunk in chunks):
-            words = {chunk.dictionary[0].as_py() for chunk in chunks}
-            if len(words) == 1:
-                return pl.Series(name, [*words]).new_from_index(0, sum(map(len, chunks)))
-        chunks = [chunk.dictionary_decode() if pa.types.is_dictionary(chunk.type) else chunk for chunk in chunks]
+        if column.read == pl.String():
+            chunks = [chunk.dictionary_decode() if pa.types.is_dictionary(chunk.type) else chunk for chunk in chunks]
+        if column.is_converted:
+            return as_floats(chunks, column, order)
         kind = next(chunk.type for chunk in chunks if not pa.types.is_null(chunk.type))
-        return as_read(pa.chunked_array([chunk.cast(kind) for chunk in chunks], kind), column, order)
+        alike = [chunk if chunk.type == kind else chunk.cast(kind) for chunk in chunks]
+        return as_read(pa.chunked_array(alike, kind), column, order)
 
     def _ordered(self, blocks: Sequence[Block], shown: Sequence[str]) -> pl.DataFrame:
         """The rows of all blocks, sorted by name and time, with the names."""
@@ -145,19 +181,102 @@ class Reader:
                 order = np.argsort(codes, kind="stable")
                 codes = codes[order]
             named = pl.Series(cluster, names, dtype=pl.String())[codes.astype(np.uint32)]
-        return pl.DataFrame([named if name == cluster else self.series(tables, name, order) for name in shown])
+        made = {cluster: named}
+        if any(block.spell is not None for block in blocks):
+            made[str(self._definition.time)] = self._times(blocks, order)
+        for name in {name for block in blocks for name in block.words}:
+            made[name] = self._words(blocks, name, order)
+        others = [name for name in shown if name not in made]
+
+        def take(name: str) -> pl.Series:
+            return self.series(tables, name, order)
+
+        found = shared(others, take) if len(made[cluster]) * len(others) >= VALUES_FOR_THREADS else map(take, others)
+        made |= dict(zip(others, found, strict=True))
+        return pl.DataFrame([made[name] for name in shown])
+
+    def _words(self, blocks: Sequence[Block], name: str, order: Numbers | None) -> pl.Series:
+        """A column that is one word in some blocks."""
+        if len({block.words.get(name) for block in blocks}) == 1:
+            one = pl.Series(name, [blocks[0].words[name]])
+            return one.new_from_index(0, sum(block.table.num_rows for block in blocks))
+        found = [
+            pl.Series(name, [block.words[name]]).new_from_index(0, block.table.num_rows)
+            if name in block.words
+            else self.series([block.table], name)
+            for block in blocks
+        ]
+        every = pl.concat(found)
+        return every if order is None else every[order]
+
+    def _times(self, blocks: Sequence[Block], order: Numbers | None) -> pl.Series:
+        time = str(self._definition.time)
+        stamps = [block.stamps(time) for block in blocks]
+        every = stamps[0] if len(stamps) == 1 else np.concatenate(stamps)
+        return pl.Series(time, every if order is None else every[order]).cast(self._definition.column(time).read)
 
     def _block(self, file: StoredFile, question: Question) -> Block:
         definition, footer = self._definition, self.footers.of(file)
         collapses = definition.known is not None and (file.revised or question.as_of_us is not None)
-        columns = [*definition.key, *question.columns]
+        beside = [name for name in question.columns if name not in definition.key]
+        columns = [*definition.key, *beside]
         columns += [str(definition.known)] if collapses else []
         columns += [] if definition.time is None or within(file, question.span) else [definition.time]
         if footer.layout is None:
             block = self._filtered(file, footer, columns, question)
+        elif footer.stays is not None and not collapses and footer.fields.intersection(beside):
+            return self._told(file, footer, footer.layout, footer.stays, question, [*definition.key[2:], *beside])
         else:
             block = self._laid_out(file, footer, footer.layout, columns, question)
         return self._collapsed(block, question.as_of_us) if collapses else block
+
+    def _told(
+        self,
+        file: StoredFile,
+        footer: Footer,
+        layout: Layout,
+        stays: Stays,
+        question: Question,
+        columns: Sequence[str],
+    ) -> Block:
+        """Rows of whole names, found by the layout, which tells their times too."""
+        times = footer.times
+        if times is None:
+            times = footer.times = self._times_of(file, footer, layout, stays)
+        low = 0 if question.span[0] is None else int(np.searchsorted(times, question.span[0]))
+        high = len(times) if question.span[1] is None else int(np.searchsorted(times, question.span[1], "right"))
+        stay = None
+        if question.names is not None and len(question.names) == 1:
+            stay = footer.stay(next(iter(question.names)), low, high)
+        if stay is not None:
+            groups, start, at, count = stay
+            words = self._alike(footer, groups, columns)
+            table = self._table(file, groups, [name for name in columns if name not in words])
+            table = table if count == table.num_rows else table.slice(start, count)
+            return Block(table, tuple(question.names or ()), np.array([count]), times[low:high], _one(at, count), words)
+        runs, spell = footer.spells(question.names, low, high)
+        if not len(runs.rows):
+            return _NOTHING
+        words = self._alike(footer, runs.groups, columns)
+        table = _taken(self._table(file, runs.groups, [name for name in columns if name not in words]), runs)
+        first = np.flatnonzero(np.diff(runs.names, prepend=-1))
+        which = np.cumsum(np.diff(runs.names, prepend=runs.names[0]) != 0)
+        names = tuple(layout.symbols[n] for n in runs.names[first].tolist())
+        rows = np.add.reduceat(runs.rows, first)
+        return Block(table, names, rows, times[low:high], Spell(which, spell.at, spell.rows), words)
+
+    def _alike(self, footer: Footer, groups: Sequence[int], columns: Sequence[str]) -> dict[str, str]:
+        """Columns of which all rows of these groups hold one word, unless no other column would be left."""
+        stored = [name for name in columns if name in footer.fields]
+        texts = [name for name in stored if self._definition.column(name).read == pl.String()]
+        words = {name: word for name in texts if (word := footer.alike(name, groups)) is not None}
+        return words if len(words) < len(stored) else {}
+
+    def _times_of(self, file: StoredFile, footer: Footer, layout: Layout, stays: Stays) -> Numbers:
+        """Every time of a file: those of the name that has them all."""
+        runs = footer.runs(frozenset([layout.symbols[stays.full]]), None, (None, None))
+        time = str(self._definition.time)
+        return _stamps(_taken(self._table(file, runs.groups, [time]), runs).column(time)).copy()
 
     def _laid_out(
         self, file: StoredFile, footer: Footer, layout: Layout, columns: Sequence[str], question: Question
@@ -212,24 +331,25 @@ class Reader:
 
     def _table(self, file: StoredFile, groups: Sequence[int], columns: Sequence[str] | None) -> pa.Table:
         footer = self.footers.of(file)
-        with (
-            reading(self._place, file),
-            self._place.open(file.path) as source,
-            pq.ParquetFile(source, metadata=footer.metadata, pre_buffer=True) as opened,
-        ):
-            if columns is None:
-                return opened.read_row_groups(list(groups), use_threads=False)
-            stored = [name for name in columns if name in footer.fields]
-            words = [name for name in stored if self._definition.column(name).read == pl.String()]
-            alike = {name: word for name in words if (word := footer.alike(name, groups)) is not None}
-            table = opened.read_row_groups(
-                list(groups), columns=[name for name in stored if name not in alike], use_threads=False
-            )
-            numbers = pa.array(np.zeros(int(footer.sizes[list(groups)].sum()), dtype=np.int8))
-            for name, word in alike.items():
-                one = pa.array([word.as_py()], word.type)
-                table = table.append_column(name, pa.DictionaryArray.from_arrays(numbers, one))
-            return table
+        groups = list(groups)
+        rows = sum(footer.sizes[groups].tolist())
+        if columns is None:
+            with self.footers.opened(file) as opened:
+                return opened.read_row_groups(groups, use_threads=False)
+        few = rows <= ROWS_KEPT_OPEN
+        with self.footers.kept_open(file) if few else self.footers.opened(file) as opened:
+            read = [name for name in columns if name in footer.fields]
+            if few:
+                self.footers.ahead(file, groups, read)
+            return opened.read_row_groups(groups, columns=read, use_threads=False)
+
+
+def _one(at: int, rows: int) -> Spell:
+    return Spell(_FIRST, np.array([at]), np.array([rows]))
+
+
+_FIRST = np.zeros(1, dtype=np.int64)
+_NOTHING = Block(pa.table({}), (), np.zeros(0, dtype=np.int64))
 
 
 def codes_of(blocks: Sequence[Block], names: Sequence[str]) -> NDArray[np.unsignedinteger]:

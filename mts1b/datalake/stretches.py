@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from mts1b.datalake.buffers import words
 from mts1b.datalake.columns import floats
 from mts1b.datalake.footers import reading
-from mts1b.datalake.parts import Layout
+from mts1b.datalake.layout import Layout
 from mts1b.datalake.schema import VWAP
 from mts1b.datalake.snapshot import Span, StoredFile
 
@@ -281,7 +281,7 @@ class _File:
         if name not in table.column_names:
             out[:] = np.nan
             return out
-        return floats(table.column(name), out, self._table.definition.column(name).scale)
+        return floats(table.column(name).chunks, out, self._table.definition.column(name).scale)
 
 
 def _until(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:

@@ -17,6 +17,7 @@ class OrderReceived:
 
     order: Order
     ts_ns: int
+    limits_version: int = 0  # that it was decided by
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class OrderDenied:
     reason: str
     numbers: tuple[tuple[str, str], ...]
     ts_ns: int
+    limits_version: int = 0
 
 
 @dataclass(frozen=True, slots=True)

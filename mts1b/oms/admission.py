@@ -22,7 +22,7 @@ from mts1b.oms.ports import DuplicateContent, DuplicateOrder, JournalPort, Recor
 from mts1b.oms.steps import STEP_JOURNAL, Steps
 from mts1b.riskengine.gates import drawdown
 from mts1b.riskengine.gates.idempotency import DUPLICATE_KEY
-from mts1b.riskengine.verdict import ACCEPTED, Decision, Mode, Refused, Verdict, refused
+from mts1b.riskengine.verdict import ACCEPTED, Decision, Mode, Refused, refused
 
 if TYPE_CHECKING:
     from mts1b.foundation.clock import Clock
@@ -146,10 +146,10 @@ class Admissions:
                     self._steps.counts["duplicates"] += 1
                     return (existing,)
         try:
-            order, effects = await self._write(command, verdict, content)
+            order, effects = await self._write(command, decision, content)
         except DuplicateContent:
             self._risk.release(command.idempotency_key)
-            order, effects = await self._write(command, _alike(command, self._window_ns), None)
+            order, effects = await self._write(command, Decision(_alike(command, self._window_ns)), None)
         except DuplicateOrder:
             return (await self._other_writers_order(command, content, decision.accepted),)
         journalled_ns = self._clock.monotonic_ns()
@@ -177,10 +177,11 @@ class Admissions:
         return refused(drawdown.GATE, now.value, when="while it was decided") if now.severity > mode.severity else None
 
     async def _write(
-        self, command: SubmitOrder, verdict: Verdict, content: tuple[str, int] | None
+        self, command: SubmitOrder, decision: Decision, content: tuple[str, int] | None
     ) -> tuple[Order, Sequence[Effect]]:
         """The order as it was made, on record, and what follows from it."""
-        taken = self._steps.decide(None, Admission(command, verdict))
+        verdict = decision.verdict
+        taken = self._steps.decide(None, Admission(command, verdict, limits_version=decision.limits_version))
         order = taken.order
         if taken.is_kept:
             self._steps.table.remember_key(order.idempotency_key, order.order_id, order.created_ns)
@@ -230,14 +231,15 @@ class Admissions:
         first = next(iter(_orders(command)), None)
         if first is None:
             raise InputError("group", type(command.legs).__name__, problem, "give orders")
-        order, _ = await self._write(first, refused(2, "malformed_group", problem=problem), None)
+        malformed = Decision(refused(2, "malformed_group", problem=problem))
+        order, _ = await self._write(first, malformed, None)
         return order
 
     async def _admit_group(self, command: SubmitGroup, began_ns: int) -> Made:
         orders = tuple(_orders(command))
-        content, verdict = self._taken_content(orders[0])
-        if verdict is None:
-            verdict = await self._judged_group(command)
+        content, twin = self._taken_content(orders[0])
+        decision = Decision(twin) if twin is not None else await self._judged_group(command)
+        verdict = decision.verdict
         if isinstance(verdict, Refused):
             self._release_content(orders[0], content)
             content = None
@@ -245,11 +247,11 @@ class Admissions:
                 return existing
         members = groups.memberships(command, digest("group", orders[0].idempotency_key, self._clock.now_ns()))
         try:
-            made, effects = await self._write_group(command, orders, members, verdict or ACCEPTED, content)
+            made, effects = await self._write_group(command, orders, members, decision, content)
         except DuplicateContent:
             self._release_all(orders)
-            verdict = _alike(orders[0], self._window_ns)
-            made, effects = await self._write_group(command, orders, members, verdict, None)
+            alike = Decision(_alike(orders[0], self._window_ns))
+            made, effects = await self._write_group(command, orders, members, alike, None)
         except DuplicateOrder:
             self._release_content(orders[0], content)
             self._release_all(orders)
@@ -259,17 +261,17 @@ class Admissions:
         self._recorder.record(STEP_SUBMIT, self._clock.monotonic_ns() - began_ns)
         return tuple(self._steps.latest(order) for order in made)
 
-    async def _judged_group(self, command: SubmitGroup) -> Refused | None:
+    async def _judged_group(self, command: SubmitGroup) -> Decision:
         """The first refusal of any of its orders; all that were accepted before it are released then.
 
         What only protects, or fills in place of a leg judged before it, is judged by its form alone.
         """
         accepted: dict[Side, SubmitOrder] = {}
-        mode = Mode.HALTED
+        mode, version = Mode.HALTED, 0
         for order in _orders(command):
             by_form = _is_held(command, order) or order.side in accepted
             decision = await self._judged(order)
-            verdict = decision.verdict
+            verdict, version = decision.verdict, decision.limits_version
             if not isinstance(verdict, Refused):
                 if by_form:
                     self._risk.release(order.idempotency_key)  # its events will say when it counts
@@ -278,10 +280,10 @@ class Admissions:
                     mode = min(mode, decision.mode, key=lambda one: one.severity)
             elif not by_form or verdict.gate <= FORM_GATES_MAX:
                 self._release_all(accepted.values())
-                return verdict
+                return decision
         if (halted := self._held_back_since(mode)) is not None:
             self._release_all(accepted.values())
-        return halted
+        return Decision(halted or ACCEPTED, limits_version=version)
 
     async def _by_keys(self, orders: Iterable[SubmitOrder]) -> Made:
         """What these keys made before. StackError when that is nothing."""
@@ -301,11 +303,12 @@ class Admissions:
         command: SubmitGroup,
         orders: Sequence[SubmitOrder],
         members: Sequence[Membership],
-        verdict: Verdict,
+        decision: Decision,
         content: tuple[str, int] | None,
     ) -> tuple[Made, list[Sequence[Effect]]]:
+        verdict, version = decision.verdict, decision.limits_version
         steps = [
-            self._steps.decide(None, Admission(order, verdict, member, hold=_is_held(command, order)))
+            self._steps.decide(None, Admission(order, verdict, member, _is_held(command, order), version))
             for order, member in zip(orders, members, strict=True)
         ]
         for taken in steps:

@@ -8,20 +8,31 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from decimal import Decimal
+from typing import Protocol
 
 from mts1b.foundation.clock import Clock
 from mts1b.foundation.errors import StackError
 from mts1b.foundation.ids import FundId
-from mts1b.oms.ports import Entry, JournalState, RiskPort
+from mts1b.oms.ports import Entry, JournalState
 from mts1b.riskengine.verdict import Mode, Standing, stricter
 
 Append = Callable[[Entry], Awaitable[None]]
 
 
+class RiskStanding(Protocol):
+    """Risk, as far as a person's word goes; each call answers how the fund stands after it."""
+
+    async def halt(self, mode: Mode) -> Standing: ...
+
+    async def resume(self) -> Standing: ...
+
+    async def rearm(self) -> Standing: ...
+
+
 class Control:
     """The standing of one fund, and the ways to change it."""
 
-    def __init__(self, fund_id: FundId, append: Append, risk: RiskPort, clock: Clock) -> None:
+    def __init__(self, fund_id: FundId, append: Append, risk: RiskStanding, clock: Clock) -> None:
         self._fund_id, self._append, self._risk, self._clock = fund_id, append, risk, clock
         self.standing = self._journalled = Standing()
         self.marked_ns = 0

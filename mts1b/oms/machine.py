@@ -104,11 +104,12 @@ def new_order(command: SubmitOrder, now_ns: int, group: Membership | None = None
 
 def _admit(message: Admission, now_ns: int) -> Step:
     new = new_order(message.command, now_ns, message.group)
-    received = OrderReceived(new, now_ns)
+    received = OrderReceived(new, now_ns, message.limits_version)
     verdict = message.verdict
     if isinstance(verdict, Refused):
         denied = move(new, S.DENIED, now_ns, reason=f"gate {verdict.gate}: {verdict.reason}")
-        said = OrderDenied(new.order_id, verdict.gate, verdict.reason, verdict.numbers, now_ns)
+        by = message.limits_version
+        said = OrderDenied(new.order_id, verdict.gate, verdict.reason, verdict.numbers, now_ns, by)
         if verdict.gate in FORM_GATES:
             return Step(denied, (said,), is_kept=False)
         return Step(denied, (received, said))

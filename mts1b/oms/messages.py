@@ -14,12 +14,14 @@ from mts1b.riskengine.verdict import Refused, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A new command and what the risk chain says to it. `hold`: accepted, it is not sent before a `Release`."""
+    """A new command and what the risk chain says to it, by which version of the limits. `hold`: accepted, it is not
+    sent before a `Release`."""
 
     command: SubmitOrder
     verdict: Verdict
     group: Membership | None = None
     hold: bool = False
+    limits_version: int = 0
 
 
 @dataclass(frozen=True, slots=True)

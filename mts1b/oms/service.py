@@ -24,10 +24,11 @@ from mts1b.oms.dispatch import Dispatch, message_of
 from mts1b.oms.group_keeper import GroupKeeper
 from mts1b.oms.messages import QueryVenue, ReplaceDenied
 from mts1b.oms.outbox import Outbox
-from mts1b.oms.ports import BusPort, Entry, JournalPort, JournalState, NoRecorder, Recorder, RiskPort
+from mts1b.oms.ports import BusPort, Entry, JournalPort, JournalState, NoRecorder, Note, Recorder, RiskPort
 from mts1b.oms.recovery import RecoveryReport, risk_snapshot
 from mts1b.oms.steps import Steps
 from mts1b.oms.transitions import Step
+from mts1b.riskengine.master import Reference
 from mts1b.riskengine.replacing import replace_key
 from mts1b.riskengine.verdict import Mode, Refused, Standing
 
@@ -78,8 +79,9 @@ class Oms:
     async def recover(self) -> RecoveryReport:
         """Start, or start again: read the journal, ask the venue about every open order, then accept work.
 
-        An order that the venue has never heard of is sent again under its client order id. Orders whose question
-        stays unanswered remain in doubt (`reconcile` asks again). LeaseLost when another OMS writes this fund.
+        An order that the venue has never heard of is sent again under its client order id; what is open of a fund that
+        a person has halted is asked back. Orders whose question stays unanswered remain in doubt (`reconcile` asks
+        again). LeaseLost when another OMS writes this fund.
         """
         self._steps.stop()
         await self._journal.open()
@@ -99,6 +101,8 @@ class Oms:
         self._groups.wake_all()
         self._steps.accepting = True
         self._outbox.wake()
+        if self.standing.manual is Mode.HALTED:  # said while no OMS ran, or just before one died
+            await self.cancel_all(CancelAll("halted"))
         return RecoveryReport(found, doubtful, self.report_sequence)
 
     async def submit(self, command: SubmitOrder) -> Order:
@@ -216,6 +220,15 @@ class Oms:
         """A person's word that the fund may trade again, whatever held it: drawdown counts from NAV now."""
         self._steps.require_ready()
         return await self._steps.held(self._control.rearm(self.nav(), by, why))
+
+    async def refer(self, reference: Reference, said: Mapping[str, object]) -> None:
+        """Risk goes by these limits and master data from the next order on; which version, and what is `said` of it, is
+        on record before."""
+        self._steps.require_ready()
+        note = Note(self.fund_id, "limits_referred", {"version": reference.limits_version, **said})
+        entry = Entry(self.fund_id, self._clock.now_ns(), notes=(note,))
+        await self._steps.held(self._steps.append(entry))
+        await self._steps.held(self._risk.refer(reference))
 
     async def note_standing(self, standing: Standing) -> None:
         """Journal how risk stands when that has changed."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -175,3 +178,31 @@ def test_an_actor_killed_between_sessions_changes_nothing(ray_stack: RunningStac
     result = run(ray_stack, between=kill)
     assert killed
     assert story(result) == story(in_memory(Rules()))
+
+
+def risk_command(stack: RunningStack, *words: str) -> Any:
+    """`mts risk` as a person runs it beside a session, its answer as JSON."""
+    program = [sys.executable, "-c", "from mts1b.cli.main import run; run()", "risk", *words]
+    told = subprocess.run(
+        [*program, "--json", "--data-dir", str(stack.settings.data_dir)], capture_output=True, check=True
+    )
+    return json.loads(told.stdout)
+
+
+def test_limits_and_the_kill_switch_reach_a_running_session(ray_stack: RunningStack) -> None:
+    told: list[Any] = []
+
+    def look(fund: str, done: int) -> None:
+        if done == 2:
+            told.append(risk_command(ray_stack, "halt", fund, "--why", "tried"))
+        if done == 4:  # gate 3 comes before gate 5
+            told.append(risk_command(ray_stack, "limits", "set", fund, "quantity_max=1", "--why", "tried"))
+
+    result = run(ray_stack, between=look)
+    halted, limits = told
+    assert (limits["version"], limits["in_force"]) == (2, True)
+    assert (halted["mode"], halted["heard_by_oms"], halted["open_orders"]) == ("halted", True, 0)
+    assert result.refusal_reasons["3:quantity"] and result.refusal_reasons["5:halted"]
+    (after,) = risk_command(ray_stack, "status", result.fund_id)
+    assert (after["mode"], after["is_running"], after["limits_version"]) == ("halted", False, 2)
+    assert risk_command(ray_stack, "resume", result.fund_id)["heard_by_oms"] is False

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mts1b.datalake import Lake, open_lake
-from mts1b.datalake.parts import LAYOUT, Layout
+from mts1b.datalake.layout import LAYOUT, Layout
 from mts1b.datalake.schema import INTERVALS
 from mts1b.datalake.stretches import Scratch
 from mts1b.foundation.errors import DataError, InputError

@@ -1,0 +1,6 @@
+"""What risk goes by, stored with a version: who set a fund's limits, when, why. Versions are added, never changed."""
+
+from mts1b.refdata.limits import StoredLimits, changed, complete, document
+from mts1b.refdata.store import MIGRATIONS, LimitsStore
+
+__all__ = ["MIGRATIONS", "LimitsStore", "StoredLimits", "changed", "complete", "document"]
