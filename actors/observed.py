@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +71,12 @@ def observed(
         """Send what was not sent yet, before the process is ended."""
         unobserve()
 
-    body: dict[str, Any] = {"__init__": begin, "flush_telemetry": flush_telemetry, "__doc__": worker.__doc__}
+    def pid(_self: Any) -> int:
+        """The process it is in now."""
+        return os.getpid()
+
+    own = {"__init__": begin, "flush_telemetry": flush_telemetry, "pid": pid}
+    body: dict[str, Any] = {**own, "__doc__": worker.__doc__}
     for name, method in inspect.getmembers(worker, inspect.isfunction):
         if not name.startswith("_"):
             body[name] = traced(method, "" if name in waits else f"{service}.{name}")

@@ -29,6 +29,7 @@ from ray.actor import ActorHandle
 from actors.broker import BrokerWorker
 from actors.desk import Desk, DeskPlan
 from actors.feed import Closed, Feed
+from actors.live_files import Kept
 from actors.observed import gates_recorded, observed, step_recorded
 from actors.oms import OmsWorker
 from actors.portfolio import Mandate
@@ -105,6 +106,13 @@ class Shared:
         return cast(Panel, ray.get(ray.cloudpickle.loads(self.reference)))
 
 
+PanelSource = Shared | Kept
+"""Where the actors have the panel from."""
+
+ROLES = ("strategy", "oms", "feed", "broker", "risk")
+"""A desk's actors, in the order in which they end."""
+
+
 def actor_name(role: str, fund_id: FundId) -> str:
     """What an actor is found by, in the namespace of the project."""
     return f"{role}-{fund_id}"
@@ -123,7 +131,7 @@ def telling(nats_url: str) -> PublishLater:
 class FeedActor(Feed):
     """Replays a panel into the paper exchange, and tells its bars."""
 
-    def __init__(self, panel: Shared, venue: Endpoint, fund_id: FundId, nats_url: str) -> None:
+    def __init__(self, panel: PanelSource, venue: Endpoint, fund_id: FundId, nats_url: str) -> None:
         from mts1b.brokers.paper.client import PaperMarket  # and aiohttp, 8 MB: not for the other actors
 
         bars = panel.get()
@@ -146,7 +154,7 @@ class StrategyActor(StrategyWorker):
     """Hands its orders to the OMS actor, and tells the watchdog what it saw."""
 
     def __init__(
-        self, strategy: Strategy, values: Values, panel: Shared, mandate: Mandate, in_flight: int, nats_url: str
+        self, strategy: Strategy, values: Values, panel: PanelSource, mandate: Mandate, in_flight: int, nats_url: str
     ) -> None:
         entry = cast(OmsWorker, Remote(colleague("oms", mandate.fund_id), "oms"))
         self._later = telling(nats_url)
@@ -197,7 +205,7 @@ class OmsActor(OmsWorker):
             await db.migrate(pool, MIGRATIONS)
             bus = FillsBus(await eventbus.open_bus("primary", nats_url))
             journal = Journal(pool, fund_id)
-            oms = Oms(fund_id, journal, gate, venue, bus, SystemClock(), cash, recorder, content_window_s)
+            oms = Oms(fund_id, journal, gate, venue, bus, SystemClock(), cash, recorder, content_window_s, alerts)
             gate.restore_it = oms.restore_risk
             self._referring = Referring(LimitsStore(pool), gate, fund_id, reference, SystemClock())
             await self._referring.begin()
@@ -317,17 +325,19 @@ async def ray_desk(
     stack: Endpoints,
     venue: Endpoint,
     settings: Settings,
-    detached: bool = False,
     observation: Observation = NOTHING,
+    kept: Kept | None = None,
     risk_inside: bool = False,
 ) -> AsyncIterator[Desk]:
-    """The five workers as actors on the cluster this process is connected to; gone at the end unless `detached`.
+    """The five workers as actors on the cluster this process is connected to; gone at the end, or with this process.
 
-    Not detached, they also end with this process. `risk_inside`: the OMS asks a risk engine in its own process, and the
-    risk actor is asked by nobody: what that placement would be worth, for `mts bench hotpath`.
+    With a `kept` panel they are detached: those that are there already are found, and live until `end_desk`.
+    `risk_inside`: the OMS asks a risk engine in its own process, and the risk actor is asked by nobody: what that
+    placement would be worth, for `mts bench hotpath`.
     """
+    detached = kept is not None
     start = partial(_start, plan.fund_id, detached, observation, settings.logging)
-    panel, reference = Shared.put(plan.panel), plan.reference
+    panel, reference = kept or Shared.put(plan.panel), plan.reference
     limits = (reference, plan.fund_id, plan.symbols, plan.covariance())
     handles: dict[str, ActorHandle] = {}
     try:
@@ -347,11 +357,32 @@ async def ray_desk(
             await _end(handles)
 
 
+async def end_desk(fund_id: FundId) -> None:
+    """End a fund's actors; open orders stay at the venue. Harmless when there are none."""
+    found = {}
+    for role in ROLES:
+        with suppress(ValueError):
+            found[role] = colleague(role, fund_id)
+    await _end(found)
+
+
+def running_desk(fund_id: FundId) -> dict[str, Remote]:
+    """A fund's actors by their roles, those that there are."""
+    found = {}
+    for role in ROLES:
+        with suppress(ValueError):
+            found[role] = Remote(colleague(role, fund_id), role)
+    return found
+
+
 def _start(
     fund_id: FundId, detached: bool, observation: Observation, logs: Logging, role: str, worker: type, *given: Any
 ) -> ActorHandle:
     named = _remote_class(worker, role, {"fund": fund_id}, logs).options(
-        name=actor_name(role, fund_id), namespace=NAMESPACE, lifetime="detached" if detached else None
+        name=actor_name(role, fund_id),
+        namespace=NAMESPACE,
+        lifetime="detached" if detached else None,
+        get_if_exists=detached,
     )
     return named.remote(observation, *given)
 

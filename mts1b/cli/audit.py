@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import typer
 from rich.table import Table
 
 from jobs.screen import screen
+from mts1b.cli.journal import with_journal
 from mts1b.cli.options import AsJson, DataDir
 from mts1b.config import Settings, load_settings
 from mts1b.foundation.clock import iso
@@ -19,10 +18,6 @@ from mts1b.foundation.errors import DataError, InputError
 
 if TYPE_CHECKING:
     from mts1b.audit.chain import Broken, Link, Verified
-    from mts1b.platform.db import Pool
-
-T = TypeVar("T")
-
 
 app = typer.Typer(no_args_is_help=True, help="The tamper-evident record of every order.")
 
@@ -63,7 +58,7 @@ def verify_chain(settings: Settings) -> Verified | Broken:
     """The proof of the whole stored chain, or its first link that does not hold. StackError when the stack is down."""
     from mts1b.audit.store import verify_stored
 
-    return _with_pool(settings, verify_stored)
+    return with_journal(settings, verify_stored)
 
 
 def verified_links(settings: Settings) -> int:
@@ -80,25 +75,10 @@ def read_trail(settings: Settings, subject_id: str) -> list[Link]:
     """Every link about one order or fund. InputError when there is none."""
     from mts1b.audit import store
 
-    links = _with_pool(settings, lambda pool: store.trail(pool, subject_id))
+    links = with_journal(settings, lambda pool: store.trail(pool, subject_id))
     if not links:
         raise InputError("order", subject_id, "nothing is on record", "give the id of an order or a fund")
     return links
-
-
-def _with_pool(settings: Settings, ask: Callable[[Pool], Awaitable[T]]) -> T:
-    from mts1b.deploy.endpoints import endpoints
-    from mts1b.platform.db import migrate, open_pool
-
-    async def run() -> T:
-        pool = await open_pool("audit", endpoints(settings).postgres_dsn, pool_size=1)
-        try:
-            await migrate(pool)
-            return await ask(pool)
-        finally:
-            await pool.close()
-
-    return asyncio.run(run())
 
 
 def _broken(proof: Broken) -> DataError:

@@ -23,6 +23,9 @@ COMMAND_MODULES: Sequence[str] = (
     "stream",
     "strategy",
     "paper",
+    "live",
+    "orders",
+    "positions",
     "risk",
     "alerts",
     "watchdog",
@@ -31,6 +34,7 @@ COMMAND_MODULES: Sequence[str] = (
     "quickstart",
     "bench",
     "sim",
+    "chaos",
     "config",
     "platform",
 )

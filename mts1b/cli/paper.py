@@ -61,16 +61,16 @@ def run(
 
     settings, clock = load_settings(data_dir=data_dir), SystemClock()
     chosen = find_strategy(strategy)
-    rules = Rules(fee_bps=_amount("fee_bps", fee_bps), slippage_bps=_amount("slippage_bps", slippage_bps))
-    opening_cash = OPENING_CASH if cash is None else _amount("cash", cash)
+    rules = Rules(fee_bps=amount("fee_bps", fee_bps), slippage_bps=amount("slippage_bps", slippage_bps))
+    opening_cash = OPENING_CASH if cash is None else amount("cash", cash)
     named = None if symbols == "all" else symbols.split(",")
     panel = on_tick(open_lake(settings.lake_root).equities.bars.panel(symbols=named))
-    first = _first_row(panel, start, settings.marketdata.history_sessions)
+    first = first_row(panel, start, settings.marketdata.history_sessions)
     limits = paper_limits([Symbol(name) for name in panel.symbols], opening_cash)
     plan = DeskPlan(
         fresh_fund(clock),
         chosen,
-        _values(param or []),
+        values(param or []),
         panel,
         first,
         limits,
@@ -95,28 +95,28 @@ def run(
         _show(result)
 
 
-def _amount(field: str, text: str) -> Decimal:
+def amount(field: str, text: str) -> Decimal:
     try:
-        amount = Decimal(text)
+        number = Decimal(text)
     except InvalidOperation:
-        amount = Decimal("NaN")
-    if not amount.is_finite() or amount < 0:
+        number = Decimal("NaN")
+    if not number.is_finite() or number < 0:
         raise InputError(field, text, "not an amount", "give a number of at least 0")
-    return amount
+    return number
 
 
-def _values(params: list[str]) -> dict[str, float]:
-    values = {}
+def values(params: list[str]) -> dict[str, float]:
+    found = {}
     for given in params:
         name, _, text = given.partition("=")
         try:
-            values[name] = float(text)
+            found[name] = float(text)
         except ValueError:
             raise InputError("param", given, "not name=number", "give it as fast=20") from None
-    return values
+    return found
 
 
-def _first_row(panel: Panel, start: str | None, history_sessions: int) -> int:
+def first_row(panel: Panel, start: str | None, history_sessions: int) -> int:
     if start is None:
         return max(0, len(panel.ts_ns) - history_sessions)
     try:

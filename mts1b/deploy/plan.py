@@ -33,6 +33,12 @@ PORTS = {
 }
 """The ports each part listens on, by name. Those named after a setting can be given."""
 
+
+def ports_of(part: str) -> tuple[str, ...]:
+    """The names of a part's ports; one that is not in PORTS has one port, called like itself."""
+    return PORTS.get(part, (part,))
+
+
 ALL_INTERFACES = frozenset(name for name in PORTS["ray"] if name != "ray.dashboard_port")
 """Ports that the server binds on every interface whatever it is told; the token guards them."""
 
@@ -129,14 +135,14 @@ def choose_ports(plan: Plan, part: str, fresh: bool = False) -> dict[str, int]:
     path = plan.run_dir / "ports.json"
     known: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
     chosen: dict[str, int] = {}
-    for name in PORTS[part]:
+    for name in ports_of(part):
         before = 0 if fresh else known.get(name, 0)
         if plan.ports.get(name):
             chosen[name] = plan.ports[name]
         elif before and can_bind(before, _host(name)):
             chosen[name] = before
         else:
-            taken = {port for other, port in known.items() if other not in PORTS[part]} | set(chosen.values())
+            taken = {port for other, port in known.items() if other not in ports_of(part)} | set(chosen.values())
             chosen[name] = _free_port(_host(name), taken)
     write_private(path, json.dumps(known | chosen))
     return chosen

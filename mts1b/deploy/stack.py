@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from mts1b.config import Settings, child_environment
 from mts1b.deploy import processes
@@ -76,6 +77,30 @@ def down(settings: Settings, clock: Clock) -> None:
         raise _not_ours(settings) from None
     with _alone(settings, clock):
         _take_down(settings, clock)
+
+
+def keep(settings: Settings, clock: Clock, parts: Sequence[str], progress: Progress | None = None) -> None:
+    """Have the supervisor of a running stack start these parts besides and keep them; wait until each is up."""
+    endpoints(settings)  # StackError when the stack is not up
+    with _alone(settings, clock):
+        _bring_up(settings, clock, tuple(parts), progress or (lambda _part, _state: None))
+
+
+def let_go(settings: Settings, clock: Clock, part: str) -> None:
+    """Have the supervisor stop one part; returns once it has. Harmless when it does not run."""
+    with _alone(settings, clock):
+        running = read_running(settings)
+        if running is None:
+            return
+        plan = Plan.load(settings.data_dir)
+        replace(plan, parts=tuple(name for name in plan.parts if name != part)).save()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(running.supervisor_pid, signal.SIGHUP)
+        deadline_ns = clock.monotonic_ns() + int(2 * STOP_TIMEOUT_S * NS_PER_S)
+        while part in read_states(settings):
+            if clock.monotonic_ns() > deadline_ns:
+                raise StackError(part, str(settings.data_dir), "does not stop", "see `mts status`")
+            _pause()
 
 
 def _bring_up(settings: Settings, clock: Clock, wanted: tuple[str, ...], tell: Progress) -> None:

@@ -14,13 +14,15 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from mts1b.deploy import processes
 from mts1b.deploy.endpoints import Endpoints, ProcessMark, write_private
+from mts1b.deploy.live import desk_part, exchange_part, fund_of
 from mts1b.deploy.part import Part
-from mts1b.deploy.plan import PORTS, Plan, all_free, load_credentials
+from mts1b.deploy.plan import Plan, all_free, load_credentials, ports_of
 from mts1b.deploy.postgres import postgres_part
 from mts1b.deploy.ray_head import ray_part
 from mts1b.deploy.servers import nats_part, valkey_part
@@ -36,6 +38,15 @@ BUILDERS: dict[str, Callable[[Plan, dict[str, str], bool], Part]] = {
     "valkey": valkey_part,
     "ray": ray_part,
 }
+
+
+def builder(name: str) -> Callable[[Plan, dict[str, str], bool], Part]:
+    """How a part is made: one of the four servers, or a fund's exchange or desk."""
+    if name in BUILDERS:
+        return BUILDERS[name]
+    kind, fund_id = fund_of(name)
+    return partial({"exchange": exchange_part, "desk": desk_part}[kind], fund_id)
+
 
 LOG = get_logger("mts1b.supervisor")
 
@@ -74,6 +85,7 @@ class Supervisor:
         self.keepers: dict[str, asyncio.Task[None]] = {}
         self.running: dict[str, tuple[Part, asyncio.subprocess.Process]] = {}
         self.building = asyncio.Lock()
+        self.endings: set[asyncio.Task[None]] = set()
         self.zombies: set[int] = set()
         self.targets = plan.run_dir / "prometheus" / "services"
         mark = ProcessMark.of(os.getpid())
@@ -97,8 +109,12 @@ class Supervisor:
         await self.stop()
 
     def extend(self) -> None:
-        """Start a keeper for each part of the plan that has none, or whose first start failed."""
+        """Start a keeper for each part of the plan that has none, or whose first start failed; end those it lacks."""
         self.plan = Plan.load(self.plan.root)
+        for name in [name for name in self.keepers if name not in self.plan.parts]:
+            ending = asyncio.create_task(self.drop(name, self.keepers.pop(name)))
+            self.endings.add(ending)
+            ending.add_done_callback(self.endings.discard)
         for name in self.plan.parts:
             if name not in self.keepers or self.keepers[name].done():
                 self.note(name, PartState("starting"))
@@ -111,6 +127,16 @@ class Supervisor:
         if error is not None:
             LOG.critical("a keeper ended", part=keeper.get_name(), exc_info=error)
             self.note(keeper.get_name(), PartState("failed", field=keeper.get_name(), problem=repr(error)))
+
+    async def drop(self, name: str, keeper: asyncio.Task[None]) -> None:
+        """Stop one part that is not wanted any more."""
+        keeper.cancel()
+        await asyncio.gather(keeper, return_exceptions=True)
+        if name in self.running:
+            await self.finish(*self.running[name])
+        if name not in self.keepers:  # nobody wants it again meanwhile
+            self.states.pop(name, None)
+            self.save_states()
 
     def own_pids(self) -> set[int]:
         return {process.pid for _, process in self.running.values()}
@@ -145,7 +171,7 @@ class Supervisor:
         for attempt in range(1, FIRST_START_ATTEMPTS + 1):
             try:
                 async with self.building:  # they choose ports from one file
-                    part = await asyncio.to_thread(BUILDERS[name], self.plan, self.credentials, attempt > 1)
+                    part = await asyncio.to_thread(builder(name), self.plan, self.credentials, attempt > 1)
                 return part, await self.start(part, 0)
             except StackError:
                 if attempt == FIRST_START_ATTEMPTS or not port_lost(self.plan, name):
@@ -239,11 +265,13 @@ class Supervisor:
         self.running.pop(part.name, None)
 
     async def stop(self) -> None:
-        """Stop all parts: Ray first, as its workers use the others; then the others side by side."""
+        """Stop all parts: desks, then Ray, as its workers use the others; then the others side by side."""
         for keeper in self.keepers.values():
             keeper.cancel()
-        await asyncio.gather(*self.keepers.values(), return_exceptions=True)
-        for group in (("ray",), ("postgres", "nats", "valkey")):
+        await asyncio.gather(*self.keepers.values(), *self.endings, return_exceptions=True)
+        desks = tuple(name for name in self.running if name.startswith("desk-"))
+        rest = tuple(name for name in self.running if name not in (*desks, "ray"))
+        for group in (desks, ("ray",), rest):
             left = [self.running[name] for name in group if name in self.running]
             await asyncio.gather(*(self.finish(part, process) for part, process in left))
         for name in self.states:
@@ -251,6 +279,9 @@ class Supervisor:
 
     def note(self, name: str, state: PartState) -> None:
         self.states[name] = state
+        self.save_states()
+
+    def save_states(self) -> None:
         text = json.dumps({part: asdict(state) for part, state in self.states.items()})
         write_private(self.plan.run_dir / "state.json", text)
 
@@ -276,7 +307,7 @@ def last_line(path: Path) -> str:
 def port_lost(plan: Plan, name: str) -> bool:
     """Whether one of the part's ports, none of them given, is held by another program now."""
     known: dict[str, int] = json.loads((plan.run_dir / "ports.json").read_text())
-    chosen = {port: known[port] for port in PORTS[name]}
+    chosen = {port: known[port] for port in ports_of(name)}
     return not any(plan.ports.get(port) for port in chosen) and not all_free(chosen)
 
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from mts1b.brokers.port import Broker, VenueReport
+from mts1b.foundation.alerts import AlertPort, NoAlerts
 from mts1b.foundation.clock import NS_PER_S, Clock
 from mts1b.foundation.commands import CancelAll, CancelOrder, ReplaceOrder, SubmitGroup, SubmitOrder
 from mts1b.foundation.errors import InputError, unknown_name
@@ -28,6 +29,7 @@ from mts1b.oms.ports import BusPort, Entry, JournalPort, JournalState, NoRecorde
 from mts1b.oms.recovery import RecoveryReport, risk_snapshot
 from mts1b.oms.steps import Steps
 from mts1b.oms.transitions import Step
+from mts1b.oms.veto import Veto, VetoGate
 from mts1b.riskengine.master import Reference
 from mts1b.riskengine.replacing import replace_key
 from mts1b.riskengine.verdict import Mode, Refused, Standing
@@ -59,6 +61,7 @@ class Oms:
         opening_cash: Decimal,
         recorder: Recorder | None = None,
         content_window_s: float = CONTENT_WINDOW_S,
+        alerts: AlertPort = NoAlerts(),
     ) -> None:
         self.fund_id = fund_id
         recorder = recorder or NoRecorder()
@@ -66,9 +69,10 @@ class Oms:
         self._steps = Steps(fund_id, journal, risk, self._outbox, clock, recorder)
         self._dispatch = Dispatch(self._steps, broker, clock, recorder)
         self._groups = GroupKeeper(self._steps, self._dispatch)
+        self._veto = VetoGate(clock, alerts)
         self._control = Control(fund_id, self._steps.append, risk, clock)
         self._admissions = Admissions(
-            self._steps, self._dispatch, journal, risk, clock, recorder, self._control, content_window_s
+            self._steps, self._dispatch, journal, risk, clock, recorder, self._control, content_window_s, self._veto
         )
         self._journal, self._risk, self._clock = journal, risk, clock
         self._opening_cash = opening_cash
@@ -229,6 +233,10 @@ class Oms:
         entry = Entry(self.fund_id, self._clock.now_ns(), notes=(note,))
         await self._steps.held(self._steps.append(entry))
         await self._steps.held(self._risk.refer(reference))
+
+    def register_veto(self, veto: Veto | None) -> None:
+        """Gate 7 asks this about every order that the other gates let through; None asks nobody."""
+        self._veto.veto = veto
 
     async def note_standing(self, standing: Standing) -> None:
         """Journal how risk stands when that has changed."""

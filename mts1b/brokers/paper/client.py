@@ -178,6 +178,10 @@ class PaperMarket:
         """End the session: day orders expire. Returns the venue's last report sequence."""
         return await self._advance("close", {"ts_ns": ts_ns})
 
+    async def market_ns(self) -> int:
+        """The time of the last session's opening, quote or close; 0 before the first."""
+        return _read(codec.read, await self._http.ask("GET", "/status"), "market_ns", codec.whole)
+
     async def close(self) -> None:
         await self._http.close()
 

@@ -1,0 +1,1 @@
+"""Chaos: the real processes of a live fund, killed and stopped under load, judged by the venue's own log."""
