@@ -18,8 +18,9 @@ from mts1b.oms.contents import DUPLICATE_CONTENT, Contents, content_of
 from mts1b.oms.control import Control
 from mts1b.oms.dispatch import STEP_BROKER, Dispatch
 from mts1b.oms.messages import Admission, Effect
-from mts1b.oms.ports import DuplicateContent, DuplicateOrder, JournalPort, Recorder, RiskPort
+from mts1b.oms.ports import DuplicateContent, DuplicateOrder, Entry, JournalPort, Recorder, RiskPort
 from mts1b.oms.steps import STEP_JOURNAL, Steps
+from mts1b.oms.veto import VetoGate
 from mts1b.riskengine.gates import drawdown
 from mts1b.riskengine.gates.idempotency import DUPLICATE_KEY
 from mts1b.riskengine.verdict import ACCEPTED, Decision, Mode, Refused, refused
@@ -63,9 +64,10 @@ class Admissions:
         recorder: Recorder,
         control: Control,
         content_window_s: float,
+        veto: VetoGate,
     ) -> None:
         self._steps, self._dispatch, self._journal, self._risk = steps, dispatch, journal, risk
-        self._clock, self._recorder, self._control = clock, recorder, control
+        self._clock, self._recorder, self._control, self._veto = clock, recorder, control, veto
         self._window_ns = int(content_window_s * NS_PER_S)
         self._contents = Contents(self._window_ns)
         self._arriving: dict[IdempotencyKey, asyncio.Task[Made]] = {}
@@ -158,18 +160,35 @@ class Admissions:
         self._recorder.record(STEP_SUBMIT, self._clock.monotonic_ns() - began_ns)
         return (order,)
 
-    async def _judged(self, command: SubmitOrder) -> Decision:
+    async def _judged(self, command: SubmitOrder, by_form: bool = False) -> Decision:
         """What risk says; refused all the same when the fund was held back while it did, so that a halt counts at once.
 
         Risk may hear of a halt later than this does: asking it again until it has would stop everything meanwhile.
         """
         decision = await self._steps.held(self._risk.check(command))
         await self._steps.held(self._control.decided(decision.standing))
+        if decision.accepted and not by_form:
+            decision = await self._past_veto(command, decision)
         stricter = self._held_back_since(decision.mode)
         if not decision.accepted or stricter is None:
             return decision
         self._risk.release(command.idempotency_key)
         return replace(decision, verdict=stricter)
+
+    async def _past_veto(self, command: SubmitOrder, decision: Decision) -> Decision:
+        """The decision after gate 7, whose answer is on record before it counts."""
+        answer = await self._steps.held(self._veto.ask(command))
+        if answer is None:
+            return decision
+        entry = Entry(command.fund_id, self._clock.now_ns(), notes=(answer.note(command),))
+        await self._steps.held(self._steps.append(entry))
+        self._steps.counts["vetoes_failed"] += bool(answer.problem)
+        decision = replace(decision, gate_ns=(*decision.gate_ns, answer.spent_ns))
+        if answer.refusal is None:
+            return decision
+        self._steps.counts["vetoed"] += 1
+        self._risk.release(command.idempotency_key)
+        return replace(decision, verdict=answer.refusal)
 
     def _held_back_since(self, mode: Mode) -> Refused | None:
         """The refusal of what was accepted in a mode that is not as strict as the fund's is now."""
@@ -270,7 +289,7 @@ class Admissions:
         mode, version = Mode.HALTED, 0
         for order in _orders(command):
             by_form = _is_held(command, order) or order.side in accepted
-            decision = await self._judged(order)
+            decision = await self._judged(order, by_form)
             verdict, version = decision.verdict, decision.limits_version
             if not isinstance(verdict, Refused):
                 if by_form:

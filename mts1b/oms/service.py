@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from mts1b.brokers.port import Broker, VenueReport
+from mts1b.foundation.alerts import AlertPort, NoAlerts
 from mts1b.foundation.clock import NS_PER_S, Clock
 from mts1b.foundation.commands import CancelAll, CancelOrder, ReplaceOrder, SubmitGroup, SubmitOrder
 from mts1b.foundation.errors import InputError, unknown_name
@@ -16,7 +17,7 @@ from mts1b.foundation.events import NavMarked
 from mts1b.foundation.ids import FundId, IdempotencyKey, OrderId, Symbol
 from mts1b.foundation.limits import CONTENT_WINDOW_S, DEDUP_WINDOW_S
 from mts1b.foundation.order import Order, OrderStatus, Role
-from mts1b.oms import replacing
+from mts1b.oms import form, replacing
 from mts1b.oms.admission import Admissions
 from mts1b.oms.book import Book
 from mts1b.oms.control import Control
@@ -28,6 +29,7 @@ from mts1b.oms.ports import BusPort, Entry, JournalPort, JournalState, NoRecorde
 from mts1b.oms.recovery import RecoveryReport, risk_snapshot
 from mts1b.oms.steps import Steps
 from mts1b.oms.transitions import Step
+from mts1b.oms.veto import Veto, VetoGate
 from mts1b.riskengine.master import Reference
 from mts1b.riskengine.replacing import replace_key
 from mts1b.riskengine.verdict import Mode, Refused, Standing
@@ -59,6 +61,7 @@ class Oms:
         opening_cash: Decimal,
         recorder: Recorder | None = None,
         content_window_s: float = CONTENT_WINDOW_S,
+        alerts: AlertPort = NoAlerts(),
     ) -> None:
         self.fund_id = fund_id
         recorder = recorder or NoRecorder()
@@ -66,9 +69,10 @@ class Oms:
         self._steps = Steps(fund_id, journal, risk, self._outbox, clock, recorder)
         self._dispatch = Dispatch(self._steps, broker, clock, recorder)
         self._groups = GroupKeeper(self._steps, self._dispatch)
+        self._veto = VetoGate(clock, alerts)
         self._control = Control(fund_id, self._steps.append, risk, clock)
         self._admissions = Admissions(
-            self._steps, self._dispatch, journal, risk, clock, recorder, self._control, content_window_s
+            self._steps, self._dispatch, journal, risk, clock, recorder, self._control, content_window_s, self._veto
         )
         self._journal, self._risk, self._clock = journal, risk, clock
         self._opening_cash = opening_cash
@@ -111,6 +115,7 @@ class Oms:
         WORKING once acknowledged; DENIED by a gate, REJECTED by the venue; IN_DOUBT when the venue did not answer. The
         same key again, within a day, gives the order it made then and sends nothing. Goes on when the caller gives up.
         """
+        form.require(command, SubmitOrder)
         self._steps.require_accepting()
         return await self._admissions.submit(command)
 
@@ -119,6 +124,7 @@ class Oms:
 
         Legs with an entry rest here as ACCEPTED until it fills. A group that is none is one refusal.
         """
+        form.require(command, SubmitGroup)
         self._steps.require_accepting()
         made = await self._admissions.submit_group(command)
         self._groups.wake(made)
@@ -126,12 +132,14 @@ class Oms:
 
     async def cancel(self, command: CancelOrder) -> Order:
         """Ask the venue to take an order back. UnknownNameError for an order we do not have."""
+        form.require(command, CancelOrder)
         order = await _whole(self._dispatch.take(await self._found(command.order_id), command))
         self._groups.wake([order])
         return order
 
     async def cancel_all(self, command: CancelAll) -> list[Order]:
         """Ask for every open order back, those on their way in included; returns them as they stand then."""
+        form.require(command, CancelAll)
         self._steps.require_accepting()
         wanted = [order for order in self.open_orders() if _is_meant(order, command)]
         asked = (self.cancel(CancelOrder(order.order_id, command.reason)) for order in wanted)
@@ -143,6 +151,7 @@ class Oms:
 
         InputError when the terms make no sense for it. UnknownNameError for an order we do not have.
         """
+        form.require(command, ReplaceOrder)
         order = await self._found(command.order_id)
         if order.group is not None and command.quantity is not None and order.group.role is Role.LEG:
             raise InputError("quantity", command.quantity, "of a leg follows its group", "replace its price only")
@@ -224,6 +233,10 @@ class Oms:
         entry = Entry(self.fund_id, self._clock.now_ns(), notes=(note,))
         await self._steps.held(self._steps.append(entry))
         await self._steps.held(self._risk.refer(reference))
+
+    def register_veto(self, veto: Veto | None) -> None:
+        """Gate 7 asks this about every order that the other gates let through; None asks nobody."""
+        self._veto.veto = veto
 
     async def note_standing(self, standing: Standing) -> None:
         """Journal how risk stands when that has changed."""
