@@ -69,7 +69,7 @@ class Footer:
         self._borders: list[int] = self.borders.tolist()
         self.times: Numbers | None = None  # of all names, once someone has read them
         self._placed: dict[tuple[int, str], tuple[int, int]] = {}
-        self._alike: dict[str, list[str | None]] = {}
+        self._alike: dict[tuple[str, int], str | None] = {}
         self.stays = None if self.layout is None else self.layout.all_stays()
         if self.layout is not None:
             self._rows = np.array(self.layout.rows)
@@ -180,9 +180,10 @@ class Footer:
 
     def alike(self, name: str, groups: Sequence[int]) -> str | None:
         """The one word that every row of these row groups holds in a column of words, where statistics tell."""
-        if name not in self._alike:
-            self._alike[name] = [self._one_word(group, name) for group in range(len(self.sizes))]
-        words = {self._alike[name][group] for group in groups}
+        for group in groups:
+            if (name, group) not in self._alike:
+                self._alike[name, group] = self._one_word(group, name)
+        words = {self._alike[name, group] for group in groups}
         return words.pop() if len(words) == 1 else None
 
     def _one_word(self, group: int, name: str) -> str | None:

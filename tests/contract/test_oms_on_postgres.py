@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from random import Random
 
 import pytest
 from typer.testing import CliRunner
@@ -16,6 +17,7 @@ from mts1b.foundation.ids import Symbol
 from mts1b.foundation.order import Order
 from mts1b.oms.journal import Journal
 from mts1b.platform.db import Pool
+from mts1b.testing.malformed import refusal, spoiled
 from tests.conftest import RunningStack
 from tests.contract.test_journal import fresh_database, on_postgres
 from tests.unit.oms.desk import FUND, Desk
@@ -45,6 +47,23 @@ async def check(desk: Desk, pool: Pool) -> None:
     assert keys == []
     assert isinstance(await verify_stored(pool, page=7), Verified)
     assert await pool.fetchval(PROVEN) == await pool.fetchval("SELECT count(*) FROM order_events")
+
+
+def test_malformed_orders_are_on_record_and_harm_nothing(stack: RunningStack) -> None:
+    """What Postgres cannot hold, a NUL or half a surrogate, is among them."""
+
+    async def case(pool: Pool) -> None:
+        desk = Desk()
+        await desk.start(Journal(pool, FUND))
+        random = Random(5)
+        for number in range(150):
+            await refusal(desk.oms.submit, spoiled(random, f"k{number}"))
+        await desk.oms.submit(desk.command(1000))
+        await desk.trade()
+        await check(desk, pool)
+        await desk.oms.close()
+
+    on_postgres(stack, case)
 
 
 def test_a_day_of_orders(stack: RunningStack) -> None:
