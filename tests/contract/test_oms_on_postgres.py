@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from random import Random
 
 import pytest
@@ -127,7 +128,9 @@ def test_a_connection_lost_under_load(stack: RunningStack, turns: int) -> None:
 def run_cli(
     stack: RunningStack, monkeypatch: pytest.MonkeyPatch, spoil: str | None, *arguments: str
 ) -> tuple[Exception | None, str]:
-    """One trading session, `spoil` done to what is stored, then `mts audit ...`: its error and what it printed."""
+    """One trading session, `mts audit verify`, `spoil` done to what is stored, then `mts audit ...`: its error and
+    what it printed."""
+    shutil.rmtree(stack.settings.data_dir / "audit", ignore_errors=True)  # the head of another test's chain
     found: list[tuple[Exception | None, str]] = []
 
     async def whole() -> None:
@@ -137,14 +140,17 @@ def run_cli(
             order = await desk.oms.submit(desk.command(1))
             await desk.trade()
             await desk.oms.close()
-            if spoil:
-                await pool.execute(spoil)
             schema = await pool.fetchval("SELECT current_schema()")
             separator = "&" if "?" in stack.endpoints.postgres_dsn else "?"
             dsn = f"{stack.endpoints.postgres_dsn}{separator}search_path={schema}"
             monkeypatch.setenv("MTS_DB__PRIMARY__DSN", dsn)
+            where = ["--data-dir", str(stack.settings.data_dir)]
+            before = await asyncio.to_thread(CliRunner().invoke, build_app(("audit",)), ["audit", "verify", *where])
+            assert before.exit_code == 0, before.output
+            if spoil:
+                await pool.execute(spoil)
             named = [order.order_id if item == "ORDER" else item for item in arguments]
-            command = ["audit", *named, "--data-dir", str(stack.settings.data_dir)]
+            command = ["audit", *named, *where]
             result = await asyncio.to_thread(CliRunner().invoke, build_app(("audit",)), command)
             found.append((result.exception, result.output))  # type: ignore[arg-type]
 
@@ -157,6 +163,8 @@ def test_audit_verify(stack: RunningStack, monkeypatch: pytest.MonkeyPatch) -> N
     assert error is None and "links verified" in output
     error, output = run_cli(stack, monkeypatch, None, "verify", "--json")
     assert error is None and json.loads(output)["links"] > 5
+    error, output = run_cli(stack, monkeypatch, None, "verify", "--subject", "ORDER")
+    assert error is None and "5 of them about" in output
 
 
 SPOILS: list[tuple[str, int]] = [
@@ -164,6 +172,8 @@ SPOILS: list[tuple[str, int]] = [
     ("DELETE FROM audit_chain WHERE sequence = 4", 5),
     ("UPDATE audit_chain SET timestamp = timestamp + 1 WHERE sequence = 2", 2),
     ("UPDATE audit_chain SET sequence = -sequence WHERE sequence IN (2, 3)", 4),
+    ("DELETE FROM audit_chain WHERE sequence > 5", 5),
+    ("DELETE FROM audit_chain", 0),
 ]
 
 
