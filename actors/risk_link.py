@@ -1,4 +1,4 @@
-"""The risk port over a risk worker that is elsewhere, however its calls are carried there."""
+"""The risk port over a risk worker, however its calls are carried there."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from actors.risk import RiskWorker
 from mts1b.foundation.commands import CancelOrder, SubmitOrder
 from mts1b.foundation.errors import StackError
 from mts1b.foundation.events import FundEvent, NavMarked, OrderEvent
@@ -102,3 +103,13 @@ class RiskLink:
                 raise
             await self.restore_it()
             return await call()
+
+
+class InnerRisk(RiskLink):
+    """The risk port over a risk worker in this process: no hop."""
+
+    def __init__(self, worker: RiskWorker) -> None:
+        async def call(method: str, *given: object) -> Any:
+            return getattr(worker, method)(*given)
+
+        super().__init__(call, lambda method, *given: getattr(worker, method)(*given))

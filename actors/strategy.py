@@ -58,12 +58,16 @@ class OrderEntry(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rebalanced:
-    """What became of one bar: targets [S] and the number of orders by the status they had when handed over."""
+    """What became of one bar: targets [S] and the number of orders by the status they had when handed over.
+
+    `sized_ns`: UTC nanoseconds when its orders were ready to be handed over; 0 when it was not to make any.
+    """
 
     index: int
     targets: NDArray[np.float64]
     statuses: dict[str, int]
     took_ns: int
+    sized_ns: int = 0
 
     @property
     def orders(self) -> int:
@@ -111,11 +115,13 @@ class StrategyWorker:
         began_ns = self._clock.monotonic_ns()
         targets = await self._targets(bar)
         statuses: Counter[str] = Counter()
+        sized_ns = 0
         if trade:
             holdings = await self._oms.holdings()
             sizing_ns = self._clock.monotonic_ns()
             commands = rebalance(self._mandate, self._symbols, targets.tolist(), bar.closes, holdings, bar.ts_ns)
             self._recorder.record(SIZING, self._clock.monotonic_ns() - sizing_ns)
+            sized_ns = self._clock.now_ns()
             statuses.update(order.status.value for order in await self._hand_over(commands))
         took_ns = self._clock.monotonic_ns() - began_ns
         if statuses:
@@ -123,7 +129,7 @@ class StrategyWorker:
         self._counts.update(statuses)
         self._counts["bars"] += 1
         self._listener.bar(bar, targets)
-        return Rebalanced(bar.index, targets, dict(statuses), took_ns)
+        return Rebalanced(bar.index, targets, dict(statuses), took_ns, sized_ns)
 
     async def statistics(self) -> dict[str, int]:
         return dict(self._counts)

@@ -3,9 +3,11 @@
 Import it after `connect_ray`: Ray reads its token's place when it is imported.
 
 Placement: five actors for a fund. Risk is a synchronous actor, so that what the OMS tells and asks it arrives in the
-order it was said; the others are asynchronous. All are named `<role>-<fund>` in the namespace of the project, are
-started again when they die, and are never called again by Ray on their own: an order is repeated by its strategy only,
-under its idempotency key.
+order it was said; the others are asynchronous. The OMS speaks to the venue itself and hears of it through the broker.
+What a hop costs, and why risk has an actor all the same: ARCHITECTURE.md, by `mts bench hotpath`.
+
+All are named `<role>-<fund>` in the namespace of the project, are started again when they die, and are never called
+again by Ray on their own: an order is repeated by its strategy only, under its idempotency key.
 """
 
 from __future__ import annotations
@@ -34,8 +36,10 @@ from actors.portfolio import Mandate
 from actors.referring import Referring
 from actors.remote import Remote, RemoteBroker, RemoteRisk
 from actors.risk import RiskWorker
+from actors.risk_link import InnerRisk
 from actors.strategy import StrategyWorker
 from actors.telling import FeedTelling, StrategyTelling
+from actors.venue_line import VenueLine
 from mts1b.brokers.paper.endpoint import Endpoint
 from mts1b.config import Settings
 from mts1b.config_sections import Logging
@@ -185,8 +189,15 @@ class OmsActor(OmsWorker):
         content_window_s: float,
         reference: Reference,
         sizes: dict[str, Any],
+        exchange: Endpoint,
+        inside: Limits | None,
     ) -> None:
-        venue, gate = RemoteBroker(colleague("broker", fund_id)), RemoteRisk(colleague("risk", fund_id))
+        from mts1b.brokers.paper.client import PaperBroker  # as above
+
+        venue = VenueLine(PaperBroker(exchange), RemoteBroker(colleague("broker", fund_id)))
+        gate = (
+            RemoteRisk(colleague("risk", fund_id)) if inside is None else InnerRisk(RiskWorker(risk_service(*inside)))
+        )
 
         async def build(recorder: Recorder) -> Oms:
             pool = await db.open_pool("primary", postgres, **sizes)
@@ -200,12 +211,13 @@ class OmsActor(OmsWorker):
             await self._referring.begin()
             return oms
 
-        self._later = telling(nats_url)
+        self._later, self._venue = telling(nats_url), venue
         alerts = BusAlerts(self._later, SystemClock())
         super().__init__(build, venue, gate, Recorder(step_recorded), _end_process, alerts)
 
     async def close(self) -> None:
         await super().close()
+        await self._venue.close()
         await self._later.close()
         await eventbus.close_buses()
         await db.close_pools()
@@ -227,16 +239,26 @@ class FillsBus:
         await self._bus.publish(subject, payload, message_id)
 
 
+Limits = tuple[Reference, FundId, Sequence[Symbol], NDArray[np.float64]]
+
+
+def risk_service(
+    reference: Reference, fund_id: FundId, symbols: Sequence[Symbol], covariance: NDArray[np.float64]
+) -> RiskService:
+    """A fresh risk engine that knows its limits, its master data and the covariance."""
+    service = RiskService(fund_id, reference.limits, SystemClock())
+    service.refer(reference)
+    service.set_covariance(symbols, covariance)
+    return service
+
+
 class RiskActor(RiskWorker):
     """The plan's risk engine in an actor of its own."""
 
     def __init__(
         self, reference: Reference, fund_id: FundId, symbols: Sequence[Symbol], covariance: NDArray[np.float64]
     ) -> None:
-        service = RiskService(fund_id, reference.limits, SystemClock())
-        service.refer(reference)
-        service.set_covariance(symbols, covariance)
-        super().__init__(service)
+        super().__init__(risk_service(reference, fund_id, symbols, covariance))
 
     def check(self, command: SubmitOrder | CancelOrder, told: Sequence[OrderEvent | FundEvent] = ()) -> Decision:
         decision = super().check(command, told)
@@ -305,10 +327,13 @@ async def ray_desk(
     settings: Settings,
     observation: Observation = NOTHING,
     kept: Kept | None = None,
+    risk_inside: bool = False,
 ) -> AsyncIterator[Desk]:
     """The five workers as actors on the cluster this process is connected to; gone at the end, or with this process.
 
     With a `kept` panel they are detached: those that are there already are found, and live until `end_desk`.
+    `risk_inside`: the OMS asks a risk engine in its own process, and the risk actor is asked by nobody: what that
+    placement would be worth, for `mts bench hotpath`.
     """
     detached = kept is not None
     start = partial(_start, plan.fund_id, detached, observation, settings.logging)
@@ -322,7 +347,7 @@ async def ray_desk(
         sizes = settings.db.primary.model_dump(exclude={"dsn"})
         postgres = postgres_source(settings, stack)
         book = (postgres, stack.nats_url, plan.fund_id, plan.opening_cash, plan.content_window_s, reference)
-        handles["oms"] = start("oms", OmsActor, *book, sizes)
+        handles["oms"] = start("oms", OmsActor, *book, sizes, venue, limits if risk_inside else None)
         trader = (plan.strategy, plan.values, panel, plan.mandate, plan.in_flight, stack.nats_url)
         handles["strategy"] = start("strategy", StrategyActor, *trader)
         async with _watched(plan.fund_id, venue):

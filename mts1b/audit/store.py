@@ -28,8 +28,11 @@ async def read_links(pool: Pool, after: int = 0, page: int = PAGE_LINKS) -> Asyn
         after = rows[-1]["sequence"]
 
 
-async def verify_stored(pool: Pool, page: int = PAGE_LINKS) -> Verified | Broken:
-    """Walk the whole stored chain, page by page. The first link that does not hold ends it."""
+async def verify_stored(pool: Pool, page: int = PAGE_LINKS, kept: Head = GENESIS) -> Verified | Broken:
+    """Walk the whole stored chain, page by page. The first link that does not hold ends it.
+
+    `kept`: a head that was kept elsewhere; a chain that does not go through it was cut off or made anew.
+    """
     head, count, after = GENESIS, 0, 0
     while True:
         with translated("audit"):
@@ -37,10 +40,21 @@ async def verify_stored(pool: Pool, page: int = PAGE_LINKS) -> Verified | Broken
         proof = verify(links, head)
         if isinstance(proof, Broken):
             return Broken(count + proof.links, proof.sequence, proof.problem)
+        if problem := departure(links, kept, proof.head, is_end=len(links) < page):
+            return Broken(min(proof.head.sequence, kept.sequence - 1), min(proof.head.sequence, kept.sequence), problem)
         head, count = proof.head, count + proof.links
         if len(links) < page:
             return Verified(count, head)
         after = links[-1].sequence
+
+
+def departure(links: list[Link], kept: Head, head: Head, is_end: bool) -> str:
+    """How these verified links, which end at `head`, leave the kept one aside; "" when they do not, or not yet."""
+    if is_end and head.sequence < kept.sequence:
+        return f"the chain ends here, and went on to {kept.sequence} when it was last verified"
+    if any(link.sequence == kept.sequence and link.hash != kept.hash for link in links):
+        return "is another link than when the chain was last verified: it was made anew"
+    return ""
 
 
 async def trail(pool: Pool, subject_id: str) -> list[Link]:

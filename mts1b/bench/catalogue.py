@@ -8,10 +8,12 @@ from dataclasses import replace
 from mts1b.bench.eventbus import eventbus
 from mts1b.bench.first_use import compile_times
 from mts1b.bench.footprint import memory
+from mts1b.bench.hotpath import hotpath
 from mts1b.bench.kernel import kernel
 from mts1b.bench.ladder import ladder, ladder_million
 from mts1b.bench.lake import lake
 from mts1b.bench.live_step import signal
+from mts1b.bench.oms_rate import oms
 from mts1b.bench.ratelimit import ratelimit
 from mts1b.bench.result import BenchResult
 from mts1b.bench.session import Session
@@ -38,6 +40,8 @@ BENCHMARKS: Mapping[str, Callable[[Session], BenchResult]] = {
     "spans": spans,
     "ratelimit": ratelimit,
     "eventbus": eventbus,
+    "hotpath": hotpath,
+    "oms": oms,
 }
 
 REPORT = "report"

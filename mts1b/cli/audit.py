@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -28,17 +29,26 @@ def register(parent: typer.Typer) -> None:
 
 
 @app.command("verify")
-def verify(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Check every link against its predecessor and its content; exit 2 at the first that does not hold."""
+def verify(
+    subject: Annotated[str | None, typer.Option(help="Say besides how many links tell of this order or fund.")] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check every link against its predecessor and its content, and the chain against the head that the last check
+    kept outside the database; exit 2 at the first link that does not hold."""
     from mts1b.audit.chain import Broken
 
-    proof = verify_chain(load_settings(data_dir=data_dir))
+    settings = load_settings(data_dir=data_dir)
+    proof = verify_chain(settings)
+    told = len(read_trail(settings, subject)) if subject and not isinstance(proof, Broken) else None
     if as_json:
-        typer.echo(json.dumps(asdict(proof), default=asdict))
+        counted = {} if told is None else {"subject": subject, "subject_links": told}
+        typer.echo(json.dumps(asdict(proof) | counted, default=asdict))
     if isinstance(proof, Broken):
         raise _broken(proof)
     if not as_json:
-        typer.echo(f"audit: {proof.links:,} links verified, head {proof.head.sequence} {proof.head.hash[:16]}")
+        about = "" if told is None else f", {told} of them about {subject}"
+        typer.echo(f"audit: {proof.links:,} links verified{about}, head {proof.head.sequence} {proof.head.hash[:16]}")
 
 
 @app.command("trail")
@@ -56,9 +66,27 @@ def trail(order: str, data_dir: DataDir = None, as_json: AsJson = False) -> None
 
 def verify_chain(settings: Settings) -> Verified | Broken:
     """The proof of the whole stored chain, or its first link that does not hold. StackError when the stack is down."""
+    from mts1b.audit.chain import Verified
+    from mts1b.audit.kept import keep_head, read_head
     from mts1b.audit.store import verify_stored
 
-    return with_journal(settings, verify_stored)
+    path = _head_path(settings)
+    kept = read_head(path)
+    proof = with_journal(settings, lambda pool: verify_stored(pool, kept=kept))
+    if isinstance(proof, Verified):
+        keep_head(path, proof.head)
+    return proof
+
+
+def _head_path(settings: Settings) -> Path:
+    """Where the head of this database's chain is kept: one file for the embedded one, one for each other."""
+    if settings.db.primary.dsn is None:
+        return settings.data_dir / "audit" / "head.json"
+    from mts1b.deploy.endpoints import given
+    from mts1b.foundation.ids import digest
+    from mts1b.platform.db import server_of
+
+    return settings.data_dir / "audit" / f"head-{digest(server_of(given(settings)['postgres_dsn']))}.json"
 
 
 def verified_links(settings: Settings) -> int:

@@ -29,6 +29,10 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="The seed of the first;
 Workers = Annotated[int | None, typer.Option("--workers", min=1, max=256, help="Processes; default: one a core.")]
 Defect = Annotated[str, typer.Option("--defect", help="Plant this defect, to see it found; `list` lists them.")]
 
+Malformed = Annotated[
+    int, typer.Option("--malformed", min=0, max=1_000_000_000, help="Instead: refuse so many malformed commands.")
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add `mts sim`."""
@@ -40,12 +44,16 @@ def sim(
     seed: Seed = 1,
     workers: Workers = None,
     defect: Defect = "",
+    malformed: Malformed = 0,
     as_json: AsJson = False,
 ) -> None:
     """Crash, stop, cut off, delay and repeat everything in the order path, and check every rule after each step.
 
-    A seed tells the same story each time. Exit 1 when a rule is broken: `--seeds 1 --seed N` tells that story.
+    A seed tells the same story each time. Exit 1 when a rule is broken: `--seeds 1 --seed N` tells that story. With
+    --malformed N the OMS is given so many malformed commands instead: exit 1 unless each is refused by name.
     """
+    if malformed:
+        return refuse_malformed(malformed, seed, workers or len(os.sched_getaffinity(0)), as_json)
     from mts1b.testing.sim.defects import DEFECTS
     from mts1b.testing.sim.many import run_seeds
 
@@ -65,6 +73,23 @@ def sim(
         raise InvariantBroken(
             "seed", first.seed, first.violation, f"{tally.violations} of {seeds} stories break a rule"
         )
+
+
+def refuse_malformed(commands: int, seed: int, workers: int, as_json: bool) -> None:
+    """Have them refused, and say by which names."""
+    from mts1b.testing.malformed import refuse_many
+
+    clock = SystemClock()
+    began_ns = clock.monotonic_ns()
+    found = refuse_many(seed, commands, workers)
+    seconds = (clock.monotonic_ns() - began_ns) / NS_PER_S
+    if as_json:
+        facts = {"refused": found.total, "kinds": dict(found.kinds), "names": dict(found.names)}
+        typer.echo(json.dumps({"first_seed": seed, "seconds": round(seconds, 3), **facts}))
+        return
+    typer.echo(f"sim: {found.total:,} malformed commands refused by name, none taken, in {seconds:.1f} s")
+    for name, count in found.names.most_common():
+        typer.echo(f"{count:>12,}  {name}")
 
 
 def counted(stories: Iterable[Outcome], total: int) -> Tally:

@@ -36,6 +36,8 @@ def problem(command: SubmitGroup) -> str:
     first = legs[0] if entry is None else entry
     if not all(isinstance(leg.side, Side) and isinstance(leg.idempotency_key, str) for leg in (first, *legs)):
         return "has an order without a side or a key"
+    if not all(isinstance(leg.quantity, Decimal) and leg.quantity.is_finite() for leg in (first, *legs)):
+        return "has an order whose quantity is no number"
     if any((leg.fund_id, leg.strategy_id, leg.symbol) != _whose(first) for leg in legs):
         return "has orders of more than one fund, strategy or symbol"
     if any(leg.quantity != first.quantity for leg in legs):

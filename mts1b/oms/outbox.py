@@ -34,13 +34,14 @@ class Outbox:
 
     async def drain(self) -> int:
         """Publish all that waits now; returns how many. StackError when the bus does not answer: nothing is lost."""
-        sent = 0
+        sent, is_more = 0, True
         async with self._lock:
-            while batch := await self._journal.unpublished(OUTBOX_BATCH_MAX):
+            while is_more and (batch := await self._journal.unpublished(OUTBOX_BATCH_MAX)):
                 for _, message in batch:
                     await self._bus.publish(message.subject, message.payload.encode(), message.message_id)
                 await self._journal.mark_published([row for row, _ in batch], self._clock.now_ns())
                 sent += len(batch)
+                is_more = len(batch) == OUTBOX_BATCH_MAX  # what came meanwhile has woken the next one
         self.published += sent
         return sent
 

@@ -17,7 +17,7 @@ from mts1b.foundation.events import NavMarked
 from mts1b.foundation.ids import FundId, IdempotencyKey, OrderId, Symbol
 from mts1b.foundation.limits import CONTENT_WINDOW_S, DEDUP_WINDOW_S
 from mts1b.foundation.order import Order, OrderStatus, Role
-from mts1b.oms import replacing
+from mts1b.oms import form, replacing
 from mts1b.oms.admission import Admissions
 from mts1b.oms.book import Book
 from mts1b.oms.control import Control
@@ -115,6 +115,7 @@ class Oms:
         WORKING once acknowledged; DENIED by a gate, REJECTED by the venue; IN_DOUBT when the venue did not answer. The
         same key again, within a day, gives the order it made then and sends nothing. Goes on when the caller gives up.
         """
+        form.require(command, SubmitOrder)
         self._steps.require_accepting()
         return await self._admissions.submit(command)
 
@@ -123,6 +124,7 @@ class Oms:
 
         Legs with an entry rest here as ACCEPTED until it fills. A group that is none is one refusal.
         """
+        form.require(command, SubmitGroup)
         self._steps.require_accepting()
         made = await self._admissions.submit_group(command)
         self._groups.wake(made)
@@ -130,12 +132,14 @@ class Oms:
 
     async def cancel(self, command: CancelOrder) -> Order:
         """Ask the venue to take an order back. UnknownNameError for an order we do not have."""
+        form.require(command, CancelOrder)
         order = await _whole(self._dispatch.take(await self._found(command.order_id), command))
         self._groups.wake([order])
         return order
 
     async def cancel_all(self, command: CancelAll) -> list[Order]:
         """Ask for every open order back, those on their way in included; returns them as they stand then."""
+        form.require(command, CancelAll)
         self._steps.require_accepting()
         wanted = [order for order in self.open_orders() if _is_meant(order, command)]
         asked = (self.cancel(CancelOrder(order.order_id, command.reason)) for order in wanted)
@@ -147,6 +151,7 @@ class Oms:
 
         InputError when the terms make no sense for it. UnknownNameError for an order we do not have.
         """
+        form.require(command, ReplaceOrder)
         order = await self._found(command.order_id)
         if order.group is not None and command.quantity is not None and order.group.role is Role.LEG:
             raise InputError("quantity", command.quantity, "of a leg follows its group", "replace its price only")

@@ -20,7 +20,7 @@ from mts1b.riskengine.activity import Repeat, repeat_name
 from mts1b.riskengine.chain import Chain
 from mts1b.riskengine.context import GateContext
 from mts1b.riskengine.covariance import Covariance
-from mts1b.riskengine.gates import drawdown
+from mts1b.riskengine.gates import drawdown, schema
 from mts1b.riskengine.limits import RiskLimits
 from mts1b.riskengine.master import Borrow, MasterData, Reference
 from mts1b.riskengine.replacing import as_new, extra, only_shrinks
@@ -70,13 +70,13 @@ class RiskService:
         """Decide about the terms in `order.wanted`. What an accepted replacement adds counts as working from now on,
         until `release` of its `replace_key`.
 
-        Terms that add nothing pass, as cancels do.
+        Terms that add nothing pass, as cancels do, once they are well formed.
         """
-        now_ns = self._clock.now_ns()
+        now_ns, command = self._clock.now_ns(), as_new(order)
         if only_shrinks(order):
             self.state.activity.messaged(now_ns)
-            return Decision(ACCEPTED, (), self.state.standing, self.limits_version)
-        command = as_new(order)
+            formed = schema.gate(command, GateContext(self.limits, self.state, now_ns))
+            return Decision(formed, (), self.state.standing, self.limits_version)
         with self.state.without(order.order_id):
             verdict, spent_ns = self._chain.evaluate(command, GateContext(self.limits, self.state, now_ns))
         self._counts["checked_replaces"] += 1

@@ -11,11 +11,13 @@ import pytest
 from mts1b.bench.eventbus import eventbus, require_same_messages
 from mts1b.bench.eventbus_peer import BareBus
 from mts1b.bench.first_use import measured
+from mts1b.bench.oms_rate import oms
 from mts1b.bench.session import Session
 from mts1b.bench.single import single_minute
 from mts1b.bench.versus_vectorbt import run_side
 from mts1b.foundation.clock import SystemClock
 from mts1b.foundation.errors import InvariantBroken
+from mts1b.platform import db
 from mts1b.platform.eventbus import Event, connect
 from tests.conftest import RunningStack
 
@@ -64,3 +66,20 @@ def test_publishing_is_timed_once_both_sides_store_the_same(stack: RunningStack)
 
     with pytest.raises(InvariantBroken, match="nats-py.*4 messages stored, not the 5"):
         asyncio.run(compare())
+
+
+def test_the_oms_loses_none_and_its_benchmark_leaves_no_order_behind(stack: RunningStack) -> None:
+    found = oms(Session(SystemClock(), quick=True), stack.settings)
+    for name in ("http", "near"):
+        assert found.figures[f"{name}_orders"] > 0 and found.figures[f"{name}_p99_ms"] > 0
+    few, many = (found.figures[f"stored_{stored}_cost_ms"] for stored in (1_000, 2_000))
+    assert found.figures["stored_ratio"] == many / few
+
+    async def left() -> int:
+        pool = await db.open_pool("left", stack.endpoints.postgres_dsn, pool_size=1)
+        try:
+            return int(await pool.fetchval("SELECT count(*) FROM orders WHERE fund_id = 'old'"))
+        finally:
+            await db.close_pools()
+
+    assert asyncio.run(left()) == 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
+from random import Random
 
 import pytest
 from typer.testing import CliRunner
@@ -16,6 +18,7 @@ from mts1b.foundation.ids import Symbol
 from mts1b.foundation.order import Order
 from mts1b.oms.journal import Journal
 from mts1b.platform.db import Pool
+from mts1b.testing.malformed import refusal, spoiled
 from tests.conftest import RunningStack
 from tests.contract.test_journal import fresh_database, on_postgres
 from tests.unit.oms.desk import FUND, Desk
@@ -45,6 +48,23 @@ async def check(desk: Desk, pool: Pool) -> None:
     assert keys == []
     assert isinstance(await verify_stored(pool, page=7), Verified)
     assert await pool.fetchval(PROVEN) == await pool.fetchval("SELECT count(*) FROM order_events")
+
+
+def test_malformed_orders_are_on_record_and_harm_nothing(stack: RunningStack) -> None:
+    """What Postgres cannot hold, a NUL or half a surrogate, is among them."""
+
+    async def case(pool: Pool) -> None:
+        desk = Desk()
+        await desk.start(Journal(pool, FUND))
+        random = Random(5)
+        for number in range(150):
+            await refusal(desk.oms.submit, spoiled(random, f"k{number}"))
+        await desk.oms.submit(desk.command(1000))
+        await desk.trade()
+        await check(desk, pool)
+        await desk.oms.close()
+
+    on_postgres(stack, case)
 
 
 def test_a_day_of_orders(stack: RunningStack) -> None:
@@ -108,7 +128,9 @@ def test_a_connection_lost_under_load(stack: RunningStack, turns: int) -> None:
 def run_cli(
     stack: RunningStack, monkeypatch: pytest.MonkeyPatch, spoil: str | None, *arguments: str
 ) -> tuple[Exception | None, str]:
-    """One trading session, `spoil` done to what is stored, then `mts audit ...`: its error and what it printed."""
+    """One trading session, `mts audit verify`, `spoil` done to what is stored, then `mts audit ...`: its error and
+    what it printed."""
+    shutil.rmtree(stack.settings.data_dir / "audit", ignore_errors=True)  # the head of another test's chain
     found: list[tuple[Exception | None, str]] = []
 
     async def whole() -> None:
@@ -118,14 +140,17 @@ def run_cli(
             order = await desk.oms.submit(desk.command(1))
             await desk.trade()
             await desk.oms.close()
-            if spoil:
-                await pool.execute(spoil)
             schema = await pool.fetchval("SELECT current_schema()")
             separator = "&" if "?" in stack.endpoints.postgres_dsn else "?"
             dsn = f"{stack.endpoints.postgres_dsn}{separator}search_path={schema}"
             monkeypatch.setenv("MTS_DB__PRIMARY__DSN", dsn)
+            where = ["--data-dir", str(stack.settings.data_dir)]
+            before = await asyncio.to_thread(CliRunner().invoke, build_app(("audit",)), ["audit", "verify", *where])
+            assert before.exit_code == 0, before.output
+            if spoil:
+                await pool.execute(spoil)
             named = [order.order_id if item == "ORDER" else item for item in arguments]
-            command = ["audit", *named, "--data-dir", str(stack.settings.data_dir)]
+            command = ["audit", *named, *where]
             result = await asyncio.to_thread(CliRunner().invoke, build_app(("audit",)), command)
             found.append((result.exception, result.output))  # type: ignore[arg-type]
 
@@ -138,6 +163,8 @@ def test_audit_verify(stack: RunningStack, monkeypatch: pytest.MonkeyPatch) -> N
     assert error is None and "links verified" in output
     error, output = run_cli(stack, monkeypatch, None, "verify", "--json")
     assert error is None and json.loads(output)["links"] > 5
+    error, output = run_cli(stack, monkeypatch, None, "verify", "--subject", "ORDER")
+    assert error is None and "5 of them about" in output
 
 
 SPOILS: list[tuple[str, int]] = [
@@ -145,6 +172,8 @@ SPOILS: list[tuple[str, int]] = [
     ("DELETE FROM audit_chain WHERE sequence = 4", 5),
     ("UPDATE audit_chain SET timestamp = timestamp + 1 WHERE sequence = 2", 2),
     ("UPDATE audit_chain SET sequence = -sequence WHERE sequence IN (2, 3)", 4),
+    ("DELETE FROM audit_chain WHERE sequence > 5", 5),
+    ("DELETE FROM audit_chain", 0),
 ]
 
 

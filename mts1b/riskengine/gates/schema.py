@@ -18,6 +18,8 @@ GATE = 2
 Text = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[!-~]+$")]
 Amount = Annotated[Decimal, Field(gt=0, lt=Decimal(10) ** 15, max_digits=24, decimal_places=9, allow_inf_nan=False)]
 YEAR_2262_NS = 2**63 - 1
+VALUE_CHARACTERS_MAX = 100
+"""Of a value that is refused, what goes on record."""
 
 
 class OrderSchema(BaseModel):
@@ -47,7 +49,9 @@ def gate(command: SubmitOrder, context: GateContext) -> Verdict:
         OrderSchema.model_validate(command)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        return refused(GATE, "malformed", field=".".join(map(str, first["loc"])), problem=first["msg"])
+        name = str(first["loc"][0]) if first["loc"] else "command"
+        value = ascii(getattr(command, name, None))[:VALUE_CHARACTERS_MAX]
+        return refused(GATE, "malformed", field=name, value=value, problem=first["msg"])
     if command.fund_id != context.state.fund_id:
         return refused(GATE, "wrong_fund", fund_id=command.fund_id, expected=context.state.fund_id)
     if (command.limit_price is not None) != command.order_type.has_limit:

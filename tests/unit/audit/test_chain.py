@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mts1b.audit.chain import GENESIS, Broken, Head, Link, Verified, canonical, link, verify
+from mts1b.audit.kept import keep_head, read_head
+from mts1b.audit.store import departure
+from mts1b.foundation.errors import DataError
 from mts1b.foundation.order import Side
 
 
@@ -64,6 +68,49 @@ def test_a_forged_link_breaks_the_next_one() -> None:
     forged[4] = link(CHAIN[3].head, "order1", "order_filled", canonical({"n": 4, "price": "99.0"}), 1004)
     found = verify(forged)
     assert isinstance(found, Broken) and found.sequence == 6
+
+
+@given(st.integers(0, 11), st.sampled_from(["change", "insert", "delete", "swap", "truncate"]), st.data())
+def test_any_single_tampering_is_found_and_located(at: int, what: str, data: st.DataObject) -> None:
+    """Also where whoever did it knows how hashes are made, by the head kept apart."""
+    links, kept = list(CHAIN), CHAIN[-1].head
+    if what == "change":
+        name = data.draw(st.sampled_from(sorted(CHANGES)))
+        links[at] = replace(links[at], **{name: CHANGES[name]})
+    elif what == "insert":
+        before = links[at - 1].head if at else GENESIS
+        links.insert(at, link(before, "order9", "order_filled", canonical({"n": 99}), 1))
+    elif what == "delete":
+        del links[at]
+    elif what == "swap":
+        other = data.draw(st.integers(0, 11).filter(lambda n: n != at))
+        links[at], links[other] = links[other], links[at]
+        at = min(at, other)
+    else:
+        del links[at:]
+    found = verify(links, expected_head=kept)
+    assert isinstance(found, Broken)
+    assert found.links == at + (what == "insert"), "the links before the place hold, and none after it is believed"
+
+
+def test_a_stored_chain_that_leaves_the_kept_head_aside_is_located() -> None:
+    kept = CHAIN[8].head
+    assert departure(CHAIN[:5], kept, CHAIN[4].head, is_end=False) == ""
+    assert departure(CHAIN, kept, CHAIN[-1].head, is_end=True) == ""
+    assert "ends here" in departure(CHAIN[:5], kept, CHAIN[4].head, is_end=True)
+    anew = Head(9, "f" * 64)
+    assert "made anew" in departure(CHAIN, anew, CHAIN[-1].head, is_end=True)
+
+
+def test_a_head_is_kept_in_a_file_and_a_damaged_one_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "audit" / "head.json"
+    assert read_head(path) == GENESIS
+    keep_head(path, CHAIN[3].head)
+    keep_head(path, CHAIN[4].head)
+    assert read_head(path) == CHAIN[4].head and path.stat().st_mode & 0o777 == 0o600
+    path.write_text('{"sequence": "x"}')
+    with pytest.raises(DataError, match="audit_head"):
+        read_head(path)
 
 
 def test_a_cut_end_shows_against_a_head_kept_elsewhere() -> None:

@@ -44,3 +44,11 @@ def test_defects_are_listed_and_others_refused(
     assert json.loads(capsys.readouterr().out) == list(DEFECTS)
     assert run(monkeypatch, "--seeds", "1", "--defect", "fill_aplied_twice") == 2
     assert "fill_applied_twice" in capsys.readouterr().err
+
+
+def test_malformed_commands(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch, "--malformed", "200", "--workers", "1", "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["refused"] == 200 == sum(facts["names"].values()) == sum(facts["kinds"].values())
+    assert run(monkeypatch, "--malformed", "50", "--workers", "1") == 0
+    assert "50 malformed commands refused by name" in capsys.readouterr().out

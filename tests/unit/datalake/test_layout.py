@@ -110,3 +110,24 @@ def test_work_is_shared_in_order_and_what_it_raises_passes_through() -> None:
     assert shared([], str) == []
     with pytest.raises(ZeroDivisionError):
         shared([1, 0, 2], lambda n: 1 // n)
+
+
+def test_the_sources_reads_as_written(tmp_path: Path) -> None:
+    lake = open_lake(tmp_path)
+    given_bars = bars_at({"AAPL": [-400, -63, 0, 89, 90], "MSFT": [0]}).with_columns(
+        pl.col(name) + 1000 for name in ("open", "high", "low", "close")
+    )
+    lake.equities.bars.write(given_bars)
+    # Fast — uses partition pruning
+    df = lake.equities.bars.read(
+        symbols=["AAPL"],
+        interval="daily",
+        start="2024-01-01", end="2024-06-01",
+    )  # fmt: skip
+    assert df["ts"].dt.date().cast(str).to_list() == ["2024-01-01", "2024-03-04", "2024-06-01"]
+    # Slow — full scan
+    df = lake.equities.bars.read(
+        symbols=["AAPL"],
+        interval="daily",  # all dates
+    )
+    assert df.equals(given_bars.filter(pl.col("symbol") == "AAPL"))

@@ -13,7 +13,7 @@ FOUND_AT = {
     "deduplication_forgotten_on_restart": (2, "made a second order"),
     "fill_applied_twice": (1, "over-fills"),
     "outbox_row_lost": (1, "the outbox was told of []"),
-    "outbox_row_marked_before_it_is_published": (2, "the bus was not told of every fill once"),
+    "outbox_row_marked_before_it_is_published": (6, "the bus was not told of every fill once"),
     "acknowledgement_taken_for_a_fill": (1, "are filled, its fills 0"),
     "stale_epoch_allowed": (3, "taken: at worst"),
     "lease_taken_before_it_ran_out": (124, "was sent by a former writer"),
