@@ -205,6 +205,22 @@ def test_a_transaction_that_lasts_and_a_lock_that_is_waited_for(own: RunningStac
     watching.change("cleared", "db_long_transaction", "primary")
 
 
+def test_connections_that_run_out_and_are_given_back(own: RunningStack, watching: Watching) -> None:
+    async def fault(first: asyncpg.Connection[Any]) -> None:
+        most = int(await first.fetchval("SELECT current_setting('max_connections')"))
+        clients = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+        more = int(0.8 * most) - int(await first.fetchval(clients)) + 5
+        taken = [await asyncpg.connect(own.endpoints.postgres_dsn) for _ in range(more)]
+        try:
+            raised = await asyncio.to_thread(watching.change, "raised", "db_connections", "primary")
+            assert dict(raised.alert.numbers)["used_share"] >= 0.8
+        finally:
+            await asyncio.gather(*(connection.close() for connection in taken))
+
+    on_connections(own, fault, 1)
+    watching.change("cleared", "db_connections", "primary")
+
+
 def test_a_pool_that_is_exhausted(own: RunningStack, watching: Watching, receiver: Receiver) -> None:
     """`postgres_pool_waiting` rises, on the page that this process shows to Prometheus, and the watchdog reads it."""
 

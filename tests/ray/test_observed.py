@@ -147,13 +147,13 @@ def test_a_paper_sessions_operations_are_ranked_as_they_were(ray_stack: RunningS
 
 
 def in_one_trace(found: Heard) -> None:
-    """An order's way through the actors hangs together: strategy, OMS, risk, broker."""
+    """An order's way through the actors hangs together: strategy, OMS, risk; the OMS itself asks the venue."""
     operations = [one for _, one in found.operations]
     decided = next(one for one in operations if one.name == "strategy.on_bar" and one.duration_ns > 5 * NS_PER_MS)
     trace = {one.name: one for one in operations if one.trace_id == decided.trace_id}
-    assert {"oms.submit", "riskengine.check", "broker.submit", "order_total"} <= set(trace)
+    assert {"oms.submit", "riskengine.check", "broker_submit", "order_total"} <= set(trace)
     assert trace["oms.submit"].parent_id == decided.span_id
     by_id = {one.span_id: one for one in operations}
-    ways = [("broker.submit", "oms.submit"), ("riskengine.check", "oms.submit"), ("risk_gate_1", "riskengine.check")]
+    ways = [("broker_submit", "oms.submit"), ("riskengine.check", "oms.submit"), ("risk_gate_1", "riskengine.check")]
     for child, parent in ways:
         assert by_id[trace[child].parent_id].name == parent
