@@ -17,11 +17,11 @@ from tests.conftest import RunningStack
 def test_nothing_is_lost_or_doubled_when_processes_die_under_load(ray_stack: RunningStack) -> None:
     async def struck() -> tuple[list[run.Trial], int]:
         chain, done = Chain(), []
-        async for trial in run.trials(ray_stack.settings, 2, 11, SystemClock(), chain, ("risk", "exchange")):
+        async for trial in run.trials(ray_stack.settings, 1, 11, SystemClock(), chain, ("risk", "exchange")):
             done.append(trial)
         return done, chain.links
 
     done, links = asyncio.run(struck())
-    assert [trial.violations for trial in done] == [(), ()]
+    assert [trial.violations for trial in done] == [()]
     assert min(trial.orders for trial in done) > 0 and links > sum(trial.orders for trial in done)
     assert not [name for name in read_states(ray_stack.settings) if name.startswith(("desk-", "exchange-"))]
