@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+import logging
 from dataclasses import replace
 
 from mts1b.foundation.clock import Clock
@@ -19,6 +19,8 @@ REFER_S = 1.0
 
 SESSION = "session"
 """Who set the first version of a fund that nobody had written limits for."""
+
+_LOG = logging.getLogger("mts1b.limits")
 
 
 class Referring:
@@ -40,12 +42,17 @@ class Referring:
         await self._risk.refer(self.reference)
 
     async def refresh(self, oms: Oms) -> int:
-        """Go by the newest version from the next order on; returns it. Without Postgres the last one known holds."""
+        """Go by the newest version from the next order on; returns it. Without Postgres the last one known
+        holds, with a warning each time."""
         async with self._busy:
-            with suppress(StackError):
+            try:
                 found = await self._store.newer(self._fund_id, self.reference.limits_version)
-                if found is not None:
-                    self._take(found)
+            except StackError as error:
+                known = self.reference.limits_version
+                _LOG.warning("limits of %s were not looked for, version %d holds: %s", self._fund_id, known, error)
+                found = None
+            if found is not None:
+                self._take(found)
             if self._stored is not None and self._on_record != self._stored.version:
                 stored = self._stored
                 await oms.refer(self.reference, {"by": stored.by, "why": stored.why, "set_ns": stored.set_ns})

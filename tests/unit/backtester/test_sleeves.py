@@ -71,7 +71,7 @@ def assert_equal_to_books(subject, combos, panel, execution, threads):
     found = by_column(subject, combos, panel, execution, threads)
     wanted = evaluate(subject, combos, panel, execution, by_name=True).by_name
     for name, table in zip(NAME_METRICS, wanted, strict=True):
-        bound = {"trades": 0.0, "entries": 0.0, "sharpe": 1e-7}.get(name, 1e-9)  # a spread is a difference of squares
+        bound = {"trades": 0.0, "entries": 0.0, "sharpe": 1e-8}.get(name, 1e-9)  # a spread is a difference of squares
         np.testing.assert_allclose(found[name], table, rtol=bound, atol=bound, err_msg=name)
 
 
