@@ -39,6 +39,7 @@ class RiskService:
     def __init__(self, fund_id: FundId, limits: RiskLimits, clock: Clock, master: MasterData | None = None) -> None:
         self.state = RiskState(fund_id)
         self.limits, self.limits_version = limits, 0
+        self.versions: Mapping[str, int] = {}
         self._clock = clock
         self._chain = Chain(clock.monotonic_ns)
         self._counts: Counter[str] = Counter()
@@ -124,6 +125,7 @@ class RiskService:
     def refer(self, reference: Reference) -> None:
         """Go by these limits and master data from the next order on; open orders are not looked at again."""
         self.limits, self.limits_version = reference.limits, reference.limits_version
+        self.versions = reference.versions
         if reference.master is not self.state.book.master:
             self.state.set_master(reference.master)
         self.state.set_borrow(reference.borrow, reference.borrow_ns)
@@ -184,6 +186,7 @@ class RiskService:
             "manual": state.standing.manual.value,
             "throttled": sorted(state.standing.throttled),
             "limits_version": self.limits_version,
+            **{f"{table}_version": version for table, version in sorted(self.versions.items())},
             "nav": state.nav,
             "day_start_nav": state.day_start_nav,
             "peak_nav": state.peak_nav,
