@@ -10,6 +10,8 @@ from decimal import Decimal
 from typing import Any, get_args
 
 from mts1b.foundation.events import (
+    CashKind,
+    CashMoved,
     OrderEvent,
     OrderFilled,
     OrderHeld,
@@ -58,7 +60,7 @@ WITH_ORDER = (
 """Events that carry the whole order instead of its id."""
 
 _field_names: dict[type, tuple[str, ...]] = {}
-_AS_THEY_ARE = frozenset({str, int, bool, type(None), Side, OrderType, TimeInForce, OrderStatus, Role})
+_AS_THEY_ARE = frozenset({str, int, bool, type(None), CashKind, Side, OrderType, TimeInForce, OrderStatus, Role})
 
 
 def row(value: Any) -> dict[str, Any]:
@@ -157,6 +159,26 @@ def fill_row(fill: Fill) -> dict[str, Any]:
     found = row(fill)
     found["timestamp"] = found.pop("ts_ns")
     return found
+
+
+def move_row(move: CashMoved) -> dict[str, Any]:
+    """The columns of `cash_moves`, but for the sequence of its link."""
+    found = row(move)
+    found["timestamp"] = found.pop("ts_ns")
+    return found
+
+
+def move_from(record: Mapping[str, Any]) -> CashMoved:
+    return CashMoved(
+        record["move_id"],
+        FundId(record["fund_id"]),
+        CashKind(record["kind"]),
+        record["currency"],
+        record["amount"],
+        record["note"],
+        record["timestamp"],
+        None if record["symbol"] is None else Symbol(record["symbol"]),
+    )
 
 
 def position_row(position: Position, ts_ns: int) -> dict[str, Any]:

@@ -10,8 +10,10 @@ from mts1b.audit.chain import Head, Link, canonical, link
 from mts1b.foundation.clock import NS_PER_S
 from mts1b.foundation.events import OrderFilled
 from mts1b.foundation.limits import DEDUP_WINDOW_S
-from mts1b.oms.encode import EVENT_KINDS, fill_row, order_id_of, order_row, position_row, row
+from mts1b.oms.encode import EVENT_KINDS, fill_row, move_row, order_id_of, order_row, position_row, row
 from mts1b.oms.ports import Entry
+
+CASH_MOVED = "cash_moved"
 
 
 @dataclass(slots=True)
@@ -29,6 +31,7 @@ class Batch:
     nav_marks: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
     marks: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     funds: dict[str, dict[str, Any]] = field(default_factory=dict)
+    cash_moves: list[dict[str, Any]] = field(default_factory=list)
 
     def rows(self) -> dict[str, list[dict[str, Any]]]:
         """Rows by the names of `sql.WRITES`, tables without rows left out."""
@@ -43,6 +46,7 @@ class Batch:
             "nav_marks": list(self.nav_marks.values()),
             "marks": list(self.marks.values()),
             "funds": list(self.funds.values()),
+            "cash_moves": self.cash_moves,
         }
         return {name: rows for name, rows in tables.items() if rows}
 
@@ -58,6 +62,8 @@ def batch_of(entries: Iterable[Entry], head: Head) -> Batch:
             if is_order:
                 event = {"order_id": item.subject_id, "sequence": item.sequence, "kind": item.kind, "content": content}
                 batch.events.append(event)
+            if item.kind == CASH_MOVED and entry.move is not None:
+                batch.cash_moves.append({**move_row(entry.move), "sequence": item.sequence})
     return batch
 
 
@@ -83,6 +89,8 @@ def _facts(entry: Entry) -> Iterator[tuple[str, str, dict[str, Any], int, bool]]
         yield entry.fund_id, "nav_marked", row(entry.nav), entry.ts_ns, False
     if entry.standing is not None:
         yield entry.fund_id, "standing_set", _standing(entry), entry.ts_ns, False
+    if entry.move is not None:
+        yield entry.fund_id, CASH_MOVED, row(entry.move), entry.ts_ns, False
     for note in entry.notes:
         yield note.subject_id, note.kind, dict(note.content), entry.ts_ns, False
 
