@@ -8,9 +8,10 @@ the unrealised part.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
+from mts1b.foundation.changing import changed
 from mts1b.foundation.errors import DataError, InvariantBroken
 from mts1b.foundation.events import CashMoved, NavMarked
 from mts1b.foundation.fill import Fill
@@ -43,7 +44,7 @@ class Book:
         """The book after money came or went without a trade."""
         if move.fund_id != self.fund_id:
             raise InvariantBroken("move", move.move_id, f"belongs to {move.fund_id}, not to {self.fund_id}")
-        return replace(self, cash=self.cash + move.amount)
+        return Book(self.fund_id, self.cash + move.amount, self.positions)
 
     def nav(self, marks: Mapping[Symbol, Decimal]) -> Decimal | None:
         """Cash plus the worth of all shares at `marks`; None when a name that is held has no mark."""
@@ -72,7 +73,7 @@ def fill_position(position: Position, fill: Fill) -> Position:
     fees = position.fees + fill.fee
     if position.quantity * signed >= 0:
         worth = position.average_price * abs(position.quantity) + fill.price * fill.quantity
-        return replace(position, quantity=quantity, average_price=worth / abs(quantity), fees=fees)
+        return changed(position, quantity=quantity, average_price=worth / abs(quantity), fees=fees)
     closed = min(abs(position.quantity), fill.quantity)
     direction = 1 if position.quantity > 0 else -1
     realised = position.realised_pnl + direction * closed * (fill.price - position.average_price)
@@ -80,4 +81,4 @@ def fill_position(position: Position, fill: Fill) -> Position:
         average = ZERO
     else:
         average = position.average_price if quantity * position.quantity > 0 else fill.price
-    return replace(position, quantity=quantity, average_price=average, realised_pnl=realised, fees=fees)
+    return changed(position, quantity=quantity, average_price=average, realised_pnl=realised, fees=fees)

@@ -44,6 +44,7 @@ class RiskService:
         self._chain = Chain(clock.monotonic_ns)
         self._counts: Counter[str] = Counter()
         self._refusals: Counter[str] = Counter()
+        self._assessed_nav: Decimal | None = None
         if master is not None:
             self.state.set_master(master)
 
@@ -98,7 +99,8 @@ class RiskService:
         traded = self.state.apply(event)
         if traded is not None:
             self._throttle(traded, event.ts_ns)
-        self._latch(new_day=False)
+        if self.state.nav != self._assessed_nav:  # most events leave it
+            self._latch(new_day=False)
 
     def on_events(self, events: Sequence[OrderEvent | FundEvent]) -> None:
         """Follow journalled events in their order."""
@@ -138,7 +140,7 @@ class RiskService:
 
     def set_limits(self, limits: RiskLimits) -> None:
         """Replace all limits at once; open orders are not looked at again."""
-        self.limits = limits
+        self.limits, self._assessed_nav = limits, None
 
     def set_covariance(self, symbols: Sequence[Symbol], matrix: NDArray[np.float64]) -> None:
         """Daily covariance of returns [S, S] for gate 4's value at risk. InputError on a bad shape."""
@@ -205,6 +207,7 @@ class RiskService:
         return self.state.standing
 
     def _latch(self, new_day: bool) -> None:
+        self._assessed_nav = self.state.nav
         asked = drawdown.assess(self.state, self.limits)
         latched = drawdown.latch(self.state.standing.latched, asked, new_day)
         if latched is not self.state.standing.latched:
