@@ -26,6 +26,8 @@ COMMAND_MODULES: Sequence[str] = (
     "live",
     "orders",
     "positions",
+    "statement",
+    "cash",
     "risk",
     "alerts",
     "watchdog",

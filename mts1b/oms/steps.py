@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from mts1b.foundation.clock import Clock
 from mts1b.foundation.errors import MtsError, StackError
-from mts1b.foundation.events import OrderFilled
+from mts1b.foundation.events import CashMoved, OrderFilled
 from mts1b.foundation.ids import FundId, OrderId
 from mts1b.foundation.order import Order
 from mts1b.oms.book import Book
@@ -168,6 +168,16 @@ class Steps:
             outbox=tuple(fill_message(event) for event in fills),
             content=content,
         )
+
+    async def move(self, move: CashMoved) -> None:
+        """Money came or went: in the book at once, durable and told to risk when this returns."""
+        self.require_ready()
+        self.book = self.book.moved(move)
+        entry = Entry(self.fund_id, self._clock.now_ns(), cash=self.book.cash, move=move)
+        snapshots = self._snapshots
+        await self.append(entry)
+        if snapshots == self._snapshots:
+            self.risk.tell((move,))
 
     def append(self, *entries: Entry) -> Awaitable[None]:
         """Queue entries at once. Await the result: durable, all or none."""
