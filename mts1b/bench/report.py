@@ -50,7 +50,8 @@ def _source_table(table: SourceTable, results: Results) -> str:
     rows = [
         (*row, *(_beside(figure, results) for figure in beside)) for row, beside in zip(table.rows, ours, strict=True)
     ]
-    return f"### {table.title}\n\n" + markdown((*table.columns, *table.our_columns), rows)
+    note = f"\n{table.note}\n" if table.note else ""
+    return f"### {table.title}\n\n" + markdown((*table.columns, *table.our_columns), rows) + note
 
 
 def _beside(figure: Figure | None, results: Results) -> str:
