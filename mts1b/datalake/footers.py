@@ -268,8 +268,7 @@ class Footers:
 
     @contextmanager
     def kept_open(self, file: StoredFile) -> Iterator[pq.ParquetFile]:
-        """As `opened`, for the rest: it stays open for the next read, and is nobody else's meanwhile. Of a disk nothing
-        is read ahead by Arrow, whose threads for that take thrice as long as the decoding."""
+        """As `opened`, for the rest: it stays open for the next read, and is nobody else's meanwhile."""
         with reading(self.place, file):
             with self._lock:
                 found = self._open.pop(file.path, None)
@@ -277,8 +276,8 @@ class Footers:
                 found = None  # forgotten meanwhile: no longer there for whoever has it open either
             if found is None:
                 source, footer = self.place.open(file.path), self.known(file)
-                remote = not self.place.is_local
-                found = pq.ParquetFile(source, metadata=footer and footer.metadata, pre_buffer=remote)
+                ahead = self.place.reads_ahead
+                found = pq.ParquetFile(source, metadata=footer and footer.metadata, pre_buffer=ahead)
             try:
                 yield found
             except BaseException:

@@ -244,7 +244,8 @@ class _File:
         if not wanted:
             return np.zeros(0, dtype=np.int64)
         if self._layout.same_times:
-            found = self._first_stamps(self._layout.rows[0])
+            told = self._layout.times
+            found = self._first_stamps(self._layout.rows[0]) if told is None else told.all()
             self._inside = slice(*np.searchsorted(found, (self._low, self._high + 1)).tolist())
         else:
             found = np.zeros(0, dtype=np.int64)
@@ -267,7 +268,8 @@ class _File:
     @contextmanager
     def _opened(self, scratch: Scratch | None = None) -> Iterator[pq.ParquetFile]:
         def opened() -> pq.ParquetFile:
-            return pq.ParquetFile(place.open(self._stored.path), metadata=self._metadata)
+            source, metadata = place.open(self._stored.path), self._metadata
+            return pq.ParquetFile(source, metadata=metadata, pre_buffer=place.reads_ahead)
 
         place = self._table.place
         with reading(place, self._stored):

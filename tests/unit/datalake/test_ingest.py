@@ -20,7 +20,7 @@ from mts1b.datalake.intake.reference import ingest_table
 from mts1b.datalake.intake.release import release_rows
 from mts1b.foundation.errors import DataError, InputError, UnknownNameError
 from tests.lean_files import LEAN
-from tests.unit.datalake.test_intake import csv, daily, minutes
+from tests.unit.datalake.test_intake import DAMAGE, csv, daily, minutes
 
 NOW_US = int(datetime(2024, 12, 1, tzinfo=UTC).timestamp()) * 10**6
 DAY_US = 86_400 * 10**6
@@ -62,6 +62,34 @@ def test_a_file_is_taken_in_once(lake: Lake, tmp_path: Path) -> None:
     assert_nothing_is_lost(lake, anew)
     other = taken(lake, csv(tmp_path, bad), status="split")  # other terms: another meaning, so not the same
     assert other.files[0].status == "stored"
+
+
+def test_every_damage_is_in_quarantine_by_its_name_and_the_rest_is_stored(lake: Lake, tmp_path: Path) -> None:
+    folder = tmp_path / "deliveries"
+    folder.mkdir()
+    wanted, text = {}, daily().write_csv()
+    for number, (rows, check, _) in enumerate(DAMAGE):
+        own = pl.col("symbol").replace("AAA", f"A{number}")
+        (folder / f"row-{number}.csv").write_text(rows.with_columns(own).write_csv())
+        wanted[f"row-{number}.csv"] = (60, 1, check)
+    times_ten = pl.when(pl.int_range(60) >= 40).then(pl.col("volume") * 10).otherwise("volume").alias("volume")
+    for name, content, rows, bad, check in [
+        ("cut", text.replace("AAA", "CUT")[: -len("1234567\n") - 4], 60, 1, "fields"),
+        ("headless", text.replace("AAA", "HDL").partition("\n")[2], 60, 60, "header"),
+        ("twice", pl.concat([daily(symbol="TWI"), daily(symbol="TWI")[5:7]]).write_csv(), 62, 2, "duplicate"),
+        ("units", daily(symbol="UNI").with_columns(times_ten).write_csv(), 60, 20, "unit-break"),
+    ]:
+        (folder / f"{name}.csv").write_text(content)
+        wanted[f"{name}.csv"] = (rows, bad, check)
+    report = taken(lake, folder)
+    assert_nothing_is_lost(lake, report)
+    held = quarantine(lake).rows(state=None)
+    found = {Path(one.source).name: (one.rows, one.quarantined) for one in report.files}
+    assert found == {name: (rows, bad) for name, (rows, bad, _) in wanted.items()}
+    for name, (_, bad, check) in wanted.items():
+        own = held.filter(pl.col("source") == name)
+        assert own["checks"].to_list() == [check] * bad, name
+        assert own["raw"].is_not_null().all() and own["reasons"].str.len_chars().min() > 0
 
 
 def test_a_folder_with_leans_layout(lake: Lake, tmp_path: Path) -> None:
