@@ -52,5 +52,5 @@ def assumption(names: Sequence[str]) -> str:
     """What a person is told about names without master data of their own."""
     return (
         f"{len(names)} names have no master data: tick {TICK}, lot {LOT}, {BASE_CURRENCY}, session {ALWAYS.name}, "
-        f"average volume of {ADV_BARS} bars are assumed; hand yours to the session as `DeskPlan.master`"
+        f"average volume of {ADV_BARS} bars are assumed; `mts data instruments load` and `adv load` store yours"
     )

@@ -60,6 +60,7 @@ from mts1b.platform.logging import get_logger
 from mts1b.platform.rotation import Source
 from mts1b.platform.telemetry import Recorder
 from mts1b.platform.telemetry.service import NOTHING, Observation
+from mts1b.refdata.master_store import MasterStore
 from mts1b.refdata.store import MIGRATIONS, LimitsStore
 from mts1b.riskengine.master import Reference
 from mts1b.riskengine.service import RiskService
@@ -214,7 +215,8 @@ class OmsActor(OmsWorker):
             journal = Journal(pool, fund_id)
             oms = Oms(fund_id, journal, gate, venue, fills, SystemClock(), cash, recorder, content_window_s, alerts)
             gate.restore_it = oms.restore_risk
-            self._referring = Referring(LimitsStore(pool), gate, fund_id, reference, SystemClock())
+            stored = LimitsStore(pool), MasterStore(pool)
+            self._referring = Referring(*stored, gate, fund_id, reference, SystemClock())
             await self._referring.begin()
             return oms
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 from hashlib import sha256
+from json.encoder import encode_basestring
 
 GENESIS_HASH = "0" * 64
 """What the first link takes for its predecessor's hash."""
@@ -72,7 +73,7 @@ def _plain(value: object) -> str:
 
 
 _encode = json.JSONEncoder(
-    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False, default=_plain
 ).encode
 
 
@@ -83,7 +84,9 @@ def canonical(content: object) -> str:
 
 def link_hash(sequence: int, previous_hash: str, subject_id: str, kind: str, timestamp: int, content: str) -> str:
     """The hash of a link, in hex."""
-    return sha256(_encode([sequence, previous_hash, subject_id, kind, timestamp, content]).encode()).hexdigest()
+    before, subject, named, said = map(encode_basestring, (previous_hash, subject_id, kind, content))
+    text = f"[{sequence},{before},{subject},{named},{timestamp},{said}]"  # as `canonical` writes it, at half the price
+    return sha256(text.encode()).hexdigest()
 
 
 def link(head: Head, subject_id: str, kind: str, content: str, timestamp: int) -> Link:

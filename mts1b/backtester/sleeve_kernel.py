@@ -29,6 +29,9 @@ CHUNK = 256
 NOTES_MAX = 1 << 22
 """Orders noted, at most, unless one bar alone may have more."""
 
+VECTOR = 16
+"""Numbers written at once, of which the last may mean nothing: what memory of notes has to have left."""
+
 ENTRY = '@njit(error_model="numpy", cache=True, nogil=True, no_cfunc_wrapper=True)\n'
 
 
@@ -132,7 +135,7 @@ def _source(form: Form) -> str:
         "    while jobs * lanes >> shift:",
         "        shift += 1",
         f"    chunk = max(min({CHUNK}, {NOTES_MAX} // (jobs * lanes), 1 << max(29 - shift, 0)), 1)",
-        "    notes = np.empty(chunk * jobs * lanes, dtype=np.int32)",
+        f"    notes = np.empty(chunk * jobs * lanes + {VECTOR}, dtype=np.int32)",
         "    table_at, accounts_at, notes_at = table.ctypes.data, accounts.ctypes.data, notes.ctypes.data",
         "    mask, buys = (1 << shift) - 1, np.int32(1 << shift)",
         "    for s in range(names):",

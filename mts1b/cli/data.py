@@ -1,4 +1,4 @@
-"""`mts data`: put bars into the lake, and see what it holds."""
+"""`mts data`: put bars into the lake and master data beside the journal, and see what they hold."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.progress import Progress
 
 from jobs import ingest as job
 from jobs.screen import screen
-from mts1b.cli import quarantine
+from mts1b.cli import master, quarantine
 from mts1b.cli.options import AsJson, DataDir
 from mts1b.config import load_settings
 from mts1b.deploy.observation import observation
@@ -29,13 +29,14 @@ SECONDS_PER_DAY = 86_400.0
 
 def register(app: typer.Typer) -> None:
     """Add `mts data`."""
-    data = typer.Typer(no_args_is_help=True, help="The data lake: ingest, see what is there, keep it in order.")
+    data = typer.Typer(no_args_is_help=True, help="The data lake, and the master data of risk.")
     data.command("ingest")(ingest)
     data.command("sectors")(sectors)
     data.command("status")(status)
     data.command("verify")(verify)
     data.command("compact")(compact)
     quarantine.register(data)
+    master.register(data)
     app.add_typer(data, name="data")
 
 

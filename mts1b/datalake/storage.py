@@ -57,9 +57,13 @@ class Place:
         return f"{self.root}/{file}"
 
     def open(self, file: str) -> pa.NativeFile:
-        """A file to read from. OSError when it is not there."""
+        """A file to read from. OSError when it is not there.
+
+        One on this machine is mapped, and Arrow told that it lies in memory: of all else it reads in threads of its
+        own, and waking them takes longer than the reading (measured: 0.53 s instead of 0.19 s for 49 million prices).
+        """
         if self.is_local:
-            return pa.OSFile(self.address(file))
+            return pa.BufferReader(pa.memory_map(self.address(file)).read_buffer())
         return self._filesystem.open_input_file(self._inside(file))
 
     def ahead(self, file: str, start: int, end: int) -> None:

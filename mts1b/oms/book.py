@@ -7,9 +7,10 @@ of its fills. Average price and realised PnL split what is conserved, and add up
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
+from mts1b.foundation.changing import changed
 from mts1b.foundation.errors import DataError, InvariantBroken
 from mts1b.foundation.events import NavMarked
 from mts1b.foundation.fill import Fill
@@ -65,7 +66,7 @@ def fill_position(position: Position, fill: Fill) -> Position:
     fees = position.fees + fill.fee
     if position.quantity * signed >= 0:
         worth = position.average_price * abs(position.quantity) + fill.price * fill.quantity
-        return replace(position, quantity=quantity, average_price=worth / abs(quantity), fees=fees)
+        return changed(position, quantity=quantity, average_price=worth / abs(quantity), fees=fees)
     closed = min(abs(position.quantity), fill.quantity)
     direction = 1 if position.quantity > 0 else -1
     realised = position.realised_pnl + direction * closed * (fill.price - position.average_price)
@@ -73,4 +74,4 @@ def fill_position(position: Position, fill: Fill) -> Position:
         average = ZERO
     else:
         average = position.average_price if quantity * position.quantity > 0 else fill.price
-    return replace(position, quantity=quantity, average_price=average, realised_pnl=realised, fees=fees)
+    return changed(position, quantity=quantity, average_price=average, realised_pnl=realised, fees=fees)

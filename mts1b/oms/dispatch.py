@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from dataclasses import replace
 from typing import TypeVar
 
 from mts1b.brokers.port import Broker, ReportKind, VenueAck, VenueOrderState, VenueReport, VenueStatus
+from mts1b.foundation.changing import changed
 from mts1b.foundation.clock import NS_PER_S, Clock
 from mts1b.foundation.errors import StackError, VenueError
 from mts1b.foundation.fill import Fill
@@ -101,7 +101,7 @@ class Dispatch:
         if wanted is None:
             return order
         try:
-            anew = replace(order, send_by_ns=self._clock.now_ns() + SEND_WITHIN_NS)  # a revision may come again
+            anew = changed(order, send_by_ns=self._clock.now_ns() + SEND_WITHIN_NS)  # a revision may come again
             answer = await self._steps.held(self._in_time(self._broker.replace(self._bounded(anew))))
         except (VenueError, TimeoutError) as error:
             return await self._unanswered(order, error, resends)
@@ -113,7 +113,7 @@ class Dispatch:
         lease_ns, now_ns = self._require_lease(), self._clock.now_ns()
         if now_ns > order.send_by_ns:
             raise VenueError("order", order.order_id, "was to leave earlier: not sent", "ask the venue")
-        return replace(order, send_by_ns=min(order.send_by_ns, now_ns + lease_ns))
+        return changed(order, send_by_ns=min(order.send_by_ns, now_ns + lease_ns))
 
     def _require_lease(self) -> int:
         """Nanoseconds that this writer may still speak for the fund. StackError when it may not: `recover`."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, get_args
 
 from mts1b.foundation.events import (
@@ -57,17 +58,26 @@ WITH_ORDER = (
 )
 """Events that carry the whole order instead of its id."""
 
-_field_names: dict[type, tuple[str, ...]] = {}
+_fields_of: dict[type, tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]] = {}
+"""Of each dataclass its fields' names, and what reads them all at once."""
+
 _AS_THEY_ARE = frozenset({str, int, bool, type(None), Side, OrderType, TimeInForce, OrderStatus, Role})
 
 
 def row(value: Any) -> dict[str, Any]:
     """A dataclass as a dict of plain values, one level; nested dataclasses become dicts, tuples lists."""
-    kind = type(value)
-    names = _field_names.get(kind)
-    if names is None:
-        names = _field_names[kind] = tuple(field.name for field in fields(kind))
-    return {name: _plain(getattr(value, name)) for name in names}
+    names, read = _fields_of.get(type(value)) or _learn(type(value))
+    return {
+        name: item if type(item) in _AS_THEY_ARE else _plain(item)
+        for name, item in zip(names, read(value), strict=True)
+    }
+
+
+def _learn(kind: type) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
+    names = tuple(field.name for field in fields(kind))
+    read = attrgetter(*names)
+    _fields_of[kind] = (names, read if len(names) > 1 else lambda value: (read(value),))
+    return _fields_of[kind]
 
 
 def _plain(value: Any) -> Any:
@@ -78,7 +88,7 @@ def _plain(value: Any) -> Any:
         return format(value, "f")
     if kind is tuple:
         return [_plain(item) for item in value]
-    return row(value) if kind in _field_names or is_dataclass(kind) else value
+    return row(value) if kind in _fields_of or is_dataclass(kind) else value
 
 
 def order_id_of(event: OrderEvent) -> OrderId:
@@ -102,6 +112,26 @@ def order_row(order: Order) -> dict[str, Any]:
     del found["fill_ids"]
     group = found.pop("group") or {}
     return found | {column: group.get(name) for column, name in GROUP.items()}
+
+
+def moved_row(order: Order) -> dict[str, Any]:
+    """The columns of `orders` that a step may change, and the id."""
+    return {
+        "order_id": order.order_id,
+        "status": order.status,
+        "quantity": format(order.quantity, "f"),
+        "limit_price": _plain(order.limit_price),
+        "stop_price": _plain(order.stop_price),
+        "filled_quantity": format(order.filled_quantity, "f"),
+        "average_price": format(order.average_price, "f"),
+        "fees": format(order.fees, "f"),
+        "venue_order_id": order.venue_order_id,
+        "reason": order.reason,
+        "updated_at": order.updated_ns,
+        "revision": order.revision,
+        "wanted": _plain(order.wanted),
+        "send_by_at": order.send_by_ns,
+    }
 
 
 def order_from(record: Mapping[str, Any]) -> Order:

@@ -13,7 +13,6 @@ import json
 from collections import deque
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
-from typing import Any
 
 from mts1b.audit.chain import GENESIS, Head
 from mts1b.foundation.clock import NS_PER_DAY, Clock, SystemClock
@@ -248,12 +247,13 @@ class Journal:
         assert connection is not None
         opening = next((entry for entry in entries if entry.opening_cash is not None), None)
         if opening is None:
-            return await self._write_rows(connection, batch.rows())
+            return await self._write_rows(connection, batch)
         async with connection.transaction():
             await connection.execute(sql.OPEN_FUND, opening.fund_id, opening.opening_cash, opening.ts_ns)
-            await self._write_rows(connection, batch.rows())
+            await self._write_rows(connection, batch)
 
-    async def _write_rows(self, connection: Connection, rows: dict[str, list[dict[str, Any]]]) -> None:
+    async def _write_rows(self, connection: Connection, batch: Batch) -> None:
         """One statement; alone, it is its own transaction."""
-        tables = (json.dumps(table) for table in rows.values())
-        await connection.fetchrow(sql.write(tuple(rows)), *tables, self._fund_id, self._lease.epoch)
+        rows = batch.rows()
+        given = (*batch.link_columns(), *(json.dumps(table) for table in rows.values()))
+        await connection.fetchrow(sql.write(tuple(rows)), self._fund_id, self._lease.epoch, *given)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any
 
 from mts1b.audit.chain import Head, Link, canonical, link
 from mts1b.foundation.clock import NS_PER_S
 from mts1b.foundation.events import OrderFilled
 from mts1b.foundation.limits import DEDUP_WINDOW_S
-from mts1b.oms.encode import EVENT_KINDS, fill_row, order_id_of, order_row, position_row, row
+from mts1b.oms.encode import EVENT_KINDS, fill_row, moved_row, order_id_of, order_row, position_row, row
 from mts1b.oms.ports import Entry
+
+_LINK_FIELDS = attrgetter(*(item.name for item in fields(Link)))
+_LINK_COLUMNS = len(fields(Link))
 
 
 @dataclass(slots=True)
@@ -23,8 +27,8 @@ class Batch:
     moved_orders: dict[str, dict[str, Any]] = field(default_factory=dict)
     fills: list[dict[str, Any]] = field(default_factory=list)
     positions: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
-    events: list[dict[str, Any]] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
+    are_events: list[bool] = field(default_factory=list)
     outbox: list[dict[str, Any]] = field(default_factory=list)
     nav_marks: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
     marks: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
@@ -33,12 +37,10 @@ class Batch:
     def rows(self) -> dict[str, list[dict[str, Any]]]:
         """Rows by the names of `sql.WRITES`, tables without rows left out."""
         tables: dict[str, list[dict[str, Any]]] = {
-            "new_orders": list(self.new_orders.values()),
+            "new_orders": [_known(columns) for columns in self.new_orders.values()],
             "moved_orders": list(self.moved_orders.values()),
             "fills": self.fills,
             "positions": list(self.positions.values()),
-            "events": self.events,
-            "links": [row(item) for item in self.links],
             "outbox": self.outbox,
             "nav_marks": list(self.nav_marks.values()),
             "marks": list(self.marks.values()),
@@ -46,31 +48,34 @@ class Batch:
         }
         return {name: rows for name, rows in tables.items() if rows}
 
+    def link_columns(self) -> list[Sequence[Any]]:
+        """The links column by column, and which of them are events of orders that are kept: `sql.LINK_TYPES`."""
+        columns = zip(*map(_LINK_FIELDS, self.links), strict=True) if self.links else [()] * _LINK_COLUMNS
+        return [*columns, self.are_events]
+
 
 def batch_of(entries: Iterable[Entry], head: Head) -> Batch:
     """The rows of `entries`, linked to the chain's `head`."""
     batch = Batch(head)
     for entry in entries:
         _project(entry, batch)
-        for item, content, is_order in _linked(entry, batch.head):
-            batch.head = item.head
+        for item, is_event in _linked(entry, batch.head):
             batch.links.append(item)
-            if is_order:
-                event = {"order_id": item.subject_id, "sequence": item.sequence, "kind": item.kind, "content": content}
-                batch.events.append(event)
+            batch.are_events.append(is_event)
+            batch.head = item.head
     return batch
 
 
 def links_of(entry: Entry, head: Head) -> list[Link]:
     """The links of one entry alone, behind the chain's `head`."""
-    return [item for item, _, _ in _linked(entry, head)]
+    return [item for item, _ in _linked(entry, head)]
 
 
-def _linked(entry: Entry, head: Head) -> Iterator[tuple[Link, dict[str, Any], bool]]:
-    for subject, kind, content, ts_ns, is_order in _facts(entry):
+def _linked(entry: Entry, head: Head) -> Iterator[tuple[Link, bool]]:
+    for subject, kind, content, ts_ns, is_event in _facts(entry):
         item = link(head, subject, kind, canonical(content), ts_ns)
         head = item.head
-        yield item, content, is_order
+        yield item, is_event
 
 
 def _facts(entry: Entry) -> Iterator[tuple[str, str, dict[str, Any], int, bool]]:
@@ -85,6 +90,11 @@ def _facts(entry: Entry) -> Iterator[tuple[str, str, dict[str, Any], int, bool]]
         yield entry.fund_id, "standing_set", _standing(entry), entry.ts_ns, False
     for note in entry.notes:
         yield note.subject_id, note.kind, dict(note.content), entry.ts_ns, False
+
+
+def _known(columns: dict[str, Any]) -> dict[str, Any]:
+    """Without what is null: half of an order's columns, and a column that does not arrive is null."""
+    return {name: value for name, value in columns.items() if value is not None}
 
 
 def _standing(entry: Entry) -> dict[str, Any]:
@@ -102,7 +112,7 @@ def _standing(entry: Entry) -> dict[str, Any]:
 
 def _project(entry: Entry, batch: Batch) -> None:
     if entry.order is not None:
-        columns = order_row(entry.order)
+        columns = order_row(entry.order) if entry.is_new else moved_row(entry.order)
         if entry.is_new:
             columns["dedup_until"] = entry.order.created_ns + DEDUP_WINDOW_S * NS_PER_S
             columns["content"], columns["content_until"] = entry.content or (None, None)

@@ -225,12 +225,11 @@ class Oms:
         self._steps.require_ready()
         return await self._steps.held(self._control.rearm(self.nav(), by, why))
 
-    async def refer(self, reference: Reference, said: Mapping[str, object]) -> None:
-        """Risk goes by these limits and master data from the next order on; which version, and what is `said` of it, is
-        on record before."""
+    async def refer(self, reference: Reference, notes: tuple[Note, ...]) -> None:
+        """Risk goes by these limits and master data from the next order on; which versions, as `notes` say, is on
+        record before."""
         self._steps.require_ready()
-        note = Note(self.fund_id, "limits_referred", {"version": reference.limits_version, **said})
-        entry = Entry(self.fund_id, self._clock.now_ns(), notes=(note,))
+        entry = Entry(self.fund_id, self._clock.now_ns(), notes=notes)
         await self._steps.held(self._steps.append(entry))
         await self._steps.held(self._risk.refer(reference))
 

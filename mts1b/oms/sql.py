@@ -1,7 +1,8 @@
 """The statements of the journal. One step, or a batch of them, is one statement: one round trip, one transaction.
 
 Each table's rows arrive as one JSON array and are typed by the table itself (`json_populate_recordset`); numbers are
-JSON texts, so that a Decimal arrives as it left.
+JSON texts, so that a Decimal arrives as it left. Audit links, most of what is written and long texts, arrive as one
+array for each column; an order's events are made of those that are about it.
 """
 
 from __future__ import annotations
@@ -38,13 +39,12 @@ WRITES = {
     FROM json_populate_recordset(NULL::positions, @)
     ON CONFLICT (fund_id, symbol) DO UPDATE SET quantity = excluded.quantity, average_price = excluded.average_price,
         realised_pnl = excluded.realised_pnl, fees = excluded.fees, updated_at = excluded.updated_at RETURNING 1""",
-    "events": """
-    INSERT INTO order_events (order_id, sequence, kind, content)
-    SELECT order_id, sequence, kind, content FROM json_populate_recordset(NULL::order_events, @) RETURNING 1""",
     "links": """
     INSERT INTO audit_chain (sequence, subject_id, kind, content, "timestamp", previous_hash, hash)
-    SELECT sequence, subject_id, kind, content, "timestamp", previous_hash, hash
-    FROM json_populate_recordset(NULL::audit_chain, @) RETURNING 1""",
+    SELECT sequence, subject_id, kind, content, "timestamp", previous_hash, hash FROM given RETURNING 1),
+events AS (
+    INSERT INTO order_events (order_id, sequence, kind, content)
+    SELECT subject_id, sequence, kind, content::jsonb FROM given WHERE is_event RETURNING 1""",
     "outbox": """
     INSERT INTO outbox (fund_id, subject, message_id, payload, created_at)
     SELECT fund_id, subject, message_id, payload, created_at
@@ -69,6 +69,10 @@ WRITES = {
 }
 """How the rows of each table are written; @ is the parameter with them, as a JSON array."""
 
+LINK_TYPES = ("bigint", "text", "text", "text", "bigint", "text", "text", "boolean")
+GIVEN = """given AS MATERIALIZED (SELECT * FROM unnest({arrays})
+    AS link (sequence, subject_id, kind, content, "timestamp", previous_hash, hash, is_event))"""
+"""The links, column by column; the last column says which of them is an event of an order that is kept."""
 
 CHANGED = ("moved_orders", "funds")
 """Rows that must be there already: writing fewer than asked for fails the whole statement."""
@@ -76,12 +80,13 @@ CHANGED = ("moved_orders", "funds")
 
 @cache
 def write(tables: tuple[str, ...]) -> str:
-    """One statement that writes these tables' rows; $1 is those of the first, the last two parameters are fund and
-    epoch. It fails as a whole when the epoch is not the fund's any more."""
-    fund, epoch = f"${len(tables) + 1}", f"${len(tables) + 2}"
-    parts = [f"lease AS (SELECT 1 FROM writer_leases WHERE fund_id = {fund} AND epoch = {epoch} FOR SHARE)"]  # noqa: S608
-    checks = [f"holds_lease({fund}, (SELECT count(*) FROM lease))"]  # noqa: S608
-    for at, table in enumerate(tables, 1):
+    """One statement that writes these tables' rows. $1 and $2 are fund and epoch, then come the columns of the links,
+    then the rows of the tables in their order. It fails as a whole when the epoch is not the fund's any more."""
+    parts = ["lease AS (SELECT 1 FROM writer_leases WHERE fund_id = $1 AND epoch = $2 FOR SHARE)"]
+    parts.append(GIVEN.format(arrays=", ".join(f"${at}::{name}[]" for at, name in enumerate(LINK_TYPES, 3))))
+    parts.append(f"links AS ({WRITES['links']})")
+    checks = ["holds_lease($1, (SELECT count(*) FROM lease))"]
+    for at, table in enumerate(tables, 3 + len(LINK_TYPES)):
         parts.append(f"{table} AS ({WRITES[table].replace('@', f'${at}')})")
         if table in CHANGED:
             checks.append(f"all_written('{table}', (SELECT count(*) FROM {table}), json_array_length(${at}))")  # noqa: S608

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
+from mts1b.foundation.changing import changed
 from mts1b.foundation.clock import NS_PER_S
 from mts1b.foundation.errors import InvariantBroken
 from mts1b.foundation.events import OrderEvent
@@ -61,7 +62,7 @@ def move(order: Order, status: OrderStatus, now_ns: int, **changes: Any) -> Orde
     """The order in another status. InvariantBroken when the table has no such move."""
     if status not in LEGAL[order.status]:
         raise InvariantBroken("order", order.order_id, f"cannot go from {order.status} to {status}")
-    return replace(order, status=status, updated_ns=now_ns, **changes)
+    return changed(order, status=status, updated_ns=now_ns, **changes)
 
 
 def at_work(order: Order) -> OrderStatus:

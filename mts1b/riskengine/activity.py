@@ -3,7 +3,7 @@ those of the commands and events."""
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -30,13 +30,31 @@ class RecentOrder:
     traded_ns: int | None = None
 
 
+class Times:
+    """The latest times of something, `most` at least, in order: counting those of a window costs the same for any."""
+
+    def __init__(self, most: int) -> None:
+        self._times: list[int] = []
+        self._most = most
+
+    def add(self, ts_ns: int) -> None:
+        """One more; a clock that was set back counts as standing still."""
+        times = self._times
+        times.append(max(ts_ns, times[-1]) if times else ts_ns)
+        if len(times) >= 2 * self._most:
+            del times[: -self._most]
+
+    def within(self, now_ns: int, span_ns: int) -> int:
+        """How many lie less than `span_ns` before `now_ns`."""
+        return len(self._times) - bisect_right(self._times, now_ns - span_ns)
+
+
 class Activity:
     """Sliding seconds, a day's counts and the recent trades of each strategy, name and side."""
 
     def __init__(self) -> None:
-        self._orders: deque[int] = deque(maxlen=RATE_MESSAGES_MAX)
-        self._messages: deque[int] = deque(maxlen=RATE_MESSAGES_MAX)
-        self._trades: dict[Repeat, deque[int]] = {}
+        self._orders, self._messages = Times(RATE_MESSAGES_MAX), Times(RATE_MESSAGES_MAX)
+        self._trades: dict[Repeat, Times] = {}
         self._day = 0
         self._messages_today = 0
         self._traded_today = 0
@@ -51,12 +69,12 @@ class Activity:
 
     def ordered(self, now_ns: int) -> None:
         """An order was let through."""
-        self._orders.append(now_ns)
+        self._orders.add(now_ns)
         self.messaged(now_ns)
 
     def messaged(self, now_ns: int) -> None:
         """Anything was let through to the venue: an order, a replacement, a cancel."""
-        self._messages.append(now_ns)
+        self._messages.add(now_ns)
         self._turn(now_ns)
         self._messages_today += 1
 
@@ -65,13 +83,13 @@ class Activity:
         self._turn(ts_ns)
         if ts_ns // NS_PER_DAY == self._day:
             self._traded_today += 1
-        self._trades.setdefault(repeat, deque(maxlen=REPEATS_MAX)).append(ts_ns)
+        self._trades.setdefault(repeat, Times(REPEATS_MAX)).add(ts_ns)
 
     def orders_within_second(self, now_ns: int) -> int:
-        return _within(self._orders, now_ns, NS_PER_S)
+        return self._orders.within(now_ns, NS_PER_S)
 
     def messages_within_second(self, now_ns: int) -> int:
-        return _within(self._messages, now_ns, NS_PER_S)
+        return self._messages.within(now_ns, NS_PER_S)
 
     def day(self, now_ns: int) -> tuple[int, int]:
         """Messages of the UTC day of `now_ns` so far, and orders that traded in it."""
@@ -80,7 +98,8 @@ class Activity:
 
     def repeats(self, repeat: Repeat, now_ns: int, window_s: int) -> int:
         """How many orders of this kind traded within the window."""
-        return _within(self._trades.get(repeat, ()), now_ns, window_s * NS_PER_S)
+        times = self._trades.get(repeat)
+        return 0 if times is None else times.within(now_ns, window_s * NS_PER_S)
 
     def forget_trades(self) -> None:
         """A person has looked at them: repeats are counted from none again."""
@@ -90,13 +109,3 @@ class Activity:
         day = now_ns // NS_PER_DAY
         if day > self._day:
             self._day, self._messages_today, self._traded_today = day, 0, 0
-
-
-def _within(times: Iterable[int], now_ns: int, span_ns: int) -> int:
-    """How many of the latest times lie less than `span_ns` before `now_ns`; they are in order."""
-    count = 0
-    for ts_ns in reversed(times):  # type: ignore[call-overload]
-        if now_ns - ts_ns >= span_ns:
-            break
-        count += 1
-    return count

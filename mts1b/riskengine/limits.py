@@ -74,8 +74,9 @@ class RiskLimits(BaseModel):
 
     def first_unset(self, names: tuple[str, ...]) -> str | None:
         """The first of these limits that nobody has set."""
+        values = vars(self)
         for name in names:
-            if getattr(self, name) is None:
+            if values[name] is None:
                 return name
         return None
 

@@ -48,10 +48,14 @@ class MasterData:
 @dataclass(frozen=True, slots=True)
 class Reference:
     """All that risk goes by and did not happen to the fund: limits with their version, master data, what can be
-    borrowed as known at `borrow_ns`. A newer one takes its place between two orders."""
+    borrowed as known at `borrow_ns`. A newer one takes its place between two orders.
+
+    `versions`: of the stored tables that master data and borrow are out of; none of what was handed in.
+    """
 
     limits: RiskLimits
     limits_version: int = 0
     master: MasterData = field(default_factory=MasterData)
     borrow: Mapping[Symbol, Borrow] = field(default_factory=dict)
     borrow_ns: int | None = None
+    versions: Mapping[str, int] = field(default_factory=dict)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeVar
 
+from mts1b.foundation.changing import changed
 from mts1b.foundation.events import CashMoved, SharesSplit
 from mts1b.foundation.fill import Fill
 from mts1b.foundation.ids import IdempotencyKey, OrderId, StrategyId, Symbol
@@ -102,14 +103,14 @@ class Positions:
 
     def hold(self, symbol: Symbol, quantity: Decimal) -> None:
         """Set the signed shares held."""
-        self._set(symbol, replace(self.name(symbol), held=quantity))
+        self._set(symbol, changed(self.name(symbol), held=quantity))
 
     def quote(self, prices: Mapping[Symbol, Decimal], ts_ns: int, received_ns: int) -> None:
         """Take prices, pairs of currencies among them; totals follow. `reload_covariance` when done."""
         self.market_ns = max(self.market_ns, ts_ns)
         for symbol, price in prices.items():
             self.quoted[symbol] = Quoted(price, ts_ns, received_ns)
-            self._set(symbol, replace(self.name(symbol), price=price))
+            self._set(symbol, changed(self.name(symbol), price=price))
         if any(fx_base(symbol, self.currency) in self._currencies for symbol in prices):
             self._recount()
 
@@ -120,7 +121,7 @@ class Positions:
             if fill.ts_ns < split.ts_ns:
                 fill = fill.in_shares_after(split.numerator, split.denominator)
         name = self.name(fill.symbol)
-        self._set(fill.symbol, replace(name, held=name.held + fill.side.sign * fill.quantity))
+        self._set(fill.symbol, changed(name, held=name.held + fill.side.sign * fill.quantity))
 
     def pay(self, currency: str, amount: Decimal) -> None:
         """Cash of one currency changes."""
@@ -140,24 +141,50 @@ class Positions:
         name, quoted = self.name(event.symbol), self.quoted.get(event.symbol)
         if quoted is not None:
             price = quoted.price * event.denominator / event.numerator
-            self.quoted[event.symbol] = replace(quoted, price=price)
-            name = replace(name, price=price)
-        self._set(event.symbol, replace(name, held=event.quantity))
+            self.quoted[event.symbol] = changed(quoted, price=price)
+            name = changed(name, price=price)
+        self._set(event.symbol, changed(name, held=event.quantity))
 
     def remember_split(self, event: SharesSplit) -> None:
         self._splits.setdefault(event.symbol, []).append(event)
 
     def work(self, table: dict[K, Working], key: K, now: Working | None) -> None:
         """Set the open part of one order; None when it has none."""
-        for sign, part in ((-1, table.pop(key, None)), (1, now)):
-            if part is None:
-                continue
-            self._set(part.symbol, _with(self.name(part.symbol), part, sign))
-            if sign < 0:
-                del self._at_work[part.symbol][key]
+        before = table.pop(key, None)
+        if before is not None:
+            del self._at_work[before.symbol][key]
         if now is not None:
             table[key] = now
             self._at_work.setdefault(now.symbol, {})[key] = now
+        self._exchange(before, now)
+
+    def received(
+        self,
+        reserved: dict[IdempotencyKey, Working],
+        key: IdempotencyKey,
+        table: dict[OrderId, Working],
+        order_id: OrderId,
+        now: Working,
+    ) -> None:
+        """What was reserved under its key is open as an order: the same shares, so that mostly nothing is added up."""
+        self.work(table, order_id, None)
+        before = reserved.pop(key, None)
+        if before is not None:
+            del self._at_work[before.symbol][key]
+        table[order_id] = now
+        self._at_work.setdefault(now.symbol, {})[order_id] = now
+        self._exchange(before, now)
+
+    def _exchange(self, before: Working | None, now: Working | None) -> None:
+        """Exposure after one open part took the other's place."""
+        if before == now:
+            return
+        if before is not None and now is not None and before.symbol == now.symbol:
+            self._set(now.symbol, _with(_with(self.name(now.symbol), before, -1), now, 1))
+            return
+        for sign, part in ((-1, before), (1, now)):
+            if part is not None:
+                self._set(part.symbol, _with(self.name(part.symbol), part, sign))
 
     def set_master(self, master: MasterData) -> None:
         """New master data: currencies, sectors and margins of every name are looked up again."""
@@ -201,7 +228,7 @@ class Positions:
         self.unmarked, self.uncovered = set(), set()
         for symbol, name in names.items():
             fresh = self._fresh(symbol)
-            self._set(symbol, replace(name, rate=fresh.rate, margin_rate=fresh.margin_rate))
+            self._set(symbol, changed(name, rate=fresh.rate, margin_rate=fresh.margin_rate))
 
 
 def fx_pair(currency: str, base: str) -> Symbol:
@@ -219,10 +246,10 @@ def _with(name: Name, part: Working, sign: int) -> Name:
     """`name` with one more open order, or with one less."""
     change = sign * part.quantity
     if part.side is Side.SELL:
-        return replace(name, sells=name.sells + change)
+        return changed(name, sells=name.sells + change)
     if part.limit_price is not None:
-        return replace(name, buys=name.buys + change, bounded=name.bounded + change * part.limit_price)
-    return replace(name, buys=name.buys + change, unbounded=name.unbounded + change * part.sized_price)
+        return changed(name, buys=name.buys + change, bounded=name.bounded + change * part.limit_price)
+    return changed(name, buys=name.buys + change, unbounded=name.unbounded + change * part.sized_price)
 
 
 def with_working(name: Name, parts: Iterable[Working]) -> Name:

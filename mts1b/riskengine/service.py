@@ -39,10 +39,12 @@ class RiskService:
     def __init__(self, fund_id: FundId, limits: RiskLimits, clock: Clock, master: MasterData | None = None) -> None:
         self.state = RiskState(fund_id)
         self.limits, self.limits_version = limits, 0
+        self.versions: Mapping[str, int] = {}
         self._clock = clock
         self._chain = Chain(clock.monotonic_ns)
         self._counts: Counter[str] = Counter()
         self._refusals: Counter[str] = Counter()
+        self._assessed_nav: Decimal | None = None
         if master is not None:
             self.state.set_master(master)
 
@@ -97,7 +99,8 @@ class RiskService:
         traded = self.state.apply(event)
         if traded is not None:
             self._throttle(traded, event.ts_ns)
-        self._latch(new_day=False)
+        if self.state.nav != self._assessed_nav:  # most events leave it
+            self._latch(new_day=False)
 
     def on_events(self, events: Sequence[OrderEvent | FundEvent]) -> None:
         """Follow journalled events in their order."""
@@ -122,6 +125,7 @@ class RiskService:
     def refer(self, reference: Reference) -> None:
         """Go by these limits and master data from the next order on; open orders are not looked at again."""
         self.limits, self.limits_version = reference.limits, reference.limits_version
+        self.versions = reference.versions
         if reference.master is not self.state.book.master:
             self.state.set_master(reference.master)
         self.state.set_borrow(reference.borrow, reference.borrow_ns)
@@ -136,7 +140,7 @@ class RiskService:
 
     def set_limits(self, limits: RiskLimits) -> None:
         """Replace all limits at once; open orders are not looked at again."""
-        self.limits = limits
+        self.limits, self._assessed_nav = limits, None
 
     def set_covariance(self, symbols: Sequence[Symbol], matrix: NDArray[np.float64]) -> None:
         """Daily covariance of returns [S, S] for gate 4's value at risk. InputError on a bad shape."""
@@ -182,6 +186,7 @@ class RiskService:
             "manual": state.standing.manual.value,
             "throttled": sorted(state.standing.throttled),
             "limits_version": self.limits_version,
+            **{f"{table}_version": version for table, version in sorted(self.versions.items())},
             "nav": state.nav,
             "day_start_nav": state.day_start_nav,
             "peak_nav": state.peak_nav,
@@ -202,6 +207,7 @@ class RiskService:
         return self.state.standing
 
     def _latch(self, new_day: bool) -> None:
+        self._assessed_nav = self.state.nav
         asked = drawdown.assess(self.state, self.limits)
         latched = drawdown.latch(self.state.standing.latched, asked, new_day)
         if latched is not self.state.standing.latched:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from decimal import Decimal
 from typing import assert_never
 
+from mts1b.foundation.changing import changed
 from mts1b.foundation.clock import NS_PER_DAY, NS_PER_S
 from mts1b.foundation.commands import SubmitOrder
 from mts1b.foundation.events import (
@@ -160,8 +160,8 @@ class RiskState:
         match event:
             case OrderReceived(order=order, ts_ns=ts_ns):
                 self.keys.setdefault(order.idempotency_key, ts_ns)
-                self.book.work(self.reserved, order.idempotency_key, None)
-                self.book.work(self.working, order.order_id, working(order))
+                key, name = order.idempotency_key, order.order_id
+                self.book.received(self.reserved, key, self.working, name, working(order))
             case OrderHeld(order=order, ts_ns=ts_ns):
                 self.keys.setdefault(order.idempotency_key, ts_ns)
                 self.book.work(self.reserved, order.idempotency_key, None)
@@ -209,7 +209,7 @@ class RiskState:
         if part is None:  # a late fill of an order that had ended
             return None
         left = part.quantity - fill.quantity
-        now = replace(part, quantity=left, has_traded=True) if left > 0 else None
+        now = changed(part, quantity=left, has_traded=True) if left > 0 else None
         self.book.work(self.working, fill.order_id, now)
         if part.has_traded:
             return None

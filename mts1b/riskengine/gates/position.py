@@ -5,7 +5,8 @@ A fund over a limit (prices moved) may still trade out of it: an order that does
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from decimal import Decimal
 
 from mts1b.foundation.commands import SubmitOrder
@@ -19,6 +20,18 @@ from mts1b.riskengine.verdict import ACCEPTED, Accepted, Verdict, refused, unset
 
 GATE = 4
 LIMITS = (*LIMITS_OF_GATE[GATE], "market_margin")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The order's name and the fund's totals, as they are and as they would be with the order; NAV now."""
+
+    before: Name
+    after: Name
+    was: Totals
+    now: Totals
+    nav: Decimal
+
 
 Measure = tuple[str, Decimal, Decimal, Decimal]
 """Name, value before, value after, what it may be, all in the fund's currency."""
@@ -38,29 +51,26 @@ def gate(command: SubmitOrder, context: GateContext) -> Verdict:
         return refused(GATE, "nav_unknown")
     if nav <= 0:
         return refused(GATE, "nav_not_positive", nav=nav)
-    for check in (_exposures, _cash, _adv, _value_at_risk):
-        verdict = check(command, context, before, nav)
+    after = with_working(before, [wanted(command)])
+    change = Change(before, after, state.totals, state.totals.exchange(before, after), nav)
+    for check in CHECKS:
+        verdict = check(command, context, change)
         if not isinstance(verdict, Accepted):
             return verdict
     return ACCEPTED
 
 
-def _exposures(command: SubmitOrder, context: GateContext, before: Name, nav: Decimal) -> Verdict:
-    after = with_working(before, [wanted(command)])
-    old = context.state.totals
-    new = old.exchange(before, after)
+def _exposures(command: SubmitOrder, context: GateContext, change: Change) -> Verdict:
     sector = context.state.book.sectors.get(context.state.book.sector(command.symbol), ZERO)
-    for measure, was, now, limit in _measures(context.limits, before, after, old, new, sector, nav):
+    for measure, was, now, limit in _measures(context.limits, change, sector):
         if now > limit and now > was:
-            return refused(GATE, measure, worst=now, before=was, nav=nav, limit=limit)
+            return refused(GATE, measure, worst=now, before=was, nav=change.nav, limit=limit)
     return ACCEPTED
 
 
-def _measures(
-    limits: RiskLimits, before: Name, after: Name, old: Totals, new: Totals, sector: Decimal, nav: Decimal
-) -> Iterator[Measure]:
-    mark = before.mark or ZERO
-    was, now = before.widest * mark, after.widest * mark
+def _measures(limits: RiskLimits, change: Change, sector: Decimal) -> Iterator[Measure]:
+    mark, nav, old, new = change.before.mark or ZERO, change.nav, change.was, change.now
+    was, now = change.before.widest * mark, change.after.widest * mark
     yield "name", was, now, known(limits.name_to_nav_max) * nav
     yield "sector", sector, sector + now - was, known(limits.sector_to_nav_max) * nav
     yield "gross", old.gross, new.gross, known(limits.gross_max)
@@ -70,41 +80,46 @@ def _measures(
     yield "margin", old.margin, new.margin, known(limits.margin_to_nav_max) * nav
 
 
-def _cash(command: SubmitOrder, context: GateContext, before: Name, nav: Decimal) -> Verdict:
+def _cash(command: SubmitOrder, context: GateContext, change: Change) -> Verdict:
     """Cash were all open buys filled and no sell: at their limits, or at the price they were sized with and the
     margin of market orders more. What only brings a short nearer to zero passes."""
     limits, book = context.limits, context.state.book
     if command.side.sign < 0 or reduces(command, context.state):
         return ACCEPTED
-    totals = book.totals.exchange(before, with_working(before, [wanted(command)]))
-    left = book.all_cash - totals.bounded - totals.unbounded * (1 + known(limits.market_margin))
-    floor = known(limits.cash_to_nav_min) * nav
+    all_cash = book.all_cash
+    left = all_cash - change.now.bounded - change.now.unbounded * (1 + known(limits.market_margin))
+    floor = known(limits.cash_to_nav_min) * change.nav
     if left < floor:
-        return refused(GATE, "cash", worst=left, cash=book.all_cash, nav=nav, limit=floor)
+        return refused(GATE, "cash", worst=left, cash=all_cash, nav=change.nav, limit=floor)
     return ACCEPTED
 
 
-def _adv(command: SubmitOrder, context: GateContext, before: Name, _nav: Decimal) -> Verdict:
+def _adv(command: SubmitOrder, context: GateContext, change: Change) -> Verdict:
     """Open orders of one side as a share of what trades in a day."""
     volume, share_max = context.state.book.master.adv.get(command.symbol), known(context.limits.adv_share_max)
     if volume is None:
         return refused(GATE, "adv_unknown", symbol=command.symbol)
-    open_now = before.buys if command.side.sign > 0 else before.sells
+    open_now = change.before.buys if command.side.sign > 0 else change.before.sells
     if open_now + command.quantity > share_max * volume:
         return refused(GATE, "adv", quantity=command.quantity, open=open_now, adv=volume, adv_share_max=share_max)
     return ACCEPTED
 
 
-def _value_at_risk(command: SubmitOrder, context: GateContext, before: Name, nav: Decimal) -> Verdict:
+def _value_at_risk(command: SubmitOrder, context: GateContext, change: Change) -> Verdict:
     """All working orders and this one taken as filled: the book that is being built."""
     book, limit = context.state.book, known(context.limits.var_to_nav_max)
     covariance = book.covariance
     if covariance is None or book.uncovered or command.symbol not in covariance:
         return refused(GATE, "covariance_missing", symbol=min(book.uncovered, default=command.symbol))
-    change = command.side.sign * command.quantity * (before.mark or ZERO)
-    after = covariance.value_at_risk(command.symbol, change)
-    if after > limit * nav:
+    amount = command.side.sign * command.quantity * (change.before.mark or ZERO)
+    after = covariance.value_at_risk(command.symbol, amount)
+    if after > limit * change.nav:
         was = covariance.value_at_risk(command.symbol, ZERO)
         if after > was:
-            return refused(GATE, "var", value_at_risk=after, before=was, nav=nav, limit=limit * nav)
+            numbers = {"value_at_risk": after, "before": was, "nav": change.nav, "limit": limit * change.nav}
+            return refused(GATE, "var", **numbers)
     return ACCEPTED
+
+
+CHECKS: tuple[Callable[[SubmitOrder, GateContext, Change], Verdict], ...] = (_exposures, _cash, _adv, _value_at_risk)
+"""In their order; the first refusal stops."""

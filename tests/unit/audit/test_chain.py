@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -126,3 +127,10 @@ def test_canonical_text_is_one_for_one_content() -> None:
     for bad in (float("nan"), object(), {1, 2}):
         with pytest.raises((TypeError, ValueError)):
             canonical({"x": bad})
+
+
+@given(subject=st.text(), kind=st.text(), content=st.text(), at=st.integers())
+def test_a_hash_is_over_the_canonical_text_of_the_link(subject: str, kind: str, content: str, at: int) -> None:
+    made = link(CHAIN[3].head, subject, kind, content, at)
+    said = canonical([made.sequence, made.previous_hash, subject, kind, at, content])
+    assert made.hash == sha256(said.encode()).hexdigest()

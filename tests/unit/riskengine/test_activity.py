@@ -5,7 +5,7 @@ from __future__ import annotations
 from mts1b.foundation.clock import NS_PER_DAY, NS_PER_S
 from mts1b.foundation.ids import StrategyId, Symbol
 from mts1b.foundation.order import Side
-from mts1b.riskengine.activity import Activity, RecentOrder
+from mts1b.riskengine.activity import Activity, RecentOrder, Times
 
 DAY_NS = 20_000 * NS_PER_DAY
 ONE = (StrategyId("s"), Symbol("A"), Side.BUY)
@@ -55,3 +55,19 @@ def test_the_journals_orders_count_again() -> None:
     assert seen.day(DAY_NS + 9) == (2, 1)
     assert (seen.repeats(ONE, DAY_NS + 9, 1), seen.repeats(OTHER, DAY_NS + 9, 1)) == (1, 1)
     assert seen.orders_within_second(DAY_NS + 9) == 3
+
+
+def test_a_clock_that_was_set_back_stands_still() -> None:
+    seen = Activity()
+    for at in (NS_PER_S, 0, NS_PER_S + 1):
+        seen.ordered(DAY_NS + at)
+    assert seen.orders_within_second(DAY_NS + 2 * NS_PER_S - 1) == 3
+    assert seen.orders_within_second(DAY_NS + 2 * NS_PER_S) == 1
+
+
+def test_what_is_remembered_is_bounded_and_none_of_the_latest_is_forgotten() -> None:
+    seen = Times(3)
+    for at in range(20):
+        seen.add(at)
+        assert seen.within(at, 3) == min(at + 1, 3)
+    assert seen.within(20, 1_000) < 6
