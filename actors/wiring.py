@@ -51,17 +51,14 @@ from mts1b.foundation.errors import MtsError
 from mts1b.foundation.events import FundEvent, OrderEvent
 from mts1b.foundation.ids import FundId, Symbol
 from mts1b.foundation.limits import STOP_TIMEOUT_S
-from mts1b.oms.journal import Journal
 from mts1b.oms.service import Oms
-from mts1b.platform import db, eventbus
+from mts1b.platform import eventbus
 from mts1b.platform.alerts import BusAlerts
 from mts1b.platform.later import PublishLater
 from mts1b.platform.logging import get_logger
 from mts1b.platform.rotation import Source
 from mts1b.platform.telemetry import Recorder
 from mts1b.platform.telemetry.service import NOTHING, Observation
-from mts1b.refdata.master_store import MasterStore
-from mts1b.refdata.store import MIGRATIONS, LimitsStore
 from mts1b.riskengine.master import Reference
 from mts1b.riskengine.service import RiskService
 from mts1b.riskengine.verdict import Decision
@@ -200,6 +197,7 @@ class OmsActor(OmsWorker):
         exchange: Endpoint,
         inside: Limits | None,
     ) -> None:
+        from actors.stores import open_stores
         from mts1b.brokers.paper.client import PaperBroker  # as above
 
         venue = VenueLine(PaperBroker(exchange), RemoteBroker(colleague("broker", fund_id)))
@@ -208,15 +206,11 @@ class OmsActor(OmsWorker):
         )
 
         async def build(recorder: Recorder) -> Oms:
-            pool = await db.open_pool("primary", postgres, **sizes)
-            await db.migrate(pool)
-            await db.migrate(pool, MIGRATIONS)
+            journal, limits, master = await open_stores(postgres, sizes, fund_id)
             fills = FillsBus(await eventbus.open_bus("primary", bus))
-            journal = Journal(pool, fund_id)
             oms = Oms(fund_id, journal, gate, venue, fills, SystemClock(), cash, recorder, content_window_s, alerts)
             gate.restore_it = oms.restore_risk
-            stored = LimitsStore(pool), MasterStore(pool)
-            self._referring = Referring(*stored, gate, fund_id, reference, SystemClock())
+            self._referring = Referring(limits, master, gate, fund_id, reference, SystemClock())
             await self._referring.begin()
             return oms
 
@@ -229,7 +223,9 @@ class OmsActor(OmsWorker):
         await self._venue.close()
         await self._later.close()
         await eventbus.close_buses()
-        await db.close_pools()
+        from actors.stores import close_stores
+
+        await close_stores()
 
 
 def _end_process(error: BaseException) -> None:
