@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -51,13 +51,20 @@ def translated(server: str, what: str, remedy: str = "see `mts status`") -> Iter
 
 
 class Client(NatsClient):
-    """nats-py's, which would close for good when its server stops to know the password it came in with."""
+    """nats-py's closes for good when its server stops knowing the password that it came in with; this one goes on."""
 
     async def _process_err(self, err_msg: str) -> None:
         if self.options["allow_reconnect"] and "authorization violation" in err_msg.lower():
             await self._process_op_err(errors.AuthorizationError())
             return
         await super()._process_err(err_msg)
+
+    async def close(self) -> None:
+        """For good. What waits for a server that is away is not sent, and no reason to fail on the way out."""
+        if not self.is_connected:
+            self._pending, self._pending_data_size = [], 0
+        with suppress(OSError):  # the connection is lost at this very moment
+            await super().close()
 
 
 class Credentials:
