@@ -70,8 +70,7 @@ async def back_up(pool: Pool, dsn: str, path: Path, clock: Clock) -> Copied:
         await asyncio.to_thread(
             _run, "pg_dump", dsn, "--format=custom", "--no-owner", "--no-privileges", f"--file={fresh}"
         )
-        with fresh.open("rb") as file:
-            os.fsync(file.fileno())
+        await asyncio.to_thread(_onto_disk, fresh)
         made = Copied(taken_ns, head.sequence, head.hash, fresh.stat().st_size)
         _note(path).write_text(json.dumps(asdict(made)))
         fresh.replace(path)
@@ -102,6 +101,11 @@ async def restore(pool: Pool, dsn: str, path: Path) -> Verified:
 
 def _note(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
+
+
+def _onto_disk(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _run(program: str, dsn: str, *arguments: str) -> None:
