@@ -23,7 +23,8 @@ from mts1b.oms.service import Oms
 from mts1b.platform.telemetry import Recorder
 from mts1b.riskengine.verdict import Mode, Standing
 
-BATCH_REPORTS = 500
+BATCH_REPORTS = 64
+"""Reports followed at once: an auction of hundreds of fills lets orders in between."""
 RETRY_S = 0.2
 RETRY_S_MAX = 5.0
 LOCK_RETRY_S = 0.25

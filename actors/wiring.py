@@ -56,6 +56,7 @@ from mts1b.oms.service import Oms
 from mts1b.platform import db, eventbus
 from mts1b.platform.alerts import BusAlerts
 from mts1b.platform.later import PublishLater
+from mts1b.platform.loaded import keep_loaded
 from mts1b.platform.logging import get_logger
 from mts1b.platform.telemetry import Recorder
 from mts1b.platform.telemetry.service import NOTHING, Observation
@@ -211,6 +212,7 @@ class OmsActor(OmsWorker):
             stored = LimitsStore(pool), MasterStore(pool)
             self._referring = Referring(*stored, gate, fund_id, reference, SystemClock())
             await self._referring.begin()
+            keep_loaded()  # once more: with the clients of Postgres and NATS
             return oms
 
         self._later, self._venue = telling(nats_url), venue
