@@ -218,6 +218,7 @@ class OmsActor(OmsWorker):
         self._later, self._venue = telling(nats_url), venue
         alerts = BusAlerts(self._later, SystemClock())
         super().__init__(build, venue, gate, Recorder(step_recorded), _end_process, alerts)
+        self.begin()
 
     async def close(self) -> None:
         await super().close()
