@@ -14,7 +14,7 @@ from mts1b.brokers.port import Broker, VenueReport
 from mts1b.foundation.alerts import AlertPort, Finding, NoAlerts, Severity
 from mts1b.foundation.commands import CancelAll, CancelOrder, ReplaceOrder, SubmitGroup, SubmitOrder
 from mts1b.foundation.errors import InvariantBroken, LeaseLost, StackError, VenueError
-from mts1b.foundation.events import NavMarked
+from mts1b.foundation.events import CashMoved, NavMarked
 from mts1b.foundation.ids import Symbol
 from mts1b.foundation.limits import LEASE_S, QUEUE_DEPTH_MAX, START_TIMEOUT_S
 from mts1b.foundation.order import Order
@@ -119,6 +119,10 @@ class OmsWorker:
     async def rearm(self, by: str = "", why: str = "") -> Standing:
         """A person's word that the fund may trade again, whatever held it."""
         return await (await self._running()).rearm(by, why)
+
+    async def move_cash(self, move: CashMoved) -> Decimal:
+        """Money came or went without a trade; returns the cash after it."""
+        return await (await self._running()).move_cash(move)
 
     async def mark(self, prices: Mapping[Symbol, Decimal], ts_ns: int) -> NavMarked:
         """Value the fund, here and in risk. InvariantBroken when the two books do not agree."""

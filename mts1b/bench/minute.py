@@ -38,7 +38,7 @@ MONTHS, DAYS_PER_MONTH, MINUTES_PER_DAY = 120, 21, 390
 MINUTE_VOLATILITY, MONTHLY_VOLATILITY, OPENING_GAP = 0.0006, 0.06, 0.0002
 SEED = 0
 MADE = "made up"
-RUNS = 3
+RUNS = 5
 """Timed runs after one that is not: files then lie in the page cache and the kernel is compiled."""
 
 CHECKED_NAMES = 3

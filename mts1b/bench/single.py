@@ -18,7 +18,7 @@ from mts1b.strategy import get_strategy
 BARS = 2_520
 VALUES = {"fast": 20.0, "slow": 100.0}
 COMBOS = {name: np.array([value]) for name, value in VALUES.items()}
-RUNS = 3
+RUNS = 10
 MB_PER_GB = 1_000.0
 
 SOURCE_WALL_S = {

@@ -8,7 +8,7 @@ that is used again for the next names.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -39,10 +39,20 @@ ROWS_PER_BATCH = 131_072
 
 
 class Scratch(threading.local):
-    """Memory for one batch in each thread, used again for the next: fresh pages would cost as much as the bars."""
+    """Memory for one batch in each thread, used again for the next: fresh pages would cost as much as the bars.
+
+    And the file read last: of the batches of one file, each thread opens the first.
+    """
 
     def __init__(self) -> None:
         self._held: dict[str, Floats] = {}
+        self._file: tuple[str, pq.ParquetFile] | None = None
+
+    def file(self, path: str, opened: Callable[[], pq.ParquetFile]) -> pq.ParquetFile:
+        """The file at a path, opened unless it was the last."""
+        if self._file is None or self._file[0] != path:
+            self._file = path, opened()
+        return self._file[1]
 
     def table(self, name: str, size: int) -> Floats:
         """A flat table of `size` floats with anything in it."""
@@ -188,14 +198,14 @@ class _File:
 
     def tables(self, piece: Piece, fields: Sequence[str], scratch: Scratch) -> dict[str, Floats]:
         """The bars of a piece as tables, where `has_all`."""
-        table = self._read(piece.groups, fields)
+        table = self._read(piece.groups, fields, scratch)
         held, kept = self._layout.rows[0], piece.places >= 0
         loaded = {name: self._field(table, name, scratch) for name in fields}
         return {name: self._cut(values.reshape(-1, held), kept) for name, values in loaded.items()}
 
     def put(self, piece: Piece, loaded: Mapping[str, Floats], times: Numbers, scratch: Scratch) -> None:
         """Put the bars of a piece where they belong in the tables of a batch. Of a revised bar the latest stays."""
-        table = self._read(piece.groups, ("ts", *loaded))
+        table = self._read(piece.groups, ("ts", *loaded), scratch)
         stamps = np.asarray(words(table.column("ts")))
         name_of = np.repeat(piece.places, np.array(self._layout.rows[piece.names]))
         inside = (name_of >= 0) & (stamps >= self._low) & (stamps <= self._high)
@@ -250,29 +260,21 @@ class _File:
 
     def _first_stamps(self, rows: int) -> Numbers:
         """The times of the first name, without those of the others of its row group."""
-        place = self._table.place
-        with (
-            reading(place, self._stored),
-            pq.ParquetFile(place.open(self._stored.path), metadata=self._metadata) as file,
-        ):
+        with self._opened() as file:
             batches = file.iter_batches(rows, columns=["ts"], use_threads=False)
             return np.concatenate([words(b.column(0)) for b in _until(batches, rows)])
 
     @contextmanager
-    def _opened(self) -> Iterator[pq.ParquetFile]:
-        place = self._table.place
-        with (
-            reading(place, self._stored),
-            pq.ParquetFile(place.open(self._stored.path), metadata=self._metadata) as file,
-        ):
-            yield file
+    def _opened(self, scratch: Scratch | None = None) -> Iterator[pq.ParquetFile]:
+        def opened() -> pq.ParquetFile:
+            return pq.ParquetFile(place.open(self._stored.path), metadata=self._metadata)
 
-    def _read(self, run: range, columns: Sequence[str]) -> pa.Table:
         place = self._table.place
-        with (
-            reading(place, self._stored),
-            pq.ParquetFile(place.open(self._stored.path), metadata=self._metadata) as file,
-        ):
+        with reading(place, self._stored):
+            yield opened() if scratch is None else scratch.file(place.address(self._stored.path), opened)
+
+    def _read(self, run: range, columns: Sequence[str], scratch: Scratch | None = None) -> pa.Table:
+        with self._opened(scratch) as file:
             return file.read_row_groups(list(run), columns=list(columns), use_threads=False)
 
     def _field(self, table: pa.Table, name: str, scratch: Scratch) -> Floats:

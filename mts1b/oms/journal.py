@@ -19,6 +19,7 @@ from itertools import islice
 from mts1b.audit.chain import GENESIS, Head
 from mts1b.foundation.clock import NS_PER_DAY, Clock, SystemClock
 from mts1b.foundation.errors import InvariantBroken, LeaseLost, MtsError, StackError
+from mts1b.foundation.events import CashMoved
 from mts1b.foundation.ids import ClientOrderId, FundId, IdempotencyKey, OrderId, Symbol
 from mts1b.foundation.limits import (
     CHAIN_ATTEMPTS_MAX,
@@ -30,7 +31,7 @@ from mts1b.foundation.limits import (
 )
 from mts1b.foundation.order import Order, OrderStatus
 from mts1b.oms import sql
-from mts1b.oms.encode import order_from, position_from, recent_order
+from mts1b.oms.encode import move_from, order_from, position_from, recent_order
 from mts1b.oms.journal_rows import Batch, batch_of
 from mts1b.oms.lease import Lease
 from mts1b.oms.ports import DuplicateContent, DuplicateOrder, Entry, JournalState, OutboxMessage
@@ -162,6 +163,11 @@ class Journal:
 
     async def order_by_key(self, key: IdempotencyKey) -> Order | None:
         return await self._one(sql.ORDER_BY_KEY, key)
+
+    async def cash_move(self, move_id: str) -> CashMoved | None:
+        with translated("journal"):
+            record = await self._pool.fetchrow(sql.CASH_MOVE, self._fund_id, move_id)
+        return None if record is None else move_from(dict(record))
 
     async def order_counts(self) -> dict[OrderStatus, int]:
         with translated("journal"):
