@@ -13,7 +13,7 @@ from actors.referring import REFER_S, Referring
 from mts1b.brokers.port import Broker, VenueReport
 from mts1b.foundation.alerts import AlertPort, Finding, NoAlerts, Severity
 from mts1b.foundation.commands import CancelAll, CancelOrder, ReplaceOrder, SubmitGroup, SubmitOrder
-from mts1b.foundation.errors import InvariantBroken, LeaseLost, StackError, VenueError
+from mts1b.foundation.errors import InvariantBroken, LeaseLost, MtsError, StackError, VenueError
 from mts1b.foundation.events import CashMoved, NavMarked
 from mts1b.foundation.ids import Symbol
 from mts1b.foundation.limits import LEASE_S, QUEUE_DEPTH_MAX, START_TIMEOUT_S
@@ -34,6 +34,9 @@ LOCK_RETRY_S = 0.25
 MARK_ATTEMPTS_MAX = 50
 RECOVERY_ALERT_S = 300.0
 """How long a recovery stays an alert, counted from the last one."""
+
+HALT_ALERT_S = 60.0
+"""How long a failed recovery stays an alert; the next one follows within seconds."""
 
 SETTLE_S = 1.0
 """How often the venue is asked again about orders and cancels that it has not answered."""
@@ -276,11 +279,18 @@ class OmsWorker:
             await asyncio.sleep(wait_s)
             try:
                 self._recovery = await _recovered(oms)
-            except (VenueError, StackError):
+            except (VenueError, StackError) as error:
                 wait_s = min(2 * wait_s, RETRY_S_MAX)
+                if wait_s == RETRY_S_MAX:  # not for what passes within seconds
+                    self._alerts.tell(halted(oms.fund_id, error))
             else:
                 self._alerts.tell(recovered(oms.fund_id, self._recovery))
                 return
+
+
+def halted(fund_id: str, error: MtsError) -> Finding:
+    """What the watchdog hears while recovery goes on failing: the fund takes no orders until it succeeds."""
+    return Finding("oms_halted", fund_id, Severity.CRITICAL, f"no order is taken: {error}", (), HALT_ALERT_S)
 
 
 def recovered(fund_id: str, report: RecoveryReport) -> Finding:

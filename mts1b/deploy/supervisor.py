@@ -283,7 +283,10 @@ class Supervisor:
 
     def save_states(self) -> None:
         text = json.dumps({part: asdict(state) for part, state in self.states.items()})
-        write_private(self.plan.run_dir / "state.json", text)
+        try:
+            write_private(self.plan.run_dir / "state.json", text)
+        except OSError as error:  # what is kept running goes on, whether it can be told or not
+            LOG.warning("states are not written", problem=error.strerror)
 
     def publish(self) -> None:
         write_private(self.plan.run_dir / "stack.json", self.found.to_json())

@@ -14,7 +14,15 @@ from typing import Any
 
 from mts1b.foundation.errors import StackError
 from mts1b.foundation.limits import DB_POOL_SIZE_DEFAULT
-from mts1b.platform.db.errors import Conflict, Contention, PoolTimeout, StatementTimeout, server_of, translated
+from mts1b.platform.db.errors import (
+    Conflict,
+    Contention,
+    DiskFull,
+    PoolTimeout,
+    StatementTimeout,
+    server_of,
+    translated,
+)
 from mts1b.platform.db.migrations import migrate, read_migrations
 from mts1b.platform.db.pool import Connection, Pool, PoolGauge, PoolHealth, make_pool
 from mts1b.platform.db.server import DsnSource, ensure_database, ping
@@ -25,6 +33,7 @@ __all__ = [
     "Conflict",
     "Connection",
     "Contention",
+    "DiskFull",
     "DsnSource",
     "Pool",
     "PoolGauge",
