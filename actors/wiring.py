@@ -55,6 +55,7 @@ from mts1b.oms.service import Oms
 from mts1b.platform import eventbus
 from mts1b.platform.alerts import BusAlerts
 from mts1b.platform.later import PublishLater
+from mts1b.platform.loaded import keep_loaded
 from mts1b.platform.logging import get_logger
 from mts1b.platform.rotation import Source
 from mts1b.platform.telemetry import Recorder
@@ -212,11 +213,13 @@ class OmsActor(OmsWorker):
             gate.restore_it = oms.restore_risk
             self._referring = Referring(limits, master, gate, fund_id, reference, SystemClock())
             await self._referring.begin()
+            keep_loaded()  # once more: with the clients of Postgres and NATS
             return oms
 
         self._later, self._venue = telling(bus), venue
         alerts = BusAlerts(self._later, SystemClock())
         super().__init__(build, venue, gate, Recorder(step_recorded), _end_process, alerts)
+        self.begin()
 
     async def close(self) -> None:
         await super().close()
