@@ -20,10 +20,14 @@ from mts1b.foundation.limits import LEASE_S, QUEUE_DEPTH_MAX, START_TIMEOUT_S
 from mts1b.foundation.order import Order
 from mts1b.oms.recovery import RecoveryReport
 from mts1b.oms.service import Oms
+from mts1b.platform.logging import get_logger
 from mts1b.platform.telemetry import Recorder
 from mts1b.riskengine.verdict import Mode, Standing
 
-BATCH_REPORTS = 500
+_LOG = get_logger("mts1b.oms")
+
+BATCH_REPORTS = 64
+"""Reports followed at once: an auction of hundreds of fills lets orders in between."""
 RETRY_S = 0.2
 RETRY_S_MAX = 5.0
 LOCK_RETRY_S = 0.25
@@ -72,6 +76,14 @@ class OmsWorker:
         self._follower: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
         self._recovery: RecoveryReport | None = None
+        self._beginning: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Start without being asked, however often that takes. Returns at once.
+
+        A desk that is held calls nobody: until it trades again nothing would follow the venue, or publish what waits.
+        """
+        self._beginning = asyncio.create_task(self._begin())
 
     async def start(self) -> RecoveryReport:
         """Recover from the journal, then accept work. Does nothing when it has already."""
@@ -175,12 +187,25 @@ class OmsWorker:
 
     async def close(self) -> None:
         """Let orders in flight finish and stop being the fund's writer. Open orders stay at the venue."""
-        follower, self._follower = self._follower, None
-        if follower is not None:
-            follower.cancel()
-            await asyncio.wait([follower])
+        tasks = [task for task in (self._beginning, self._follower) if task is not None]
+        self._beginning = self._follower = None
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
         if self._oms is not None:
             await self._oms.close()
+
+    async def _begin(self) -> None:
+        wait_s = RETRY_S
+        while True:
+            try:
+                await self.start()
+                return
+            except (VenueError, StackError, LeaseLost) as error:  # anything else the next caller hears of
+                _LOG.warning("the OMS has not started yet", problem=str(error))
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, RETRY_S_MAX)
 
     async def _running(self) -> Oms:
         if self._recovery is None or self._oms is None:

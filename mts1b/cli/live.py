@@ -55,6 +55,7 @@ def up(
     from actors.paper_session import paper_limits
     from mts1b.datalake import open_lake
     from mts1b.deploy.live import VenueCosts, checked_fund
+    from mts1b.deploy.stack import have_watched
     from mts1b.foundation.ids import Symbol
     from mts1b.marketdata.replay import on_tick
     from mts1b.strategy.files import find_strategy
@@ -70,6 +71,7 @@ def up(
     costs = VenueCosts(amount("fee_bps", fee_bps), amount("slippage_bps", slippage_bps))
     with Console(stderr=True).status(f"starting {fund_id}"):
         begin(settings, plan, costs, interval_s, SystemClock())
+        have_watched(settings, SystemClock())
     say_what_is_assumed(settings, plan)
     _show(found_funds(settings, fund_id), as_json)
 

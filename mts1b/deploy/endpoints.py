@@ -153,9 +153,20 @@ def endpoints(settings: Settings) -> Endpoints:
     return with_given(settings, running or Endpoints(data_dir=str(settings.data_dir)))
 
 
+def source_of(part: str, settings: Settings, stack: Endpoints) -> SecretValue:
+    """The address of a server for what lasts: where a setting says where it is kept, read there again when rotated."""
+    address = stack.address(part)
+    return SecretValue(_given_secrets(settings).get(FIELD_OF[part]) or address, settings.secrets, address)
+
+
 def postgres_source(settings: Settings, stack: Endpoints) -> SecretValue:
-    """The DSN of a stack for what lasts: where a setting says where it is kept, read there again when it is rotated."""
-    return SecretValue(settings.db.primary.dsn or stack.postgres_dsn, settings.secrets, stack.postgres_dsn)
+    """The DSN of a stack; see `source_of`."""
+    return source_of("postgres", settings, stack)
+
+
+def nats_source(settings: Settings, stack: Endpoints) -> SecretValue | str:
+    """The URL of a stack's bus in the same way; "" where there is none."""
+    return source_of("nats", settings, stack) if stack.nats_url else ""
 
 
 def with_given(settings: Settings, running: Endpoints) -> Endpoints:

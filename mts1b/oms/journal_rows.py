@@ -22,8 +22,9 @@ _LINK_COLUMNS = len(fields(Link))
 
 @dataclass(slots=True)
 class Batch:
-    """Rows by table; of rows that replace each other, the last. `head` is the chain's end afterwards."""
+    """Rows by table; of rows that replace each other, the last. The chain ends at `first` before, at `head` after."""
 
+    first: Head
     head: Head
     new_orders: dict[str, dict[str, Any]] = field(default_factory=dict)
     moved_orders: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -36,6 +37,17 @@ class Batch:
     marks: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     funds: dict[str, dict[str, Any]] = field(default_factory=dict)
     cash_moves: list[dict[str, Any]] = field(default_factory=list)
+
+    def take(self, entries: Iterable[Entry]) -> None:
+        """Add the rows of these entries, linked behind those before."""
+        for entry in entries:
+            _project(entry, self)
+            for item, is_event in _linked(entry, self.head):
+                self.links.append(item)
+                self.are_events.append(is_event)
+                self.head = item.head
+                if item.kind == CASH_MOVED and entry.move is not None:
+                    self.cash_moves.append({**move_row(entry.move), "sequence": item.sequence})
 
     def rows(self) -> dict[str, list[dict[str, Any]]]:
         """Rows by the names of `sql.WRITES`, tables without rows left out."""
@@ -60,15 +72,8 @@ class Batch:
 
 def batch_of(entries: Iterable[Entry], head: Head) -> Batch:
     """The rows of `entries`, linked to the chain's `head`."""
-    batch = Batch(head)
-    for entry in entries:
-        _project(entry, batch)
-        for item, is_event in _linked(entry, batch.head):
-            batch.links.append(item)
-            batch.are_events.append(is_event)
-            batch.head = item.head
-            if item.kind == CASH_MOVED and entry.move is not None:
-                batch.cash_moves.append({**move_row(entry.move), "sequence": item.sequence})
+    batch = Batch(head, head)
+    batch.take(entries)
     return batch
 
 

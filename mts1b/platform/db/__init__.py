@@ -25,7 +25,8 @@ from mts1b.platform.db.errors import (
 )
 from mts1b.platform.db.migrations import migrate, read_migrations
 from mts1b.platform.db.pool import Connection, Pool, PoolGauge, PoolHealth, make_pool
-from mts1b.platform.db.server import DsnSource, ensure_database, ping
+from mts1b.platform.db.server import ensure_database, ping
+from mts1b.platform.rotation import Source
 from mts1b.platform.telemetry import span
 from mts1b.platform.telemetry.gauges import Sample, gauge
 
@@ -34,7 +35,6 @@ __all__ = [
     "Connection",
     "Contention",
     "DiskFull",
-    "DsnSource",
     "Pool",
     "PoolGauge",
     "PoolHealth",
@@ -58,7 +58,7 @@ _pools: dict[str, tuple[asyncio.AbstractEventLoop, Pool]] = {}
 
 
 async def open_pool(
-    name: str, dsn: str | DsnSource, pool_size: int = DB_POOL_SIZE_DEFAULT, max_overflow: int = 0, **timeouts: Any
+    name: str, dsn: str | Source, pool_size: int = DB_POOL_SIZE_DEFAULT, max_overflow: int = 0, **timeouts: Any
 ) -> Pool:
     """Open the pool `name`, or return it when it is open.
 
