@@ -107,7 +107,7 @@ def run(
 def say_what_is_assumed(settings: Settings, plan: DeskPlan) -> None:
     """On standard error, what stands in for master data that nobody has loaded."""
     from actors.assumed import assumption
-    from mts1b.refdata import MasterStore
+    from mts1b.refdata.master_store import MasterStore
     from mts1b.refdata.rows import INSTRUMENTS
 
     stored = asyncio.run(with_pool(settings, lambda pool: MasterStore(pool).newest(INSTRUMENTS)))
