@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mts1b.platform.loaded import keep_loaded
 from mts1b.platform.logging import get_logger, logging_from
 from mts1b.platform.telemetry import received, recorded, span, traceparent
 from mts1b.platform.telemetry.service import NOTHING, Observation, observe, unobserve
@@ -66,6 +67,7 @@ def observed(
         if observation != NOTHING:
             observe(service, observation, told)
         worker.__init__(self, *given, **named)  # type: ignore[misc]
+        keep_loaded()
 
     def flush_telemetry(_self: Any) -> None:
         """Send what was not sent yet, before the process is ended."""

@@ -13,23 +13,30 @@ from actors.referring import REFER_S, Referring
 from mts1b.brokers.port import Broker, VenueReport
 from mts1b.foundation.alerts import AlertPort, Finding, NoAlerts, Severity
 from mts1b.foundation.commands import CancelAll, CancelOrder, ReplaceOrder, SubmitGroup, SubmitOrder
-from mts1b.foundation.errors import InvariantBroken, LeaseLost, StackError, VenueError
-from mts1b.foundation.events import NavMarked
+from mts1b.foundation.errors import InvariantBroken, LeaseLost, MtsError, StackError, VenueError
+from mts1b.foundation.events import CashMoved, NavMarked
 from mts1b.foundation.ids import Symbol
 from mts1b.foundation.limits import LEASE_S, QUEUE_DEPTH_MAX, START_TIMEOUT_S
 from mts1b.foundation.order import Order
 from mts1b.oms.recovery import RecoveryReport
 from mts1b.oms.service import Oms
+from mts1b.platform.logging import get_logger
 from mts1b.platform.telemetry import Recorder
 from mts1b.riskengine.verdict import Mode, Standing
 
-BATCH_REPORTS = 500
+_LOG = get_logger("mts1b.oms")
+
+BATCH_REPORTS = 64
+"""Reports followed at once: an auction of hundreds of fills lets orders in between."""
 RETRY_S = 0.2
 RETRY_S_MAX = 5.0
 LOCK_RETRY_S = 0.25
 MARK_ATTEMPTS_MAX = 50
 RECOVERY_ALERT_S = 300.0
 """How long a recovery stays an alert, counted from the last one."""
+
+HALT_ALERT_S = 60.0
+"""How long a failed recovery stays an alert; the next one follows within seconds."""
 
 SETTLE_S = 1.0
 """How often the venue is asked again about orders and cancels that it has not answered."""
@@ -69,6 +76,14 @@ class OmsWorker:
         self._follower: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
         self._recovery: RecoveryReport | None = None
+        self._beginning: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Start without being asked, however often that takes. Returns at once.
+
+        A desk that is held calls nobody: until it trades again nothing would follow the venue, or publish what waits.
+        """
+        self._beginning = asyncio.create_task(self._begin())
 
     async def start(self) -> RecoveryReport:
         """Recover from the journal, then accept work. Does nothing when it has already."""
@@ -107,6 +122,10 @@ class OmsWorker:
     async def rearm(self, by: str = "", why: str = "") -> Standing:
         """A person's word that the fund may trade again, whatever held it."""
         return await (await self._running()).rearm(by, why)
+
+    async def move_cash(self, move: CashMoved) -> Decimal:
+        """Money came or went without a trade; returns the cash after it."""
+        return await (await self._running()).move_cash(move)
 
     async def mark(self, prices: Mapping[Symbol, Decimal], ts_ns: int) -> NavMarked:
         """Value the fund, here and in risk. InvariantBroken when the two books do not agree."""
@@ -155,8 +174,8 @@ class OmsWorker:
 
     async def statistics(self) -> dict[str, Any]:
         """As the OMS, and the version of the limits that risk goes by: 0 when they were handed in."""
-        version = 0 if self._referring is None else self._referring.reference.limits_version
-        return {**(await self._running()).statistics(), "limits_version": version}
+        told = (await self._running()).statistics()
+        return {**told, "limits_version": 0 if self._referring is None else self._referring.reference.limits_version}
 
     async def order_counts(self) -> dict[str, int]:
         """Every order of the fund by its status, from the journal."""
@@ -168,12 +187,25 @@ class OmsWorker:
 
     async def close(self) -> None:
         """Let orders in flight finish and stop being the fund's writer. Open orders stay at the venue."""
-        follower, self._follower = self._follower, None
-        if follower is not None:
-            follower.cancel()
-            await asyncio.wait([follower])
+        tasks = [task for task in (self._beginning, self._follower) if task is not None]
+        self._beginning = self._follower = None
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
         if self._oms is not None:
             await self._oms.close()
+
+    async def _begin(self) -> None:
+        wait_s = RETRY_S
+        while True:
+            try:
+                await self.start()
+                return
+            except (VenueError, StackError, LeaseLost) as error:  # anything else the next caller hears of
+                _LOG.warning("the OMS has not started yet", problem=str(error))
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, RETRY_S_MAX)
 
     async def _running(self) -> Oms:
         if self._recovery is None or self._oms is None:
@@ -247,11 +279,18 @@ class OmsWorker:
             await asyncio.sleep(wait_s)
             try:
                 self._recovery = await _recovered(oms)
-            except (VenueError, StackError):
+            except (VenueError, StackError) as error:
                 wait_s = min(2 * wait_s, RETRY_S_MAX)
+                if wait_s == RETRY_S_MAX:  # not for what passes within seconds
+                    self._alerts.tell(halted(oms.fund_id, error))
             else:
                 self._alerts.tell(recovered(oms.fund_id, self._recovery))
                 return
+
+
+def halted(fund_id: str, error: MtsError) -> Finding:
+    """What the watchdog hears while recovery goes on failing: the fund takes no orders until it succeeds."""
+    return Finding("oms_halted", fund_id, Severity.CRITICAL, f"no order is taken: {error}", (), HALT_ALERT_S)
 
 
 def recovered(fund_id: str, report: RecoveryReport) -> Finding:

@@ -15,7 +15,7 @@ from mts1b.brokers.paper.client import PaperHttp
 from mts1b.brokers.paper.endpoint import Endpoint
 from mts1b.config import Settings
 from mts1b.config_sections import Watchdog
-from mts1b.deploy.endpoints import PARTS, Endpoints, postgres_source
+from mts1b.deploy.endpoints import PARTS, Endpoints, source_of
 from mts1b.deploy.health import ask
 from mts1b.foundation.alerts import Finding
 from mts1b.foundation.clock import NS_PER_DAY, Clock
@@ -106,10 +106,10 @@ class WatchdogWorker:
         self._plan, self._clock, self._give_up = plan, clock, give_up
         self._venues: dict[str, PaperHttp] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._postgres = postgres_source(plan.settings, plan.stack)
-        self._pool = Once(partial(db.open_pool, "watchdog", self._postgres, CHECK_CONNECTIONS))
-        self._bus = Once(partial(eventbus.open_bus, "watchdog", plan.stack.nats_url))
-        self._store = AlertStore(Once(partial(db.open_pool, "watchdog-alerts", self._postgres, 1)))
+        self._kept = {part: source_of(part, plan.settings, plan.stack) for part in ("postgres", "nats", "valkey")}
+        self._pool = Once(partial(db.open_pool, "watchdog", self._kept["postgres"], CHECK_CONNECTIONS))
+        self._bus = Once(partial(eventbus.open_bus, "watchdog", self._kept["nats"]))
+        self._store = AlertStore(Once(partial(db.open_pool, "watchdog-alerts", self._kept["postgres"], 1)))
         self._delivery = Delivery(self._sinks(), clock)
         series = SeriesBook(terms.drift_terms(plan.section.drift))
         self._hearing = Hearing(series, terms.flow_terms(plan.section.vpin), self._store, self._told, clock)
@@ -211,10 +211,10 @@ class WatchdogWorker:
         """Every part of the stack that has an address, and every venue."""
         limit_s = self._plan.section.dependency.timeout_s
         parts = {
-            part: partial(ask, part, self._plan.stack, limit_s) for part in PARTS if self._plan.stack.address(part)
+            part: partial(ask, part, self._plan.stack, limit_s, self._kept.get(part))
+            for part in PARTS
+            if self._plan.stack.address(part)
         }
-        if "postgres" in parts:
-            parts["postgres"] = partial(db.ping, self._postgres, limit_s)
         return {
             **parts,
             **{f"venue {name}": partial(http.ask, "GET", "/status") for name, http in self._venues.items()},

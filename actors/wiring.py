@@ -43,7 +43,7 @@ from actors.venue_line import VenueLine
 from mts1b.brokers.paper.endpoint import Endpoint
 from mts1b.config import Settings
 from mts1b.config_sections import Logging
-from mts1b.deploy.endpoints import Endpoints, postgres_source
+from mts1b.deploy.endpoints import Endpoints, nats_source, postgres_source
 from mts1b.deploy.ray_client import NAMESPACE
 from mts1b.foundation.clock import SystemClock
 from mts1b.foundation.commands import CancelOrder, SubmitOrder
@@ -51,16 +51,15 @@ from mts1b.foundation.errors import MtsError
 from mts1b.foundation.events import FundEvent, OrderEvent
 from mts1b.foundation.ids import FundId, Symbol
 from mts1b.foundation.limits import STOP_TIMEOUT_S
-from mts1b.oms.journal import Journal
 from mts1b.oms.service import Oms
-from mts1b.platform import db, eventbus
+from mts1b.platform import eventbus
 from mts1b.platform.alerts import BusAlerts
 from mts1b.platform.later import PublishLater
+from mts1b.platform.loaded import keep_loaded
 from mts1b.platform.logging import get_logger
+from mts1b.platform.rotation import Source
 from mts1b.platform.telemetry import Recorder
 from mts1b.platform.telemetry.service import NOTHING, Observation
-from mts1b.refdata.master_store import MasterStore
-from mts1b.refdata.store import MIGRATIONS, LimitsStore
 from mts1b.riskengine.master import Reference
 from mts1b.riskengine.service import RiskService
 from mts1b.riskengine.verdict import Decision
@@ -124,20 +123,20 @@ def colleague(role: str, fund_id: FundId) -> ActorHandle:
     return ray.get_actor(actor_name(role, fund_id), namespace=NAMESPACE)
 
 
-def telling(nats_url: str) -> PublishLater:
+def telling(bus: str | Source) -> PublishLater:
     """What leaves this process for the bus in the background, over one connection."""
-    return PublishLater(partial(eventbus.open_bus, "telling", nats_url))
+    return PublishLater(partial(eventbus.open_bus, "telling", bus))
 
 
 class FeedActor(Feed):
     """Replays a panel into the paper exchange, and tells its bars."""
 
-    def __init__(self, panel: PanelSource, venue: Endpoint, fund_id: FundId, nats_url: str) -> None:
+    def __init__(self, panel: PanelSource, venue: Endpoint, fund_id: FundId, bus: str | Source) -> None:
         from mts1b.brokers.paper.client import PaperMarket  # and aiohttp, 8 MB: not for the other actors
 
         bars = panel.get()
         super().__init__(bars, PaperMarket(venue))
-        self._later = telling(nats_url)
+        self._later = telling(bus)
         self._telling = FeedTelling(self._later, fund_id, bars)
 
     async def close_session(self, index: int) -> Closed:
@@ -155,10 +154,16 @@ class StrategyActor(StrategyWorker):
     """Hands its orders to the OMS actor, and tells the watchdog what it saw."""
 
     def __init__(
-        self, strategy: Strategy, values: Values, panel: PanelSource, mandate: Mandate, in_flight: int, nats_url: str
+        self,
+        strategy: Strategy,
+        values: Values,
+        panel: PanelSource,
+        mandate: Mandate,
+        in_flight: int,
+        bus: str | Source,
     ) -> None:
         entry = cast(OmsWorker, Remote(colleague("oms", mandate.fund_id), "oms"))
-        self._later = telling(nats_url)
+        self._later = telling(bus)
         listener = StrategyTelling(self._later, mandate)
         timing = SystemClock(), Recorder(step_recorded)
         super().__init__(strategy, values, panel.get(), mandate, entry, *timing, in_flight, listener)
@@ -183,8 +188,8 @@ class OmsActor(OmsWorker):
 
     def __init__(
         self,
-        postgres: db.DsnSource,
-        nats_url: str,
+        postgres: Source,
+        bus: str | Source,
         fund_id: FundId,
         cash: Decimal,
         content_window_s: float,
@@ -193,6 +198,7 @@ class OmsActor(OmsWorker):
         exchange: Endpoint,
         inside: Limits | None,
     ) -> None:
+        from actors.stores import open_stores
         from mts1b.brokers.paper.client import PaperBroker  # as above
 
         venue = VenueLine(PaperBroker(exchange), RemoteBroker(colleague("broker", fund_id)))
@@ -201,28 +207,28 @@ class OmsActor(OmsWorker):
         )
 
         async def build(recorder: Recorder) -> Oms:
-            pool = await db.open_pool("primary", postgres, **sizes)
-            await db.migrate(pool)
-            await db.migrate(pool, MIGRATIONS)
-            bus = FillsBus(await eventbus.open_bus("primary", nats_url))
-            journal = Journal(pool, fund_id)
-            oms = Oms(fund_id, journal, gate, venue, bus, SystemClock(), cash, recorder, content_window_s, alerts)
+            journal, limits, master = await open_stores(postgres, sizes, fund_id)
+            fills = FillsBus(await eventbus.open_bus("primary", bus))
+            oms = Oms(fund_id, journal, gate, venue, fills, SystemClock(), cash, recorder, content_window_s, alerts)
             gate.restore_it = oms.restore_risk
-            stored = LimitsStore(pool), MasterStore(pool)
-            self._referring = Referring(*stored, gate, fund_id, reference, SystemClock())
+            self._referring = Referring(limits, master, gate, fund_id, reference, SystemClock())
             await self._referring.begin()
+            keep_loaded()  # once more: with the clients of Postgres and NATS
             return oms
 
-        self._later, self._venue = telling(nats_url), venue
+        self._later, self._venue = telling(bus), venue
         alerts = BusAlerts(self._later, SystemClock())
         super().__init__(build, venue, gate, Recorder(step_recorded), _end_process, alerts)
+        self.begin()
 
     async def close(self) -> None:
         await super().close()
         await self._venue.close()
         await self._later.close()
         await eventbus.close_buses()
-        await db.close_pools()
+        from actors.stores import close_stores
+
+        await close_stores()
 
 
 def _end_process(error: BaseException) -> None:
@@ -340,17 +346,17 @@ async def ray_desk(
     detached = kept is not None
     start = partial(_start, plan.fund_id, detached, observation, settings.logging)
     panel, reference = kept or Shared.put(plan.panel), plan.reference
-    limits = (reference, plan.fund_id, plan.symbols, plan.covariance())
+    limits, bus = (reference, plan.fund_id, plan.symbols, plan.covariance()), nats_source(settings, stack)
     handles: dict[str, ActorHandle] = {}
     try:
         handles["broker"] = start("broker", BrokerActor, venue)
         handles["risk"] = start("risk", RiskActor, *limits)
-        handles["feed"] = start("feed", FeedActor, panel, venue, plan.fund_id, stack.nats_url)
+        handles["feed"] = start("feed", FeedActor, panel, venue, plan.fund_id, bus)
         sizes = settings.db.primary.model_dump(exclude={"dsn"})
         postgres = postgres_source(settings, stack)
-        book = (postgres, stack.nats_url, plan.fund_id, plan.opening_cash, plan.content_window_s, reference)
+        book = (postgres, bus, plan.fund_id, plan.opening_cash, plan.content_window_s, reference)
         handles["oms"] = start("oms", OmsActor, *book, sizes, venue, limits if risk_inside else None)
-        trader = (plan.strategy, plan.values, panel, plan.mandate, plan.in_flight, stack.nats_url)
+        trader = (plan.strategy, plan.values, panel, plan.mandate, plan.in_flight, bus)
         handles["strategy"] = start("strategy", StrategyActor, *trader)
         async with _watched(plan.fund_id, venue):
             yield _desk(handles)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from decimal import Decimal
+from typing import Protocol, TypeVar
 
 from mts1b.foundation.clock import Clock
 from mts1b.foundation.errors import LeaseLost, MtsError, StackError
+from mts1b.foundation.events import CashMoved
 from mts1b.foundation.ids import FundId
 from mts1b.foundation.limits import LEASE_S
 from mts1b.oms.ports import JournalPort
 from mts1b.oms.unattended import unattended
 from mts1b.riskengine.verdict import Mode, Standing
+
+T = TypeVar("T")
 
 RETRY_S = 0.25
 
@@ -26,14 +30,20 @@ class Hears(Protocol):
 
     async def rearm(self, by: str = "", why: str = "") -> Standing: ...
 
+    async def move_cash(self, move: CashMoved) -> Decimal: ...
 
-Word = Callable[[Hears], Awaitable[Standing]]
+
+Word = Callable[[Hears], Awaitable[T]]
 
 
 async def tell_fund(
-    fund_id: FundId, running: Callable[[], Hears | None], journal: Callable[[], JournalPort], clock: Clock, word: Word
-) -> tuple[Standing, bool]:
-    """How the fund stands then, and whether a running OMS heard it.
+    fund_id: FundId,
+    running: Callable[[], Hears | None],
+    journal: Callable[[], JournalPort],
+    clock: Clock,
+    word: Word[T],
+) -> tuple[T, bool]:
+    """What the fund answers, and whether a running OMS heard it.
 
     An OMS that is being started again is waited for, and so is the lease of one that has just died. LeaseLost when an
     OMS that `running` does not find writes the fund; the OMS's own error when it cannot do as it was told.

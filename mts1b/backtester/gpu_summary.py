@@ -84,7 +84,7 @@ def summarise(returns: Any, periods: Any, bars_per_year: float, spread_min: floa
         x = returns[t, c]
         worth *= 1.0 + x
         peak = worth if worth > peak else peak
-        under = under + 1.0 if worth < peak else 0.0
+        under = under + 1.0 if worth < peak * (1.0 - spread_min) else 0.0
         longest = under if under > longest else longest
         fall = worth / peak - 1.0
         deepest = fall if fall < deepest else deepest
@@ -102,9 +102,10 @@ def summarise(returns: Any, periods: Any, bars_per_year: float, spread_min: floa
     scale = math.sqrt(second / count)
     spread = 0.0 if spread < spread_min else spread
     scale = 0.0 if scale < spread_min else scale
-    fall = max(deepest, -1.0)
+    fall = 0.0 if deepest > -spread_min else max(deepest, -1.0)
     grown = max(worth, 0.0) ** (bars_per_year / count) - 1.0
-    downside = math.sqrt(below / count * bars_per_year)
+    downside = math.sqrt(below / count)
+    downside = 0.0 if downside < spread_min else downside * math.sqrt(bars_per_year)
     out[0, p, c] = worth - 1.0
     out[1, p, c] = grown
     out[2, p, c] = spread * math.sqrt(bars_per_year)

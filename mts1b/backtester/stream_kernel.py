@@ -11,12 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from inspect import getsource
 from typing import Any
 
 from mts1b.backtester.lanes import FUSED_ENTRY
-from mts1b.backtester.summary import summarise
-from mts1b.strategy.codegen import ENTRY, HEADER, decision, emit, function_sources, truth
+from mts1b.strategy.codegen import HEADER, decision, emit, function_sources, truth
 from mts1b.strategy.expr import Node
 from mts1b.strategy.jit import load
 from mts1b.strategy.ops import Kind
@@ -39,7 +37,7 @@ class StreamKernel:
 
     `run` takes: the tables [G, T] of `reads` (fields), `open`, `close` [G, T], `which` int64 [G] (the rows of the names
     in what follows), the memory [S, floats] of each of `units`, one number for each of `takes`, `book` [S, BOOK], the
-    cost of a trade, and the sum of returns [T], which it adds to. `summarise` is `mts1b.backtester.summary.summarise`.
+    cost of a trade, and the sum of returns [T], which it adds to.
     """
 
     def __init__(self, root: Node) -> None:
@@ -49,10 +47,8 @@ class StreamKernel:
         tables = {n.key: n for unit in (*self.units, program.decide) for n in unit.reads if n.spec.kind is Kind.FIELD}
         self.reads = tuple(tables.values())
         self.decide = program.decide
-        parts = [HEADER + function_sources([root]), ENTRY + getsource(summarise), FUSED_ENTRY + self._source()]
-        module = load("\n\n".join(parts))
-        self.run: Any = module.run
-        self.summarise: Any = module.summarise
+        text = "\n\n".join([HEADER + function_sources([root]), FUSED_ENTRY + self._source()])
+        self.run: Any = load(text).run
 
     def _source(self) -> str:
         arguments = [

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from mts1b.backtester.collect import summary_filler
 from mts1b.backtester.evaluation import METRICS, RETURN_METRICS, check_finite
 from mts1b.backtester.execution import Execution
 from mts1b.backtester.stream_kernel import BOOK, TARGET, compares_names, stream_kernel
@@ -98,7 +99,7 @@ class Stream:
         check_finite(self.strategy.name, chosen, np.isfinite([gross]))
         summary = np.empty((SUMMARY_ROWS, 1))
         column = (returns / self.names).reshape(-1, 1)
-        self._kernel.summarise(column, 0, len(returns), float(BARS_PER_YEAR), SPREAD_MIN, summary)
+        summary_filler()(column, 0, len(returns), float(BARS_PER_YEAR), SPREAD_MIN, summary)
         found = dict(zip(RETURN_METRICS, summary[:, 0].tolist(), strict=True)) | {
             "turnover": traded / self.names / len(returns) * BARS_PER_YEAR,
             "trades": changed,

@@ -30,7 +30,7 @@ def summarise(returns: Any, start: int, stop: int, bars_per_year: float, spread_
         for l in range(lanes):
             worth[l] *= 1.0 + row[l]
             peak[l] = worth[l] if worth[l] > peak[l] else peak[l]
-            under[l] = under[l] + 1.0 if worth[l] < peak[l] else 0.0
+            under[l] = under[l] + 1.0 if worth[l] < peak[l] * (1.0 - spread_min) else 0.0
             longest[l] = under[l] if under[l] > longest[l] else longest[l]
             fall = worth[l] / peak[l] - 1.0
             deepest[l] = fall if fall < deepest[l] else deepest[l]
@@ -55,9 +55,10 @@ def summarise(returns: Any, start: int, stop: int, bars_per_year: float, spread_
         scale = math.sqrt(second[l] / count)
         spread = 0.0 if spread < spread_min else spread
         scale = 0.0 if scale < spread_min else scale
-        fall = max(deepest[l], -1.0)
+        fall = 0.0 if deepest[l] > -spread_min else max(deepest[l], -1.0)
         grown = max(worth[l], 0.0) ** (bars_per_year / count) - 1.0
-        downside = math.sqrt(below[l] / count * bars_per_year)
+        downside = math.sqrt(below[l] / count)
+        downside = 0.0 if downside < spread_min else downside * math.sqrt(bars_per_year)
         out[0, l] = worth[l] - 1.0
         out[1, l] = grown
         out[2, l] = spread * math.sqrt(bars_per_year)

@@ -37,6 +37,7 @@ from mts1b.oms.fills import fund_fills
 from mts1b.oms.journal import Journal
 from mts1b.oms.service import Oms
 from mts1b.platform import db
+from mts1b.platform.loaded import keep_loaded
 from mts1b.platform.telemetry import Recorder
 from mts1b.riskengine.master import MasterData, Reference
 from mts1b.riskengine.service import RiskService
@@ -175,6 +176,7 @@ class _Desk:
 
     async def start(self) -> None:
         await self.worker.start()
+        keep_loaded()  # as the actor does
         await self.worker.mark(self._prices, self._day * NS_PER_DAY)
 
     async def for_seconds(self, seconds: float, in_flight: int) -> Rate:

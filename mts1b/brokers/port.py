@@ -12,8 +12,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
-from mts1b.foundation.ids import ClientOrderId, FillId, VenueOrderId
-from mts1b.foundation.order import Order, Terms
+from mts1b.foundation.ids import ClientOrderId, FillId, Symbol, VenueOrderId
+from mts1b.foundation.order import Order, Side, Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,10 @@ class VenueStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class VenueOrderState:
-    """The venue's view of one order: `reports` is its whole story in sequence order, so recovery can replay it."""
+    """The venue's view of one order: `reports` is its whole story in sequence order, so recovery can replay it.
+
+    `symbol` and `side` let a book that has lost the order take it up again; a venue that does not say gives None.
+    """
 
     client_order_id: ClientOrderId
     venue_order_id: VenueOrderId
@@ -85,6 +88,8 @@ class VenueOrderState:
     filled_quantity: Decimal
     reason: str = ""
     reports: tuple[VenueReport, ...] = ()
+    symbol: Symbol | None = None
+    side: Side | None = None
 
 
 class Broker(Protocol):

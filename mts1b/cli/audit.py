@@ -70,7 +70,7 @@ def verify_chain(settings: Settings) -> Verified | Broken:
     from mts1b.audit.kept import keep_head, read_head
     from mts1b.audit.store import verify_stored
 
-    path = _head_path(settings)
+    path = head_path(settings)
     kept = read_head(path)
     proof = with_journal(settings, lambda pool: verify_stored(pool, kept=kept))
     if isinstance(proof, Verified):
@@ -78,7 +78,7 @@ def verify_chain(settings: Settings) -> Verified | Broken:
     return proof
 
 
-def _head_path(settings: Settings) -> Path:
+def head_path(settings: Settings) -> Path:
     """Where the head of this database's chain is kept: one file for the embedded one, one for each other."""
     if settings.db.primary.dsn is None:
         return settings.data_dir / "audit" / "head.json"

@@ -146,7 +146,7 @@ def _changes(item: StoredLimits, before: StoredLimits | None) -> dict[str, tuple
 
 
 async def _one(pool: Pool, fund_id: FundId, version: int | None) -> StoredLimits:
-    from mts1b.refdata import LimitsStore
+    from mts1b.refdata.store import LimitsStore
 
     store = LimitsStore(pool)
     found = await (store.newest(fund_id) if version is None else store.version(fund_id, version))
@@ -158,7 +158,8 @@ async def _one(pool: Pool, fund_id: FundId, version: int | None) -> StoredLimits
 
 async def _add(pool: Pool, fund_id: FundId, texts: Mapping[str, Any], by: str, why: str) -> tuple[StoredLimits, bool]:
     """The version made, and whether a running OMS goes by it."""
-    from mts1b.refdata import LimitsStore, changed
+    from mts1b.refdata import changed
+    from mts1b.refdata.store import LimitsStore
 
     store = LimitsStore(pool)
     before = await store.newest(fund_id)
@@ -184,7 +185,7 @@ async def _in_force(pool: Pool, made: StoredLimits) -> bool:
 
 async def _history(pool: Pool, fund_id: FundId, limit: int) -> list[StoredLimits]:
     """One more than asked for, to compare the oldest with."""
-    from mts1b.refdata import LimitsStore
+    from mts1b.refdata.store import LimitsStore
 
     await _one(pool, fund_id, None)
     return await LimitsStore(pool).history(fund_id, limit + 1)

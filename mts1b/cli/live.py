@@ -12,7 +12,7 @@ from rich.table import Table
 
 from jobs.screen import screen
 from mts1b.cli.options import AsJson, DataDir
-from mts1b.cli.paper import amount, first_row, values
+from mts1b.cli.paper import amount, first_row, say_what_is_assumed, values
 from mts1b.config import Settings, load_settings
 from mts1b.foundation.clock import SystemClock, iso
 from mts1b.foundation.errors import MtsError, StackError
@@ -55,6 +55,7 @@ def up(
     from actors.paper_session import paper_limits
     from mts1b.datalake import open_lake
     from mts1b.deploy.live import VenueCosts, checked_fund
+    from mts1b.deploy.stack import have_watched
     from mts1b.foundation.ids import Symbol
     from mts1b.marketdata.replay import on_tick
     from mts1b.strategy.files import find_strategy
@@ -70,6 +71,8 @@ def up(
     costs = VenueCosts(amount("fee_bps", fee_bps), amount("slippage_bps", slippage_bps))
     with Console(stderr=True).status(f"starting {fund_id}"):
         begin(settings, plan, costs, interval_s, SystemClock())
+        have_watched(settings, SystemClock())
+    say_what_is_assumed(settings, plan)
     _show(found_funds(settings, fund_id), as_json)
 
 

@@ -26,10 +26,13 @@ COMMAND_MODULES: Sequence[str] = (
     "live",
     "orders",
     "positions",
+    "statement",
+    "cash",
     "risk",
     "alerts",
     "watchdog",
     "audit",
+    "backup",
     "events",
     "quickstart",
     "bench",
@@ -40,7 +43,14 @@ COMMAND_MODULES: Sequence[str] = (
 )
 """Modules of this package, in the order `mts --help` lists them. Each has `register(app)`."""
 
-MODULE_OF = {"up": "stack", "down": "stack", "status": "stack", "env": "stack", "walk-forward": "sweep"}
+MODULE_OF = {
+    "up": "stack",
+    "down": "stack",
+    "status": "stack",
+    "env": "stack",
+    "walk-forward": "sweep",
+    "journal": "backup",
+}
 """Commands that are not called like their module."""
 
 

@@ -193,8 +193,8 @@ def _tell(table: StoredTable, as_json: bool) -> None:
 
 async def _add(pool: Pool, kind: str, found: Delivered, whole: bool, by: str, why: str, clock: Clock) -> StoredTable:
     """The version made."""
-    from mts1b.refdata import MasterStore
     from mts1b.refdata.master import StoredTable, checked_moment, merged
+    from mts1b.refdata.master_store import MasterStore
 
     store, now_ns = MasterStore(pool), clock.now_ns()
     before = await store.newest(kind)
@@ -208,7 +208,7 @@ async def _add(pool: Pool, kind: str, found: Delivered, whole: bool, by: str, wh
 
 
 async def _one(pool: Pool, kind: str, version: int | None) -> StoredTable:
-    from mts1b.refdata import MasterStore
+    from mts1b.refdata.master_store import MasterStore
 
     store = MasterStore(pool)
     found = await (store.newest(kind) if version is None else store.version(kind, version))
@@ -219,7 +219,7 @@ async def _one(pool: Pool, kind: str, version: int | None) -> StoredTable:
 
 
 async def _history(pool: Pool, kind: str, limit: int) -> list[StoredTable]:
-    from mts1b.refdata import MasterStore
+    from mts1b.refdata.master_store import MasterStore
 
     await _one(pool, kind, None)
     return await MasterStore(pool).history(kind, limit)

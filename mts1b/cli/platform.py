@@ -154,7 +154,7 @@ def _with_line(settings: Settings, ask: Callable[[Line], Awaitable[T]]) -> T:
     from mts1b.deploy.observation import observation
 
     watched = observation(settings)
-    if not watched.nats_url:
+    if not watched.bus:
         raise StackError("nats", str(settings.data_dir), "is not up", "run `mts up`")
 
     async def run() -> T:

@@ -6,7 +6,7 @@ import asyncio
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from mts1b.config import Settings
     from mts1b.oms.fund_status import FundStatus
     from mts1b.platform.db import Pool
+    from mts1b.riskengine.verdict import Standing
+
+T = TypeVar("T")
 
 Why = Annotated[str, typer.Option("--why", help="The reason, kept on record.")]
 
@@ -93,9 +96,14 @@ def rearm(fund: Fund, why: Why = "", by: By = None, data_dir: DataDir = None, as
     _say(data_dir, fund, lambda fund: fund.rearm(said, why), as_json)
 
 
-def _say(data_dir: Path | None, fund: str, word: Word, as_json: bool) -> None:
+def _say(data_dir: Path | None, fund: str, word: Word[Standing], as_json: bool) -> None:
     settings, fund_id = load_settings(data_dir=data_dir), FundId(fund)
-    heard, found = asyncio.run(with_pool(settings, lambda pool: _told(settings, pool, fund_id, word)))
+
+    async def said(pool: Pool) -> tuple[bool, FundStatus]:
+        _, heard = await told(settings, pool, fund_id, word)
+        return heard, (await _read(pool, fund_id))[0]
+
+    heard, found = asyncio.run(with_pool(settings, said))
     if as_json:
         typer.echo(json.dumps({**as_plain(found), "heard_by_oms": heard}))
         return
@@ -108,16 +116,14 @@ def _say(data_dir: Path | None, fund: str, word: Word, as_json: bool) -> None:
             typer.echo(f"{found.open_orders} orders stay at the venue until then")
 
 
-async def _told(settings: Settings, pool: Pool, fund_id: FundId, word: Word) -> tuple[bool, FundStatus]:
+async def told(settings: Settings, pool: Pool, fund_id: FundId, word: Word[T]) -> tuple[T, bool]:
+    """What a fund answers, and whether a running OMS heard the word. UnknownNameError: it was never opened."""
     from actors.words import tell_fund
     from mts1b.oms.journal import Journal
 
     await _read(pool, fund_id)  # a fund that does not exist is not waited for
     clock = SystemClock()
-    _, heard = await tell_fund(
-        fund_id, lambda: _running(settings, fund_id), lambda: Journal(pool, fund_id), clock, word
-    )
-    return heard, (await _read(pool, fund_id))[0]
+    return await tell_fund(fund_id, lambda: _running(settings, fund_id), lambda: Journal(pool, fund_id), clock, word)
 
 
 def _running(settings: Settings, fund_id: FundId) -> Any:

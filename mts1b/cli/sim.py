@@ -61,13 +61,14 @@ def sim(
         typer.echo(json.dumps(list(DEFECTS)) if as_json else "\n".join(DEFECTS))
         return
     clock, wanted = SystemClock(), range(seed, seed + seeds)
+    processes = min(workers or len(os.sched_getaffinity(0)), seeds)
     began_ns = clock.monotonic_ns()
-    tally = counted(run_seeds(wanted, min(workers or len(os.sched_getaffinity(0)), seeds), defect), seeds)
+    tally = counted(run_seeds(wanted, processes, defect), seeds)
     seconds = (clock.monotonic_ns() - began_ns) / NS_PER_S
     if as_json:
-        typer.echo(json.dumps(_facts(tally, seed, defect, seconds)))
+        typer.echo(json.dumps({**_facts(tally, seed, defect, seconds), "processes": processes}))
     else:
-        _print(tally, seed, seconds)
+        _print(tally, seed, seconds, processes)
     if tally.broken:
         first = tally.broken[0]
         raise InvariantBroken(
@@ -106,9 +107,10 @@ def _facts(tally: Tally, seed: int, defect: str, seconds: float) -> dict[str, An
     return {"first_seed": seed, "defect": defect, "seconds": round(seconds, 3), **tally.facts()}
 
 
-def _print(tally: Tally, seed: int, seconds: float) -> None:
+def _print(tally: Tally, seed: int, seconds: float, processes: int) -> None:
+    at_once = f" in {processes} processes" if processes > 1 else ""
     typer.echo(
-        f"sim: {tally.seeds:,} stories from seed {seed} in {seconds:.1f} s, {tally.violations} break a rule: "
+        f"sim: {tally.seeds:,} stories from seed {seed}{at_once} in {seconds:.1f} s, {tally.violations} break a rule: "
         f"{tally.orders:,} orders (at least {tally.orders_min} in each), {tally.fills:,} fills, {tally.commits:,} "
         f"commits, {tally.messages:,} messages in {tally.simulated_s:,.0f} simulated seconds"
     )

@@ -43,7 +43,7 @@ def up(
     cpus: Annotated[int | None, typer.Option("--cpus", help="CPUs that Ray hands out; default all.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Start Postgres, NATS, Valkey and Ray, and wait until they answer. Harmless when they are up."""
+    """Start Postgres, NATS, Valkey and Ray, wait until they answer, and have them watched. Harmless when all is up."""
     from mts1b.deploy import stack
     from mts1b.deploy.endpoints import PARTS
 
@@ -61,6 +61,7 @@ def up(
             SystemClock(),
             lambda part, state: console.print(f"{part:<9} {state}", highlight=False),
             tuple(only) if only else PARTS,
+            watched=not only,
         )
     _show(settings, stack.status(settings), as_json)
 

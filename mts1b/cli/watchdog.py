@@ -19,7 +19,7 @@ from mts1b.config import Settings, load_settings
 from mts1b.foundation.clock import SystemClock, iso
 
 if TYPE_CHECKING:
-    from actors.watchdog import WatchdogPlan, WatchdogStatistics
+    from actors.watchdog import WatchdogStatistics
     from mts1b.watchdog.book import Change
 
 app = typer.Typer(
@@ -34,27 +34,25 @@ def register(parent: typer.Typer) -> None:
 
 @app.command("up")
 def up(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Start the watchdog as an actor of the stack's Ray. Harmless when it runs."""
+    """Start the watchdog as an actor of the stack's Ray, as `mts up` does. Harmless when it runs."""
+    from actors.watch import begin
+    from mts1b.deploy.stack import have_watched
+
     settings = load_settings(data_dir=data_dir)
-    plan = plan_of(settings)
-    _connect(settings)
-    from actors.wiring import start_watchdog
-    from mts1b.deploy.observation import observation
-
-    async def work() -> WatchdogStatistics:
-        found = start_watchdog(plan, observation(settings, plan.stack))
-        await found.start()
-        return await found.statistics()
-
-    _show(asyncio.run(work()), as_json)
+    found = begin(settings)
+    have_watched(settings, SystemClock(), now=False)
+    _show(found, as_json)
 
 
 @app.command("down")
 def down(data_dir: DataDir = None) -> None:
     """End the watchdog's actor. Alerts that stand are kept; the next watchdog clears them. Harmless when none runs."""
-    _connect(load_settings(data_dir=data_dir))
+    settings = load_settings(data_dir=data_dir)
+    _connect(settings)
     from actors.wiring import end_watchdog
+    from mts1b.deploy.stack import have_watched
 
+    have_watched(settings, SystemClock(), wanted=False, now=False)
     ended = asyncio.run(end_watchdog())
     Console(stderr=True).print("the watchdog is down" if ended else "no watchdog runs")
 
@@ -79,6 +77,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Watch in this process until Ctrl-C, and print what changes: outside Ray, so that Ray's own end is seen."""
+    from actors.watch import plan_of
     from actors.watchdog import WatchdogWorker
 
     plan = plan_of(load_settings(data_dir=data_dir))
@@ -104,15 +103,6 @@ def run(
             await worker.close()
 
     asyncio.run(work())
-
-
-def plan_of(settings: Settings) -> WatchdogPlan:
-    """What to watch: the stack as it is up now. StackError when it is not."""
-    from actors.watchdog import WatchdogPlan
-    from mts1b.deploy.endpoints import endpoints
-    from mts1b.deploy.observation import targets_dir
-
-    return WatchdogPlan(endpoints(settings), settings, str(targets_dir(settings)))
 
 
 def line_of(change: Change) -> Text:

@@ -29,6 +29,9 @@ FOOTERS_MAX = 1_024
 OPEN_MAX = 48
 """Files a reader keeps open: four years of months, and no process runs out of handles."""
 
+RANGES_MAX = 256
+"""Questions to one file of which a reader remembers the bytes they take."""
+
 WORD_MAX = 32
 """Statistics of longer texts may be cut short."""
 
@@ -68,7 +71,8 @@ class Footer:
         self.borders = np.concatenate(([0], np.cumsum(self.sizes)))
         self._borders: list[int] = self.borders.tolist()
         self.times: Numbers | None = None  # of all names, once someone has read them
-        self._placed: dict[tuple[int, str], tuple[int, int]] = {}
+        self.was_read = False  # rows of the file, by whoever keeps this
+        self._ranges: dict[tuple[tuple[int, ...], tuple[str, ...]], list[tuple[int, int]]] = {}
         self._alike: dict[tuple[str, int], str | None] = {}
         self.stays = None if self.layout is None else self.layout.all_stays()
         if self.layout is not None:
@@ -165,18 +169,27 @@ class Footer:
         first, last = found.min_raw, found.max_raw
         return (span[1] is None or first <= span[1]) and (span[0] is None or last >= span[0])
 
-    def bytes_of(self, groups: Sequence[int], columns: Sequence[str]) -> tuple[int, int]:
-        """The first byte of these columns in neighbouring row groups, and the one after the last."""
-        edges = [self._edges(group, name) for group in (groups[0], groups[-1]) for name in columns]
-        return min(edge[0] for edge in edges), max(edge[1] for edge in edges)
+    def ranges(self, groups: Sequence[int], columns: Sequence[str]) -> list[tuple[int, int]]:
+        """The first byte and the one after the last of what these columns of row groups take, neighbours as one."""
+        key = (tuple(groups), tuple(columns))
+        if key not in self._ranges:
+            found: list[tuple[int, int]] = []
+            for start, end in sorted(edges for group in groups for edges in self._edges(group, columns)):
+                if found and start <= found[-1][1]:
+                    found[-1] = (found[-1][0], end)
+                else:
+                    found.append((start, end))
+            if len(self._ranges) >= RANGES_MAX:
+                self._ranges.clear()
+            self._ranges[key] = found
+        return self._ranges[key]
 
-    def _edges(self, group: int, name: str) -> tuple[int, int]:
-        number = self.columns.get(name)
-        if (group, name) not in self._placed and number is not None:
-            chunk = self.metadata.row_group(group).column(number)
+    def _edges(self, group: int, columns: Sequence[str]) -> Iterator[tuple[int, int]]:
+        told = self.metadata.row_group(group)
+        for number in (self.columns[name] for name in columns if name in self.columns):
+            chunk = told.column(number)
             start = chunk.dictionary_page_offset if chunk.has_dictionary_page else chunk.data_page_offset
-            self._placed[group, name] = (start, start + chunk.total_compressed_size)
-        return self._placed.get((group, name), (0, 0))
+            yield start, start + chunk.total_compressed_size
 
     def alike(self, name: str, groups: Sequence[int]) -> str | None:
         """The one word that every row of these row groups holds in a column of words, where statistics tell."""
@@ -243,7 +256,8 @@ class Footers:
 
     @contextmanager
     def opened(self, file: StoredFile) -> Iterator[pq.ParquetFile]:
-        """The file, for a large read. DataError when it cannot be read, or a read of it fails."""
+        """The file, for a read of much out of an object store, whose memory goes with it. DataError when it cannot be
+        read, or a read of it fails."""
         footer = self.known(file)
         with (
             reading(self.place, file),
@@ -254,7 +268,8 @@ class Footers:
 
     @contextmanager
     def kept_open(self, file: StoredFile) -> Iterator[pq.ParquetFile]:
-        """As `opened`, for small reads: it stays open for the next, and is nobody else's meanwhile."""
+        """As `opened`, for the rest: it stays open for the next read, and is nobody else's meanwhile. Of a disk nothing
+        is read ahead by Arrow, whose threads for that take thrice as long as the decoding."""
         with reading(self.place, file):
             with self._lock:
                 found = self._open.pop(file.path, None)
@@ -276,9 +291,9 @@ class Footers:
             one.close(force=True)
 
     def ahead(self, file: StoredFile, groups: Sequence[int], columns: Sequence[str]) -> None:
-        """Have the disk begin with what these columns of neighbouring row groups take, and nothing beyond it."""
-        if self.place.is_local and len(columns) > 1 and groups:
-            self.place.ahead(file.path, *self.of(file).bytes_of(groups, columns))
+        """Have the disk begin with what these columns of row groups take, and nothing beyond it."""
+        if self.place.is_local:
+            self.place.ahead(file.path, self.of(file).ranges(groups, columns))
 
 
 class reading:  # noqa: N801 - reads as the statement it is

@@ -20,6 +20,9 @@ Numbers = NDArray[np.int64]
 LAYOUT = b"mts1b.layout"
 """Key of the layout in a file's own metadata."""
 
+STEADY_MAX = 128
+"""Steady stretches of times a file tells of itself: a month of sessions, a year of days with its holidays."""
+
 STAYS_PER_NAME_MAX = 4
 """More stays than that (a name that trades now and then) are not told: times are then read."""
 
@@ -55,16 +58,52 @@ class Stays:
 
 
 @dataclass(frozen=True, slots=True)
+class Times:
+    """Times that rise steadily for a while: `counts[i]` of them from `starts[i]` on, `steps[i]` apart."""
+
+    starts: tuple[int, ...]
+    steps: tuple[int, ...]
+    counts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, times: Numbers) -> Times | None:
+        """None where there are more than STEADY_MAX stretches of them."""
+        steps = np.diff(times)
+        ends = np.append(np.flatnonzero(np.diff(steps)) + 1, len(steps)).tolist()  # last of each run of equal steps
+        found: list[tuple[int, int, int]] = []
+        first = 0
+        for end in ends:
+            if end <= first:
+                continue  # the step from the last time of one stretch to the first of the next
+            if len(found) == STEADY_MAX:
+                return None
+            found.append((int(times[first]), int(steps[first]), end + 1 - first))
+            first = end + 1
+        if first < len(times):
+            found.append((int(times[first]), 0, 1))
+        starts, apart, counts = zip(*found, strict=True)
+        return cls(starts, apart, counts)
+
+    def all(self) -> Numbers:
+        """Each of them."""
+        counts = np.array(self.counts)
+        nth = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+        return np.repeat(np.array(self.starts), counts) + np.repeat(np.array(self.steps), counts) * nth
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """Where each name's rows lie in a file: `rows[i]` of them for `symbols[i]`, one name after the other.
 
     `same_times`: all names have rows at the same times. `stays`: at which times each has them, where that is told.
+    `times`: those of the name that has them all, where they are few steady stretches; without, they have to be read.
     """
 
     symbols: tuple[str, ...]
     rows: tuple[int, ...]
     same_times: bool
     stays: Stays | None = None
+    times: Times | None = None
 
     @classmethod
     def of(cls, frame: pl.DataFrame, name: str = "symbol", time: str | None = "ts", single: bool = False) -> Layout:
@@ -79,8 +118,12 @@ class Layout:
         if len(set(rows)) == 1:
             times = stamps.reshape(len(rows), rows[0])
             if bool((times == times[0]).all() and (np.diff(times[0]) > 0).all()):
-                return cls(symbols, rows, True)
-        return cls(symbols, rows, False, Stays.of(rows, stamps) if single else None)
+                return cls(symbols, rows, True, times=Times.of(times[0]))
+        stays = Stays.of(rows, stamps) if single else None
+        if stays is None:
+            return cls(symbols, rows, False)
+        first = sum(rows[: stays.full])
+        return cls(symbols, rows, False, stays, Times.of(stamps[first : first + rows[stays.full]]))
 
     @classmethod
     def stored(cls, metadata: pq.FileMetaData) -> Layout | None:
@@ -91,12 +134,16 @@ class Layout:
         content = json.loads(found)
         told = content.get("stays")
         stays = None if told is None else Stays(told[0], *(tuple(numbers) for numbers in told[1:]))
-        return cls(tuple(content["symbols"]), tuple(content["rows"]), bool(content["same_times"]), stays)
+        times = content.get("times")
+        steady = None if times is None else Times(*(tuple(numbers) for numbers in times))
+        return cls(tuple(content["symbols"]), tuple(content["rows"]), bool(content["same_times"]), stays, steady)
 
     def to_json(self) -> str:
         content = {"symbols": self.symbols, "rows": self.rows, "same_times": self.same_times}
         if self.stays is not None:
             content["stays"] = (self.stays.full, self.stays.names, self.stays.starts, self.stays.counts)
+        if self.times is not None:
+            content["times"] = (self.times.starts, self.times.steps, self.times.counts)
         return json.dumps(content, separators=(",", ":"))
 
     def all_stays(self) -> Stays | None:

@@ -19,14 +19,15 @@ from deltalake import CommitProperties, DeltaTable, Field, Schema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
+from mts1b.datalake import newest
 from mts1b.datalake.columns import Column
+from mts1b.datalake.newest import LOG, entry
 from mts1b.datalake.schema import first_line
 from mts1b.datalake.snapshot import Extent, Snapshot, StoredFile
 from mts1b.datalake.storage import Place, sync, unwritable
 from mts1b.foundation.clock import Clock, SystemClock, from_ns, to_ns
 from mts1b.foundation.errors import DataError, InputError
 
-LOG = "_delta_log"
 OLD_MANIFEST = "manifest.json"
 """What lists the files of a lake that was made before tables had a log."""
 
@@ -36,9 +37,6 @@ Entries of the log are kept for ten years; what an old one names may be gone (`L
 
 NS_PER_MS = 1_000_000
 NS_PER_US = 1_000
-
-PLAIN, REVISED = "part", "revised"
-"""First word of a file's name; of the second kind are files in which a key may have several rows."""
 
 
 class Overtaken(Exception):
@@ -77,7 +75,7 @@ class Log:
     def __init__(self, place: Place, shape: Shape, clock: Clock | None = None) -> None:
         self.place, self.shape = place, shape
         self._clock = clock or SystemClock()
-        self._last: tuple[DeltaTable, Snapshot] | None = None
+        self._last: tuple[DeltaTable | None, Snapshot] | None = None
 
     def snapshot(self) -> Snapshot | None:
         """The newest version, None when there is no table. One look for a next number when nothing has changed.
@@ -86,6 +84,14 @@ class Log:
         """
         if self._last is not None and not self._has_next(self._last[1].number):
             return self._last[1]
+        found = newest.told(self.place) if self.place.is_local else None
+        if found is None:
+            return self.read()
+        self._last = None, found
+        return found
+
+    def read(self) -> Snapshot | None:
+        """As `snapshot`, out of the log whatever stands beside it."""
         table = self.opened()
         if table is None:
             return None
@@ -140,8 +146,15 @@ class Log:
             raise unwritable(self.place, error) from None
         self._synced(table.version() + 1)
         table.update_incremental()
-        self._last = table, self._taken(table)
-        return self._last[1]
+        return self._noted(table)
+
+    def _noted(self, table: DeltaTable) -> Snapshot:
+        """The table's version, which is the newest, told to whoever comes."""
+        found = self._taken(table)
+        self._last = table, found
+        if self.place.is_local:
+            newest.leave(self.place, found)
+        return found
 
     def forget(self, older_than_s: float) -> list[str]:
         """Delete files that no version younger than that names, and what crashed writers left; return their paths."""
@@ -151,9 +164,10 @@ class Log:
         try:
             gone = table.vacuum(int(older_than_s // 3600), False, enforce_retention_duration=False, full=True)
             table.cleanup_metadata()
+            table.update_incremental()
         except (DeltaError, OSError) as error:
             raise unwritable(self.place, error) from None
-        self._last = None
+        self._noted(table)
         return [str(path) for path in gone]
 
     def _based_on(self, base: Snapshot | None) -> DeltaTable:
@@ -169,7 +183,10 @@ class Log:
         else:
             if self._last is None or self._last[1].number != base.number:
                 raise Overtaken
-            table = self._last[0]
+            held = self._last[0] or self.opened()
+            if held is None or held.version() != base.number:
+                raise Overtaken
+            table = held
         return self._with_new_columns(table)
 
     def _create(self) -> None:
@@ -219,11 +236,11 @@ class Log:
             raise DataError("lake", self.place.root, problem, "restore _delta_log, or ingest the data again") from None
 
     def _has_next(self, number: int) -> bool:
-        return self.place.exists(f"{LOG}/{number + 1:020}.json")
+        return self.place.exists(entry(number + 1))
 
     def _synced(self, number: int) -> None:
         if self.place.is_local:
-            sync(self.place.directory / LOG / f"{number:020}.json")
+            sync(self.place.directory / entry(number))
             sync(self.place.directory / LOG)
 
     def _taken(self, table: DeltaTable) -> Snapshot:
@@ -235,13 +252,9 @@ class Log:
         shape, path = self.shape, str(row["path"])
         lows, highs = ([row.get(f"{end}.{name}") for name in (shape.name, shape.time)] for end in ("min", "max"))
         extent = Extent(lows[0], highs[0], _us(lows[1]), _us(highs[1]))
-        folder, _, name = path.rpartition("/")
-        kind, _, rest = name.partition("-")
         optional = [column.name for column in shape.columns if column.optional]
         lacks = frozenset(name for name in optional if row.get(f"null_count.{name}") == row["num_records"])
-        content = int(rest.partition("-")[0], 16)
-        size = int(row["size_bytes"])
-        return StoredFile(path, folder, int(row["num_records"]), size, extent, content, kind == REVISED, lacks)
+        return StoredFile.of(path, int(row["num_records"]), int(row["size_bytes"]), extent, lacks)
 
     def _added(self, file: StoredFile, now_ms: int, changes: bool) -> AddAction:
         columns, extent = (self.shape.name, self.shape.time), file.extent

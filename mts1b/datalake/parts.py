@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -15,7 +15,7 @@ from mts1b.datalake.columns import DICTIONARY, PLAIN, Column, as_stored
 from mts1b.datalake.definitions import MONTH, YEAR, Definition, Storage
 from mts1b.datalake.digests import content_digest
 from mts1b.datalake.layout import LAYOUT, Layout, packed
-from mts1b.datalake.snapshot import Extent, StoredFile
+from mts1b.datalake.snapshot import ORDINARY, REVISED, Extent, StoredFile
 from mts1b.datalake.storage import Place
 
 
@@ -66,7 +66,7 @@ def _write_one(
     columns = [column for column in definition.columns if column.name not in lacks]
     arrays = [as_stored(rows[column.name], column) for column in columns]
     content = content_digest(arrays, columns)
-    kind = "revised" if revised else "part"
+    kind = REVISED if revised else ORDINARY
     path = f"{partition}/{kind}-{content:032x}-{uuid4().hex[:8]}.parquet".lstrip("/")
     layout = _layout(rows, definition)
     fields = [
@@ -74,10 +74,9 @@ def _write_one(
         for column, array in zip(columns, arrays, strict=True)
     ]
     table = pa.Table.from_arrays(arrays, schema=pa.schema(fields))
-    if layout is not None:
-        table = table.replace_schema_metadata({LAYOUT: layout.to_json()})
     groups = packed([rows.height], storage.rows_per_group) if layout is None else layout.groups(storage.rows_per_group)
-    size = place.write(path, lambda out: _fill(out, table, columns, storage, groups))
+    told = {} if layout is None else {LAYOUT: layout.to_json().encode()}
+    size = place.write(path, lambda out: _fill(out, table, columns, storage, groups, told))
     return StoredFile(path, partition, rows.height, size, extent_of(rows, definition), content, revised, lacks)
 
 
@@ -97,7 +96,14 @@ def extent_of(rows: pl.DataFrame, definition: Definition) -> Extent:
     return Extent(low, high, int(stamps.min()), int(stamps.max()))  # type: ignore[arg-type]
 
 
-def _fill(out: Any, table: pa.Table, columns: Sequence[Column], storage: Storage, groups: Sequence[int]) -> None:
+def _fill(
+    out: Any,
+    table: pa.Table,
+    columns: Sequence[Column],
+    storage: Storage,
+    groups: Sequence[int],
+    told: Mapping[bytes, bytes],
+) -> None:
     encoded = {column.name: column.encoding for column in columns if column.encoding not in (DICTIONARY, PLAIN)}
     with pq.ParquetWriter(
         out,
@@ -111,6 +117,7 @@ def _fill(out: Any, table: pa.Table, columns: Sequence[Column], storage: Storage
             column.name for column in columns if not (column.is_prose or isinstance(column.read, pl.List))
         ],
     ) as file:
+        file.add_key_value_metadata(told)  # not with the schema, of which Arrow puts a copy into each file
         start = 0
         for rows in groups:
             file.write_table(table.slice(start, rows), row_group_size=rows)

@@ -31,9 +31,10 @@ VALUES_FOR_THREADS = 1_000_000
 NAMES_COUNTED_MAX = 16
 """Names whose rows are looked up for that; those of more count as whole files."""
 
-ROWS_KEPT_OPEN = 65_536
-"""A file of which no more rows are read at once stays open, and is read without a thread of its own: waking one takes
-longer than such a read."""
+ROWS_FEW = 65_536
+"""Rows up to which a read is always asked of the disk ahead; of more only the first time, as pages read before are
+likely to be in memory. A file in an object store of which more is read does not stay open: Arrow would keep what it
+read ahead."""
 
 RUNS_MAX = 64
 """Runs of names that are narrowed to the span one by one; more of them all at once."""
@@ -242,7 +243,8 @@ class Reader:
         """Rows of whole names, found by the layout, which tells their times too."""
         times = footer.times
         if times is None:
-            times = footer.times = self._times_of(file, footer, layout, stays)
+            told = layout.times
+            times = footer.times = self._times_of(file, footer, layout, stays) if told is None else told.all()
         low = 0 if question.span[0] is None else int(np.searchsorted(times, question.span[0]))
         high = len(times) if question.span[1] is None else int(np.searchsorted(times, question.span[1], "right"))
         stay = None
@@ -333,14 +335,12 @@ class Reader:
         footer = self.footers.of(file)
         groups = list(groups)
         rows = sum(footer.sizes[groups].tolist())
-        if columns is None:
-            with self.footers.opened(file) as opened:
-                return opened.read_row_groups(groups, use_threads=False)
-        few = rows <= ROWS_KEPT_OPEN
-        with self.footers.kept_open(file) if few else self.footers.opened(file) as opened:
-            read = [name for name in columns if name in footer.fields]
-            if few:
-                self.footers.ahead(file, groups, read)
+        few = rows <= ROWS_FEW
+        fresh, footer.was_read = not footer.was_read, True
+        with self.footers.kept_open(file) if few or self._place.is_local else self.footers.opened(file) as opened:
+            read = None if columns is None else [name for name in columns if name in footer.fields]
+            if few or fresh:
+                self.footers.ahead(file, groups, list(footer.columns) if read is None else read)
             return opened.read_row_groups(groups, columns=read, use_threads=False)
 
 

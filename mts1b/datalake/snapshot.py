@@ -12,6 +12,9 @@ from mts1b.foundation.ids import digest
 FORMAT = 2
 """Of files and log. 1 had a manifest in place of a log."""
 
+ORDINARY, REVISED = "part", "revised"
+"""First word of a file's name; of the second kind are files in which a key may have several rows."""
+
 Span = tuple[int | None, int | None]
 """First and last microsecond wanted, both included; None: no bound."""
 
@@ -72,6 +75,14 @@ class StoredFile:
     content: int
     revised: bool = False
     lacks: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, path: str, rows: int, size: int, extent: Extent, lacks: frozenset[str]) -> StoredFile:
+        """A file, what its name says read out of it."""
+        partition, _, name = path.rpartition("/")
+        kind, _, rest = name.partition("-")
+        content = int(rest.partition("-")[0], 16)
+        return cls(path, partition, rows, size, extent, content, kind == REVISED, lacks)
 
     @property
     def order(self) -> tuple[str, int, str, str]:

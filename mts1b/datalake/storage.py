@@ -66,11 +66,13 @@ class Place:
             return pa.BufferReader(pa.memory_map(self.address(file)).read_buffer())
         return self._filesystem.open_input_file(self._inside(file))
 
-    def ahead(self, file: str, start: int, end: int) -> None:
-        """Have the system read these bytes of a file on this machine in one piece, and go on. OSError if it is gone."""
+    def ahead(self, file: str, ranges: Sequence[tuple[int, int]]) -> None:
+        """Have the system read these bytes of a file on this machine, each range in one piece, and go on. OSError if it
+        is gone."""
         handle = os.open(self.address(file), os.O_RDONLY)
         try:
-            os.posix_fadvise(handle, start, end - start, os.POSIX_FADV_WILLNEED)
+            for start, end in ranges:
+                os.posix_fadvise(handle, start, end - start, os.POSIX_FADV_WILLNEED)
         finally:
             os.close(handle)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from mts1b.datalake import parts
+from mts1b.datalake import newest, parts
 from mts1b.datalake.definitions import Definition
 from mts1b.datalake.digests import content_digest
 from mts1b.datalake.log import Log, Overtaken, Shape
@@ -102,7 +102,11 @@ class Table:
 
     def verify(self, progress: Progress | None = None) -> int:
         """Read every row and compare it with its file's digest; return their number. DataError names a bad file."""
-        held, reader = self.log.snapshot(), Reader(self.place, self.definition, self.selected)
+        held, reader = self.log.read(), Reader(self.place, self.definition, self.selected)
+        noted = newest.told(self.place) if self.place.is_local else None
+        if noted is not None and noted.number == (held.number if held else None) and noted != held:
+            address = self.place.address(newest.NAME)
+            raise DataError("file", address, "names other files than the log", "delete it: the log is what counts")
         files = held.files if held else ()
         for number, file in enumerate(files, start=1):
             arrays = reader.arrays(file)

@@ -91,11 +91,15 @@ def write_private(path: Path, text: str) -> None:
     """Replace `path` at once by a file that its owner alone may read."""
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        raise
 
 
 def endpoints_path(settings: Settings) -> Path:
@@ -149,9 +153,20 @@ def endpoints(settings: Settings) -> Endpoints:
     return with_given(settings, running or Endpoints(data_dir=str(settings.data_dir)))
 
 
+def source_of(part: str, settings: Settings, stack: Endpoints) -> SecretValue:
+    """The address of a server for what lasts: where a setting says where it is kept, read there again when rotated."""
+    address = stack.address(part)
+    return SecretValue(_given_secrets(settings).get(FIELD_OF[part]) or address, settings.secrets, address)
+
+
 def postgres_source(settings: Settings, stack: Endpoints) -> SecretValue:
-    """The DSN of a stack for what lasts: where a setting says where it is kept, read there again when it is rotated."""
-    return SecretValue(settings.db.primary.dsn or stack.postgres_dsn, settings.secrets, stack.postgres_dsn)
+    """The DSN of a stack; see `source_of`."""
+    return source_of("postgres", settings, stack)
+
+
+def nats_source(settings: Settings, stack: Endpoints) -> SecretValue | str:
+    """The URL of a stack's bus in the same way; "" where there is none."""
+    return source_of("nats", settings, stack) if stack.nats_url else ""
 
 
 def with_given(settings: Settings, running: Endpoints) -> Endpoints:

@@ -13,6 +13,7 @@ from mts1b.deploy.ray_head import head_answers
 from mts1b.foundation.errors import MtsError, StackError
 from mts1b.foundation.limits import CONNECT_TIMEOUT_S
 from mts1b.platform import cache, db, eventbus
+from mts1b.platform.rotation import Source
 
 STATUS_TIMEOUT_S = 3.0
 
@@ -65,14 +66,14 @@ def shown(part: str, found: Endpoints) -> str:
     return hide[part](address) if part in hide else found.dashboard_url or address
 
 
-async def ask(part: str, found: Endpoints, timeout_s: float = CONNECT_TIMEOUT_S) -> str:
-    """Ask one part whether it works; returns its version where it tells. StackError when it does not answer."""
-    if part == "postgres":
-        return await db.ping(found.postgres_dsn, timeout_s)
-    if part == "nats":
-        return await eventbus.ping(found.nats_url, timeout_s)
-    if part == "valkey":
-        return await cache.ping(found.valkey_url, timeout_s)
+async def ask(part: str, found: Endpoints, timeout_s: float = CONNECT_TIMEOUT_S, kept: Source | None = None) -> str:
+    """Ask one part whether it works; returns its version where it tells. StackError when it does not answer.
+
+    `kept`: where the address of a server is, for those who ask again and again.
+    """
+    ping = {"postgres": db.ping, "nats": eventbus.ping, "valkey": cache.ping}.get(part)
+    if ping is not None:
+        return await ping(kept or found.address(part), timeout_s)
     if found.dashboard_url:
         token = await asyncio.to_thread(Path(found.ray_token_path).read_text)
         if await head_answers(found.dashboard_url, found.ray_agent_url, token, timeout_s):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mts1b.config import Settings
-from mts1b.deploy.endpoints import Endpoints, read_running, with_given
+from mts1b.deploy.endpoints import Endpoints, nats_source, read_running, with_given
 from mts1b.platform.telemetry.service import Observation
 
 
@@ -24,7 +24,7 @@ def observation(settings: Settings, found: Endpoints | None = None, exposed: boo
     wanted = settings.telemetry
     shown = exposed and wanted.exposition and settings.run_dir.is_dir()
     return Observation(
-        nats_url=found.nats_url,
+        bus=nats_source(settings, found),
         targets=str(targets_dir(settings)) if shown else None,
         slow_ms=wanted.slow_ms,
         retention_s=wanted.retention_hours * 3_600.0,

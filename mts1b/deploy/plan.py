@@ -50,13 +50,17 @@ CREDENTIALS = ("postgres_admin", "postgres", "nats", "valkey", "ray")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One embedded stack. `ports`: those given by settings, by the names in PORTS. Sizes in bytes."""
+    """One embedded stack. `ports`: those given by settings, by the names in PORTS. Sizes in bytes.
+
+    `watched`: whenever Ray is new, the watchdog's actor is begun on it.
+    """
 
     data_dir: str
     parts: tuple[str, ...]
     ports: dict[str, int] = field(default_factory=dict)
     ray_num_cpus: int | None = None
     ray_object_store_bytes: int = 512 << 20
+    watched: bool = False
 
     @property
     def root(self) -> Path:

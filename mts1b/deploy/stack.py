@@ -44,10 +44,17 @@ LEFT_BEHIND = ((signal.SIGTERM, 5.0), (signal.SIGINT, 8.0), (signal.SIGKILL, STO
 """What is sent to what a killed supervisor left, and after how many seconds. SIGINT is Postgres' fast shutdown."""
 
 
-def up(settings: Settings, clock: Clock, progress: Progress | None = None, parts: Sequence[str] = PARTS) -> Endpoints:
+def up(
+    settings: Settings,
+    clock: Clock,
+    progress: Progress | None = None,
+    parts: Sequence[str] = PARTS,
+    watched: bool = False,
+) -> Endpoints:
     """Start those of `parts` that are neither up nor replaced by a setting, wait until each answers.
 
-    Harmless when they are up. Adds to a running stack the parts it lacks. StackError when a part cannot be started
+    Harmless when they are up. Adds to a running stack the parts it lacks. `watched`: the supervisor begins the watchdog
+    once all are up, and whenever Ray has been started again. StackError when a part cannot be started
     (naming its port, directory or the last line of its log) or when one named by a setting does not answer.
     """
     tell = progress or (lambda _part, _state: None)
@@ -55,7 +62,7 @@ def up(settings: Settings, clock: Clock, progress: Progress | None = None, parts
     if wanted:
         prepare_directories(settings.data_dir)
         with _alone(settings, clock):
-            _bring_up(settings, clock, wanted, tell)
+            _bring_up(settings, clock, wanted, tell, watched)
             write_observability(settings)
     found = with_given(settings, read_running(settings) or Endpoints(data_dir=str(settings.data_dir)))
     for part in parts:
@@ -103,19 +110,32 @@ def let_go(settings: Settings, clock: Clock, part: str) -> None:
             _pause()
 
 
-def _bring_up(settings: Settings, clock: Clock, wanted: tuple[str, ...], tell: Progress) -> None:
+def have_watched(settings: Settings, clock: Clock, wanted: bool = True, now: bool = True) -> None:
+    """Have the supervisor of a running stack begin the watchdog (`now`, or when Ray is new), or do so no longer."""
+    with _alone(settings, clock):
+        running = read_running(settings)
+        if running is None:
+            return
+        replace(Plan.load(settings.data_dir), watched=wanted).save()
+        if now:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(running.supervisor_pid, signal.SIGHUP)
+
+
+def _bring_up(settings: Settings, clock: Clock, wanted: tuple[str, ...], tell: Progress, watched: bool = False) -> None:
     running = read_running(settings)
     ports = {"ray.gcs_port": settings.ray.gcs_port, "ray.dashboard_port": settings.ray.dashboard_port}
     ports = {name: port for name, port in ports.items() if port}
     if running is None:
         _take_down(settings, clock)  # what a killed supervisor left
         require_free(ports if "ray" in wanted else {})
-        _write_plan(settings, wanted, ports)
+        _write_plan(settings, wanted, ports, watched)
         supervisor = _launch(settings)
     else:
         before = Plan.load(settings.data_dir)
         _same_ports(before, running, ports)
-        _write_plan(settings, tuple(dict.fromkeys((*before.parts, *wanted))), before.ports | ports)
+        parts = tuple(dict.fromkeys((*before.parts, *wanted)))
+        _write_plan(settings, parts, before.ports | ports, watched or before.watched)
         supervisor = ProcessMark(running.supervisor_pid, running.supervisor_created)
         with contextlib.suppress(ProcessLookupError):  # it ended a moment ago: found out below
             os.kill(supervisor.pid, signal.SIGHUP)
@@ -125,7 +145,7 @@ def _bring_up(settings: Settings, clock: Clock, wanted: tuple[str, ...], tell: P
         if running is None:
             _take_down(settings, clock)
         elif isinstance(error, StackError) and supervisor.process() is None:
-            return _bring_up(settings, clock, wanted, tell)  # it was dying when it was asked: start anew
+            return _bring_up(settings, clock, wanted, tell, watched)  # it was dying when it was asked: start anew
         raise
 
 
@@ -139,13 +159,14 @@ def _same_ports(before: Plan, running: Endpoints, ports: dict[str, int]) -> None
         require_free(ports)
 
 
-def _write_plan(settings: Settings, parts: tuple[str, ...], ports: dict[str, int]) -> None:
+def _write_plan(settings: Settings, parts: tuple[str, ...], ports: dict[str, int], watched: bool) -> None:
     Plan(
         data_dir=str(settings.data_dir),
         parts=parts,
         ports=ports,
         ray_num_cpus=settings.ray.num_cpus,
         ray_object_store_bytes=settings.ray.object_store_bytes,
+        watched=watched,
     ).save()
 
 

@@ -26,6 +26,7 @@ from mts1b.deploy.plan import Plan, all_free, load_credentials, ports_of
 from mts1b.deploy.postgres import postgres_part
 from mts1b.deploy.ray_head import ray_part
 from mts1b.deploy.servers import nats_part, valkey_part
+from mts1b.deploy.watching import watchdog_errand
 from mts1b.foundation.clock import NS_PER_S, Clock, SystemClock
 from mts1b.foundation.errors import MtsError, StackError
 from mts1b.foundation.limits import START_TIMEOUT_S
@@ -86,6 +87,8 @@ class Supervisor:
         self.running: dict[str, tuple[Part, asyncio.subprocess.Process]] = {}
         self.building = asyncio.Lock()
         self.endings: set[asyncio.Task[None]] = set()
+        self.watching: asyncio.Task[None] | None = None
+        self.watched_head = 0
         self.zombies: set[int] = set()
         self.targets = plan.run_dir / "prometheus" / "services"
         mark = ProcessMark.of(os.getpid())
@@ -120,6 +123,35 @@ class Supervisor:
                 self.note(name, PartState("starting"))
                 self.keepers[name] = asyncio.create_task(self.keep(name), name=name)
                 self.keepers[name].add_done_callback(self.keeper_ended)
+        self.watch()
+
+    def watch(self) -> None:
+        """Have the watchdog begun, where it is wanted, on a head that is new, as soon as all it watches are up."""
+        wanted = [name for name in self.plan.parts if name in BUILDERS]
+        head = self.states["ray"].pid if "ray" in wanted else 0
+        if not head or head == self.watched_head or any(self.states[name].state != "up" for name in wanted):
+            return
+        if not Plan.load(self.plan.root).watched:
+            return
+        self.watched_head = head
+        if self.watching is not None:
+            self.watching.cancel()
+        self.watching = asyncio.create_task(self.begin_watchdog())
+
+    async def begin_watchdog(self) -> None:
+        """An errand of a few seconds: the actor lives on Ray."""
+        errand = watchdog_errand(self.plan)
+        for attempt in range(1, FIRST_START_ATTEMPTS + 1):
+            process = await self.spawn(errand)
+            try:
+                if await process.wait() == 0:
+                    return
+            finally:
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()
+            LOG.warning("the watchdog does not begin", attempt=attempt, problem=last_line(errand.log_path))
+            await asyncio.sleep(BACKOFF_MAX_S)
 
     def keeper_ended(self, keeper: asyncio.Task[None]) -> None:
         """A keeper must not die unseen: what killed it goes to the log and to `mts status`."""
@@ -199,6 +231,7 @@ class Supervisor:
         self.found = replace(self.found, **part.fields, pids={**self.found.pids, part.name: process.pid})  # type: ignore[arg-type]
         self.publish()
         self.note(part.name, PartState("up", process.pid, restarts))
+        self.watch()
         return process
 
     async def ready(self, part: Part, process: asyncio.subprocess.Process) -> bool:
@@ -268,7 +301,10 @@ class Supervisor:
         """Stop all parts: desks, then Ray, as its workers use the others; then the others side by side."""
         for keeper in self.keepers.values():
             keeper.cancel()
-        await asyncio.gather(*self.keepers.values(), *self.endings, return_exceptions=True)
+        errands = [] if self.watching is None else [self.watching]
+        for errand in errands:
+            errand.cancel()
+        await asyncio.gather(*self.keepers.values(), *self.endings, *errands, return_exceptions=True)
         desks = tuple(name for name in self.running if name.startswith("desk-"))
         rest = tuple(name for name in self.running if name not in (*desks, "ray"))
         for group in (desks, ("ray",), rest):
@@ -283,7 +319,10 @@ class Supervisor:
 
     def save_states(self) -> None:
         text = json.dumps({part: asdict(state) for part, state in self.states.items()})
-        write_private(self.plan.run_dir / "state.json", text)
+        try:
+            write_private(self.plan.run_dir / "state.json", text)
+        except OSError as error:  # what is kept running goes on, whether it can be told or not
+            LOG.warning("states are not written", problem=error.strerror)
 
     def publish(self) -> None:
         write_private(self.plan.run_dir / "stack.json", self.found.to_json())

@@ -16,6 +16,9 @@ IdempotencyKey = NewType("IdempotencyKey", str)
 
 DIGEST_BYTES = 16
 
+CLIENT_PREFIX = "m-"
+"""How every id begins that a venue knows an order of ours by."""
+
 
 def digest(*parts: object) -> str:
     """Hex digest of the parts' text, 128 bits; a separator keeps ("ab","c") apart from ("a","bc")."""
@@ -35,4 +38,4 @@ def order_id(key: IdempotencyKey, created_ns: int) -> OrderId:
 
 def client_order_id(order: OrderId) -> ClientOrderId:
     """What the venue knows the order by. Derived, so a resend after a crash carries the same id."""
-    return ClientOrderId("m-" + digest("client", order)[:24])
+    return ClientOrderId(CLIENT_PREFIX + digest("client", order)[:24])

@@ -1,7 +1,8 @@
 """What a fund owns: cash and positions, from fills; what it is worth, from marks. Pure values, exact arithmetic.
 
-Conservation: cash is always the opening cash plus every fill's `cash_change`; a position's shares are the signed sum
-of its fills. Average price and realised PnL split what is conserved, and add up to it with the unrealised part.
+Conservation: cash is always the opening cash plus every fill's `cash_change` and what was moved in or out; a position's
+shares are the signed sum of its fills. Average price and realised PnL split what is conserved, and add up to it with
+the unrealised part.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from decimal import Decimal
 
 from mts1b.foundation.changing import changed
 from mts1b.foundation.errors import DataError, InvariantBroken
-from mts1b.foundation.events import NavMarked
+from mts1b.foundation.events import CashMoved, NavMarked
 from mts1b.foundation.fill import Fill
 from mts1b.foundation.ids import FundId, Symbol
 from mts1b.foundation.position import Position
@@ -38,6 +39,12 @@ class Book:
             raise InvariantBroken("fill", fill.fill_id, f"belongs to {fill.fund_id}, not to {self.fund_id}")
         changed = fill_position(self.position(fill.symbol), fill)
         return Book(self.fund_id, self.cash + fill.cash_change, {**self.positions, fill.symbol: changed})
+
+    def moved(self, move: CashMoved) -> Book:
+        """The book after money came or went without a trade."""
+        if move.fund_id != self.fund_id:
+            raise InvariantBroken("move", move.move_id, f"belongs to {move.fund_id}, not to {self.fund_id}")
+        return Book(self.fund_id, self.cash + move.amount, self.positions)
 
     def nav(self, marks: Mapping[Symbol, Decimal]) -> Decimal | None:
         """Cash plus the worth of all shares at `marks`; None when a name that is held has no mark."""

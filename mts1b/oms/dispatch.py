@@ -11,6 +11,7 @@ from mts1b.foundation.changing import changed
 from mts1b.foundation.clock import NS_PER_S, Clock
 from mts1b.foundation.errors import StackError, VenueError
 from mts1b.foundation.fill import Fill
+from mts1b.foundation.ids import ClientOrderId
 from mts1b.foundation.limits import BROKER_TIMEOUT_S, RESENDS_MAX
 from mts1b.foundation.order import Order, OrderStatus
 from mts1b.oms.messages import (
@@ -163,6 +164,13 @@ class Dispatch:
         if order.status is OrderStatus.PENDING_REPLACE and found.status in OPEN_AT_VENUE:
             return await self._replace(order, resends + 1)
         return order
+
+    async def asked(self, client_order_id: ClientOrderId) -> VenueOrderState | None:
+        """What the venue knows of an order that we do not. VenueError when it does not answer."""
+        try:
+            return await self._steps.held(self._in_time(self._broker.query(client_order_id)))
+        except TimeoutError:
+            raise VenueError("venue", client_order_id, "did not answer in time", "ask again") from None
 
     async def _replay(self, order: Order, found: VenueOrderState) -> Order:
         if found.status is not VenueStatus.REJECTED:

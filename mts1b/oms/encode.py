@@ -11,6 +11,8 @@ from operator import attrgetter
 from typing import Any, get_args
 
 from mts1b.foundation.events import (
+    CashKind,
+    CashMoved,
     OrderEvent,
     OrderFilled,
     OrderHeld,
@@ -61,7 +63,7 @@ WITH_ORDER = (
 _fields_of: dict[type, tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]] = {}
 """Of each dataclass its fields' names, and what reads them all at once."""
 
-_AS_THEY_ARE = frozenset({str, int, bool, type(None), Side, OrderType, TimeInForce, OrderStatus, Role})
+_AS_THEY_ARE = frozenset({str, int, bool, type(None), CashKind, Side, OrderType, TimeInForce, OrderStatus, Role})
 
 
 def row(value: Any) -> dict[str, Any]:
@@ -187,6 +189,26 @@ def fill_row(fill: Fill) -> dict[str, Any]:
     found = row(fill)
     found["timestamp"] = found.pop("ts_ns")
     return found
+
+
+def move_row(move: CashMoved) -> dict[str, Any]:
+    """The columns of `cash_moves`, but for the sequence of its link."""
+    found = row(move)
+    found["timestamp"] = found.pop("ts_ns")
+    return found
+
+
+def move_from(record: Mapping[str, Any]) -> CashMoved:
+    return CashMoved(
+        record["move_id"],
+        FundId(record["fund_id"]),
+        CashKind(record["kind"]),
+        record["currency"],
+        record["amount"],
+        record["note"],
+        record["timestamp"],
+        None if record["symbol"] is None else Symbol(record["symbol"]),
+    )
 
 
 def position_row(position: Position, ts_ns: int) -> dict[str, Any]:

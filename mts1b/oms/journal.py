@@ -1,7 +1,8 @@
 """The journal of one fund in Postgres: a step's events, projections, audit links and outbox rows commit together.
 
-Steps that arrive while a commit is under way are committed together by the next one. Each commit checks the writer's
-epoch and fails when another has taken over (`mts1b.oms.lease`). The chain's head is kept in
+Steps that arrive while a commit is under way are committed together by the next one, whose rows and links are made
+meanwhile, behind the head that the chain will have. Each commit checks the writer's epoch and fails when another has
+taken over (`mts1b.oms.lease`). The chain's head is kept in
 memory and its next sequence is claimed by the primary key: should another fund's writer have been faster, the batch is
 linked anew to the head it left. So the sequence has no gaps, and a writer alone pays nothing for it.
 """
@@ -13,10 +14,12 @@ import json
 from collections import deque
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
+from itertools import islice
 
 from mts1b.audit.chain import GENESIS, Head
 from mts1b.foundation.clock import NS_PER_DAY, Clock, SystemClock
 from mts1b.foundation.errors import InvariantBroken, LeaseLost, MtsError, StackError
+from mts1b.foundation.events import CashMoved
 from mts1b.foundation.ids import ClientOrderId, FundId, IdempotencyKey, OrderId, Symbol
 from mts1b.foundation.limits import (
     CHAIN_ATTEMPTS_MAX,
@@ -28,7 +31,7 @@ from mts1b.foundation.limits import (
 )
 from mts1b.foundation.order import Order, OrderStatus
 from mts1b.oms import sql
-from mts1b.oms.encode import order_from, position_from, recent_order
+from mts1b.oms.encode import move_from, order_from, position_from, recent_order
 from mts1b.oms.journal_rows import Batch, batch_of
 from mts1b.oms.lease import Lease
 from mts1b.oms.ports import DuplicateContent, DuplicateOrder, Entry, JournalState, OutboxMessage
@@ -42,6 +45,24 @@ CONTENT_HELD = "order_contents_window"
 SEQUENCE_TAKEN = "audit_chain_pkey"
 
 
+class _Next:
+    """The rows of the next batch, made as its steps arrive; behind another head than it began with, they are none."""
+
+    def __init__(self, first: Head) -> None:
+        self.batch = Batch(first, first)
+        self.holds = True
+        self._taken = 0
+
+    def prepare(self, entries: tuple[Entry, ...]) -> None:
+        if self._taken >= JOURNAL_BATCH_MAX or not self.holds:
+            return
+        self._taken += 1
+        try:
+            self.batch.take(entries)
+        except Exception:  # noqa: BLE001 the writer makes them anew, meets it again, and tells every waiter
+            self.holds = False
+
+
 class Journal:
     """A JournalPort. Holds one connection of the pool for writing and the fund's lease."""
 
@@ -52,6 +73,7 @@ class Journal:
         self._busy = asyncio.Lock()  # one statement at a time on the connection
         self._head = GENESIS
         self._waiting: deque[Waiting] = deque()
+        self._next = _Next(GENESIS)
         self._writer: asyncio.Task[None] | None = None
         self._renewer: asyncio.Task[None] | None = None
         self._failure: MtsError | None = None
@@ -74,7 +96,7 @@ class Journal:
         await connection.fetch(sql.BECOME_WRITER, self._fund_id)
         record = await connection.fetchrow(sql.HEAD)
         self._head = GENESIS if record is None else Head(record["sequence"], record["hash"])
-        self._connection, self._failure = connection, None
+        self._connection, self._failure, self._next = connection, None, _Next(self._head)
 
     def lease_left_ns(self) -> int:
         return 0 if self._failure is not None else self._lease.left_ns()
@@ -128,6 +150,7 @@ class Journal:
             done.set_exception(StackError("journal", len(self._waiting), "steps wait already", "is Postgres stuck?"))
         else:
             self._waiting.append((entries, done))
+            self._next.prepare(entries)
             if self._writer is None or self._writer.done():
                 self._writer = asyncio.create_task(self._write_all())
         return done
@@ -140,6 +163,11 @@ class Journal:
 
     async def order_by_key(self, key: IdempotencyKey) -> Order | None:
         return await self._one(sql.ORDER_BY_KEY, key)
+
+    async def cash_move(self, move_id: str) -> CashMoved | None:
+        with translated("journal"):
+            record = await self._pool.fetchrow(sql.CASH_MOVE, self._fund_id, move_id)
+        return None if record is None else move_from(dict(record))
 
     async def order_counts(self) -> dict[OrderStatus, int]:
         with translated("journal"):
@@ -192,12 +220,23 @@ class Journal:
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), JOURNAL_BATCH_MAX))]
             try:
-                await self._write(batch)
+                await self._write(batch, self._ready(batch))
             except MtsError as error:
                 self._fail(batch, error)
             except Exception as error:  # whatever it was, memory and disk have parted: every waiter must hear of it
                 self._fail(batch, InvariantBroken("journal", type(error).__name__, str(error), "run recover()"))
                 raise
+
+    def _ready(self, waiting: list[Waiting]) -> Batch:
+        """The rows of these, which wait no more. What still waits is made ready behind them."""
+        ready = self._next
+        made = (
+            ready.batch if ready.holds and ready.batch.first == self._head else batch_of(_entries(waiting), self._head)
+        )
+        self._next = _Next(made.head)
+        for entries, _ in islice(self._waiting, JOURNAL_BATCH_MAX):
+            self._next.prepare(entries)
+        return made
 
     def _fail(self, batch: list[Waiting], error: MtsError) -> None:
         self._failure = error
@@ -206,14 +245,14 @@ class Journal:
                 done.set_exception(error)
         self._waiting.clear()
 
-    async def _write(self, waiting: list[Waiting]) -> None:
+    async def _write(self, waiting: list[Waiting], batch: Batch) -> None:
         """Commit these together; when one of them is barred, each alone, so that the others go through."""
         try:
-            await self._commit([entry for entries, _ in waiting for entry in entries])
+            await self._commit(_entries(waiting), batch)
         except DuplicateOrder as error:
             if len(waiting) > 1:
                 for item in waiting:
-                    await self._write([item])
+                    await self._write([item], batch_of(item[0], self._head))
             elif not waiting[0][1].done():
                 waiting[0][1].set_exception(error)
             return
@@ -221,9 +260,8 @@ class Journal:
             if not done.done():
                 done.set_result(None)
 
-    async def _commit(self, entries: list[Entry]) -> None:
+    async def _commit(self, entries: list[Entry], batch: Batch) -> None:
         for _ in range(CHAIN_ATTEMPTS_MAX):
-            batch = batch_of(entries, self._head)
             try:
                 async with self._busy:
                     with translated("journal"):
@@ -237,6 +275,7 @@ class Journal:
                     raise
                 async with self._busy:  # the lease may be renewed at this moment
                     await self._read_head()
+                batch = batch_of(entries, self._head)
                 continue
             self._head = batch.head
             return
@@ -257,3 +296,7 @@ class Journal:
         rows = batch.rows()
         given = (*batch.link_columns(), *(json.dumps(table) for table in rows.values()))
         await connection.fetchrow(sql.write(tuple(rows)), self._fund_id, self._lease.epoch, *given)
+
+
+def _entries(waiting: list[Waiting]) -> list[Entry]:
+    return [entry for entries, _ in waiting for entry in entries]

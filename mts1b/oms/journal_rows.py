@@ -11,8 +11,10 @@ from mts1b.audit.chain import Head, Link, canonical, link
 from mts1b.foundation.clock import NS_PER_S
 from mts1b.foundation.events import OrderFilled
 from mts1b.foundation.limits import DEDUP_WINDOW_S
-from mts1b.oms.encode import EVENT_KINDS, fill_row, moved_row, order_id_of, order_row, position_row, row
+from mts1b.oms.encode import EVENT_KINDS, fill_row, move_row, moved_row, order_id_of, order_row, position_row, row
 from mts1b.oms.ports import Entry
+
+CASH_MOVED = "cash_moved"
 
 _LINK_FIELDS = attrgetter(*(item.name for item in fields(Link)))
 _LINK_COLUMNS = len(fields(Link))
@@ -20,8 +22,9 @@ _LINK_COLUMNS = len(fields(Link))
 
 @dataclass(slots=True)
 class Batch:
-    """Rows by table; of rows that replace each other, the last. `head` is the chain's end afterwards."""
+    """Rows by table; of rows that replace each other, the last. The chain ends at `first` before, at `head` after."""
 
+    first: Head
     head: Head
     new_orders: dict[str, dict[str, Any]] = field(default_factory=dict)
     moved_orders: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -33,6 +36,18 @@ class Batch:
     nav_marks: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
     marks: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     funds: dict[str, dict[str, Any]] = field(default_factory=dict)
+    cash_moves: list[dict[str, Any]] = field(default_factory=list)
+
+    def take(self, entries: Iterable[Entry]) -> None:
+        """Add the rows of these entries, linked behind those before."""
+        for entry in entries:
+            _project(entry, self)
+            for item, is_event in _linked(entry, self.head):
+                self.links.append(item)
+                self.are_events.append(is_event)
+                self.head = item.head
+                if item.kind == CASH_MOVED and entry.move is not None:
+                    self.cash_moves.append({**move_row(entry.move), "sequence": item.sequence})
 
     def rows(self) -> dict[str, list[dict[str, Any]]]:
         """Rows by the names of `sql.WRITES`, tables without rows left out."""
@@ -45,6 +60,7 @@ class Batch:
             "nav_marks": list(self.nav_marks.values()),
             "marks": list(self.marks.values()),
             "funds": list(self.funds.values()),
+            "cash_moves": self.cash_moves,
         }
         return {name: rows for name, rows in tables.items() if rows}
 
@@ -56,13 +72,8 @@ class Batch:
 
 def batch_of(entries: Iterable[Entry], head: Head) -> Batch:
     """The rows of `entries`, linked to the chain's `head`."""
-    batch = Batch(head)
-    for entry in entries:
-        _project(entry, batch)
-        for item, is_event in _linked(entry, batch.head):
-            batch.links.append(item)
-            batch.are_events.append(is_event)
-            batch.head = item.head
+    batch = Batch(head, head)
+    batch.take(entries)
     return batch
 
 
@@ -88,6 +99,8 @@ def _facts(entry: Entry) -> Iterator[tuple[str, str, dict[str, Any], int, bool]]
         yield entry.fund_id, "nav_marked", row(entry.nav), entry.ts_ns, False
     if entry.standing is not None:
         yield entry.fund_id, "standing_set", _standing(entry), entry.ts_ns, False
+    if entry.move is not None:
+        yield entry.fund_id, CASH_MOVED, row(entry.move), entry.ts_ns, False
     for note in entry.notes:
         yield note.subject_id, note.kind, dict(note.content), entry.ts_ns, False
 

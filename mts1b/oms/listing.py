@@ -20,6 +20,9 @@ POSITIONS = """SELECT p.fund_id, p.symbol, p.quantity, p.average_price, m.price 
     WHERE ($1::text IS NULL OR p.fund_id = $1) AND ($2 OR p.quantity <> 0)
     ORDER BY p.fund_id, p.symbol"""
 
+CASH_MOVES = """SELECT fund_id, move_id, kind, currency, amount, note, symbol, "timestamp" FROM cash_moves
+    WHERE fund_id = $1 ORDER BY sequence DESC"""
+
 Rows = list[dict[str, Any]]
 
 
@@ -35,3 +38,9 @@ async def positions(pool: Pool, fund_id: str | None, closed: bool = False) -> Ro
     """Positions with what they are worth at the last marks; `closed`: those of nothing, which have a past, too."""
     with translated("journal"):
         return [dict(row) for row in await pool.fetch(POSITIONS, fund_id, closed)]
+
+
+async def cash_moves(pool: Pool, fund_id: str) -> Rows:
+    """Money that came to the fund or left it without a trade, the newest first."""
+    with translated("journal"):
+        return [dict(row) for row in await pool.fetch(CASH_MOVES, fund_id)]

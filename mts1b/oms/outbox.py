@@ -58,8 +58,8 @@ class Outbox:
             self._woken = False
             try:
                 await self.drain()
-            except LeaseLost:  # another publishes what is left
-                return
+            except LeaseLost:  # another publishes what is left; or this one, woken when it became the writer again
+                continue
             except StackError:  # the bus is away: the messages wait in the journal
                 self._woken = True
                 await asyncio.sleep(OUTBOX_RETRY_S)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from mts1b.foundation.commands import CancelOrder, SubmitOrder
 from mts1b.foundation.errors import DataError
-from mts1b.foundation.events import FundEvent, NavMarked, OrderEvent
+from mts1b.foundation.events import CashMoved, FundEvent, NavMarked, OrderEvent
 from mts1b.foundation.ids import ClientOrderId, FundId, IdempotencyKey, OrderId, Symbol
 from mts1b.foundation.order import Order, OrderStatus
 from mts1b.foundation.position import Position
@@ -116,6 +116,7 @@ class Entry:
     the fund. `standing`: what holds it back from now on, said `by` whom and `why`. `rearmed`: NAV that drawdown counts
     from again, and the time of the last mark before. `notes` go on record in the audit chain and nowhere else.
     `content`: what a new order bars from being taken again under another key, and until when (UTC nanoseconds).
+    `move`: money that came or went without a trade.
     """
 
     fund_id: FundId
@@ -136,6 +137,7 @@ class Entry:
     why: str = ""
     notes: tuple[Note, ...] = ()
     content: tuple[str, int] | None = None
+    move: CashMoved | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +198,10 @@ class JournalPort(Protocol):
 
     async def order_by_key(self, key: IdempotencyKey) -> Order | None:
         """The newest order of this key."""
+        ...
+
+    async def cash_move(self, move_id: str) -> CashMoved | None:
+        """What was posted to the fund under this id."""
         ...
 
     async def order_counts(self) -> dict[OrderStatus, int]:

@@ -13,11 +13,11 @@ from mts1b.foundation.alerts import AlertPort, NoAlerts
 from mts1b.foundation.clock import NS_PER_S, Clock
 from mts1b.foundation.commands import CancelAll, CancelOrder, ReplaceOrder, SubmitGroup, SubmitOrder
 from mts1b.foundation.errors import InputError, unknown_name
-from mts1b.foundation.events import NavMarked
+from mts1b.foundation.events import CashMoved, NavMarked
 from mts1b.foundation.ids import FundId, IdempotencyKey, OrderId, Symbol
 from mts1b.foundation.limits import CONTENT_WINDOW_S, DEDUP_WINDOW_S
 from mts1b.foundation.order import Order, OrderStatus, Role
-from mts1b.oms import form, replacing
+from mts1b.oms import adoption, cash, form, replacing
 from mts1b.oms.admission import Admissions
 from mts1b.oms.book import Book
 from mts1b.oms.control import Control
@@ -77,6 +77,7 @@ class Oms:
         self._journal, self._risk, self._clock = journal, risk, clock
         self._opening_cash = opening_cash
         self._marks: dict[Symbol, Decimal] = {}
+        self._moving, self._alerts = asyncio.Lock(), alerts
 
     # -- asked of it -------------------------------------------------------------------------------------------------
 
@@ -95,8 +96,8 @@ class Oms:
         self._control.load(state)
         self._admissions.clear()
         if state.cash is None:
-            cash = self._opening_cash
-            opening = Entry(self.fund_id, self._clock.now_ns(), cash=cash, opening_cash=cash)
+            money = self._opening_cash
+            opening = Entry(self.fund_id, self._clock.now_ns(), cash=money, opening_cash=money)
             await self._steps.append(opening)
         await self._restore_risk(state)
         self._steps.ready = True
@@ -205,6 +206,18 @@ class Oms:
         await self._steps.append(Entry(self.fund_id, self._clock.now_ns(), nav=marked, marks=tuple(prices.items())))
         self._control.marked_ns = ts_ns
         return marked
+
+    async def move_cash(self, move: CashMoved) -> Decimal:
+        """Money came or went without a trade; returns the cash after it. The same id again changes nothing.
+
+        InputError for what cannot be posted, or another movement under a known id.
+        """
+        cash.checked(move, self.fund_id)
+        self._steps.require_ready()
+        async with self._moving:  # whether an id is known is asked before it is used
+            if not cash.is_posted(move, await self._steps.held(self._journal.cash_move(move.move_id))):
+                await _whole(self._steps.move(move))
+        return self.book.cash
 
     async def halt(self, mode: Mode = Mode.HALTED, by: str = "", why: str = "") -> Standing:
         """A person's word, at once and beyond every restart, until `resume` or `rearm`. HALTED is the kill switch: only
@@ -361,12 +374,23 @@ class Oms:
         return await self._admissions.arrived(order)
 
     async def _find_old(self, reports: Sequence[VenueReport]) -> None:
-        """Fetch orders from the journal that reports are about and memory has let go of."""
+        """Fetch orders from the journal that reports are about and memory has let go of; those that the journal has
+        lost, from the venue."""
         for report in reports:
             if self._steps.table.by_client(report.client_order_id) is None:
                 old = await self._journal.order_by_client_id(report.client_order_id)
-                if old is not None and old.fund_id == self.fund_id:
+                if old is None and adoption.may_be_ours(report):
+                    await self._adopt(report)
+                elif old is not None and old.fund_id == self.fund_id:
                     self._steps.table.put(old)
+
+    async def _adopt(self, report: VenueReport) -> None:
+        """What is written down is written before it is sent: an order at the venue alone was lost from the journal."""
+        state = await self._dispatch.asked(report.client_order_id)
+        order = None if state is None else adoption.adopted(self.fund_id, state, self._clock.now_ns(), self._marks)
+        if order is not None:
+            await self._steps.adopt(order, adoption.note(order))
+            self._alerts.tell(adoption.alert(order))
 
 
 async def _whole(work: Coroutine[Any, Any, T]) -> T:

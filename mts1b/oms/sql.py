@@ -66,6 +66,10 @@ events AS (
         rearmed_nav = coalesce(r.rearmed_nav, f.rearmed_nav), rearmed_at = coalesce(r.rearmed_at, f.rearmed_at),
         report_sequence = greatest(f.report_sequence, r.report_sequence), updated_at = r.updated_at
     FROM json_populate_recordset(NULL::funds, @) AS r WHERE f.fund_id = r.fund_id RETURNING 1""",
+    "cash_moves": """
+    INSERT INTO cash_moves (fund_id, move_id, sequence, kind, currency, amount, note, symbol, "timestamp")
+    SELECT fund_id, move_id, sequence, kind, currency, amount, note, symbol, "timestamp"
+    FROM json_populate_recordset(NULL::cash_moves, @) RETURNING 1""",
 }
 """How the rows of each table are written; @ is the parameter with them, as a JSON array."""
 
@@ -161,6 +165,8 @@ SELECT last.nav AS last_nav, last."timestamp" AS marked_ns,
 FROM last, fund"""
 """The day starts from the last NAV of the day before; the first day from its first NAV; after a re-arm from there."""
 
+CASH_MOVE = """SELECT fund_id, move_id, kind, currency, amount, note, symbol, "timestamp" FROM cash_moves
+    WHERE fund_id = $1 AND move_id = $2"""
 ORDER_COUNTS = "SELECT status, count(*) FROM orders WHERE fund_id = $1 GROUP BY status"
 UNPUBLISHED = """SELECT id, subject, message_id, payload FROM outbox
     WHERE fund_id = $1 AND published_at IS NULL ORDER BY id LIMIT $2"""

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from mts1b.foundation.clock import Clock
 from mts1b.foundation.errors import MtsError, StackError
-from mts1b.foundation.events import OrderFilled
+from mts1b.foundation.events import CashMoved, OrderFilled, OrderReceived, OrderWorking
 from mts1b.foundation.ids import FundId, OrderId
 from mts1b.foundation.order import Order
 from mts1b.oms.book import Book
@@ -23,7 +23,7 @@ from mts1b.oms.machine import step
 from mts1b.oms.messages import Message
 from mts1b.oms.order_table import OrderTable
 from mts1b.oms.outbox import Outbox
-from mts1b.oms.ports import DuplicateOrder, Entry, JournalPort, JournalState, Recorder, RiskPort
+from mts1b.oms.ports import DuplicateOrder, Entry, JournalPort, JournalState, Note, Recorder, RiskPort
 from mts1b.oms.transitions import Step
 
 STEP_JOURNAL = "oms_journal"
@@ -168,6 +168,28 @@ class Steps:
             outbox=tuple(fill_message(event) for event in fills),
             content=content,
         )
+
+    async def adopt(self, order: Order, note: Note) -> None:
+        """Take up an order that is at the venue: on record, and told to risk, when this returns."""
+        assert order.venue_order_id is not None
+        self.table.put(order)
+        now_ns = order.updated_ns
+        events = (OrderReceived(order, now_ns), OrderWorking(order.order_id, order.venue_order_id, now_ns))
+        snapshots = self._snapshots
+        await self.append(Entry(self.fund_id, now_ns, order=order, is_new=True, events=events, notes=(note,)))
+        self.counts["adopted"] += 1
+        if snapshots == self._snapshots:
+            self.risk.tell(events)
+
+    async def move(self, move: CashMoved) -> None:
+        """Money came or went: in the book at once, durable and told to risk when this returns."""
+        self.require_ready()
+        self.book = self.book.moved(move)
+        entry = Entry(self.fund_id, self._clock.now_ns(), cash=self.book.cash, move=move)
+        snapshots = self._snapshots
+        await self.append(entry)
+        if snapshots == self._snapshots:
+            self.risk.tell((move,))
 
     def append(self, *entries: Entry) -> Awaitable[None]:
         """Queue entries at once. Await the result: durable, all or none."""

@@ -8,11 +8,13 @@ from decimal import Decimal
 
 from mts1b.foundation.clock import NS_PER_S, Clock
 from mts1b.foundation.errors import InputError
+from mts1b.foundation.events import CashMoved
 from mts1b.foundation.ids import FundId
 from mts1b.foundation.limits import DEDUP_WINDOW_S
+from mts1b.oms import cash
 from mts1b.oms.book import Book
 from mts1b.oms.control import Control
-from mts1b.oms.ports import JournalPort, JournalState
+from mts1b.oms.ports import Entry, JournalPort, JournalState
 from mts1b.riskengine.verdict import Mode, Standing
 
 
@@ -23,8 +25,9 @@ class Unattended:
     def __init__(self, fund_id: FundId, journal: JournalPort, state: JournalState, clock: Clock) -> None:
         self._control = Control(fund_id, journal.append, _Nobody(self), clock)
         self._control.load(state)
+        self._fund_id, self._journal, self._clock = fund_id, journal, clock
         positions = {position.symbol: position for position in state.positions}
-        self._nav = Book(fund_id, state.cash or Decimal(0), positions).nav(dict(state.marks))
+        self._book, self._marks = Book(fund_id, state.cash or Decimal(0), positions), dict(state.marks)
 
     @property
     def standing(self) -> Standing:
@@ -39,7 +42,15 @@ class Unattended:
 
     async def rearm(self, by: str = "", why: str = "") -> Standing:
         """StackError while a name that is held has no price."""
-        return await self._control.rearm(self._nav, by, why)
+        return await self._control.rearm(self._book.nav(self._marks), by, why)
+
+    async def move_cash(self, move: CashMoved) -> Decimal:
+        """As the OMS's: journalled with the cash it leaves."""
+        if not cash.is_posted(cash.checked(move, self._fund_id), await self._journal.cash_move(move.move_id)):
+            after = self._book.moved(move)
+            await self._journal.append(Entry(move.fund_id, self._clock.now_ns(), cash=after.cash, move=move))
+            self._book = after
+        return self._book.cash
 
 
 class _Nobody:

@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from mts1b.foundation.errors import DataError, InputError, StackError
 from mts1b.foundation.limits import CACHE_CONNECTIONS_DEFAULT, CONNECT_TIMEOUT_S
 from mts1b.platform.lean import left_out, without
+from mts1b.platform.rotation import Source, text_of
 from mts1b.platform.slots import Slots
 from mts1b.platform.telemetry import span
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from redis.asyncio.client import Pipeline
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
+    from redis.credentials import CredentialProvider
     from redis.maint_notifications import MaintNotificationsConfig
 else:
     with without("opentelemetry", "cryptography", "psutil"), left_out(*NOT_USED):
@@ -37,6 +39,7 @@ else:
         from redis.asyncio.client import Pipeline
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
+        from redis.credentials import CredentialProvider
         from redis.maint_notifications import MaintNotificationsConfig
 
 
@@ -77,13 +80,17 @@ class Cache(Redis):
     """The client with at most `max_connections` commands under way; more wait in turn, for `timeout_s` at most.
 
     Nothing is repeated: after a lost answer nobody knows whether an INCR was counted. The next call connects anew.
-    Calls raise CacheTimeout, StackError or DataError.
+    Calls raise CacheTimeout, StackError or DataError. `source`: where the URL is kept, asked before each connection.
     """
 
     def __init__(
-        self, url: str, max_connections: int = CACHE_CONNECTIONS_DEFAULT, timeout_s: float = CONNECT_TIMEOUT_S
+        self,
+        url: str,
+        max_connections: int = CACHE_CONNECTIONS_DEFAULT,
+        timeout_s: float = CONNECT_TIMEOUT_S,
+        source: Source | None = None,
     ) -> None:
-        pool = _pool(url, timeout_s)
+        pool = _pool(url, timeout_s, source)
         super().__init__(connection_pool=pool)
         self.auto_close_connection_pool = True
         self.server, self._timeout_s, self.slots = server_of(url), timeout_s, Slots(max_connections)
@@ -122,12 +129,40 @@ class Cache(Redis):
         return CacheHealth(version, (loop.time() - since_s) * 1e3, active, waiting)
 
 
-def _pool(url: str, timeout_s: float) -> ConnectionPool:
+class Rotated(CredentialProvider):
+    """User and password of a URL as they are where it is kept, for each connection anew."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    async def get_credentials_async(self) -> Any:
+        parts = urlsplit(await self._source.get())
+        user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        return (user, password) if user else (password,) if password else ()
+
+    async def greet(self, connection: Any) -> None:
+        """What a connection begins with. Credentials that the server refuses are read anew, once."""
+        tried = await self._source.get()
+        try:
+            await connection.on_connect()
+        except exceptions.AuthenticationError:
+            if await self._source.renewed() == tried:
+                raise
+            await connection.connect()  # the client has hung up
+
+
+def _pool(url: str, timeout_s: float, source: Source | None = None) -> ConnectionPool:
     """Connections that repeat nothing. redis asks one whether it still lives before it is used, but only while it does
     not listen for a server's notes on its maintenance, which it would by default."""
+    rotated: dict[str, Any] = {}
+    if source is not None:
+        parts, held = urlsplit(url), Rotated(source)
+        url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        rotated = {"credential_provider": held, "redis_connect_func": held.greet}
     try:
         return ConnectionPool.from_url(
             url,
+            **rotated,
             socket_connect_timeout=timeout_s,
             socket_timeout=timeout_s,
             retry=Retry(NoBackoff(), 0),
@@ -155,9 +190,12 @@ _caches: dict[str, tuple[asyncio.AbstractEventLoop, Cache]] = {}
 
 
 async def open_cache(
-    name: str, url: str, max_connections: int = CACHE_CONNECTIONS_DEFAULT, timeout_s: float = CONNECT_TIMEOUT_S
+    name: str, url: str | Source, max_connections: int = CACHE_CONNECTIONS_DEFAULT, timeout_s: float = CONNECT_TIMEOUT_S
 ) -> Cache:
-    """Open the cache `name`, or return it when it is open. StackError when the server cannot be reached."""
+    """Open the cache `name`, or return it when it is open. StackError when the server cannot be reached.
+
+    `url`: as text, or where it is kept, which is asked before each connection for its user and password.
+    """
     loop = asyncio.get_running_loop()
     if name in _caches and _caches[name][0] is loop:
         return _caches[name][1]
@@ -182,10 +220,11 @@ async def close_caches() -> None:
 
 
 async def connect(
-    url: str, timeout_s: float = CONNECT_TIMEOUT_S, max_connections: int = CACHE_CONNECTIONS_DEFAULT
+    url: str | Source, timeout_s: float = CONNECT_TIMEOUT_S, max_connections: int = CACHE_CONNECTIONS_DEFAULT
 ) -> Cache:
     """A client that has answered once; close it with `await cache.aclose()`. StackError when it cannot."""
-    cache = Cache(url, max_connections, timeout_s)
+    source = None if isinstance(url, str) else url
+    cache = Cache(await text_of(url), max_connections, timeout_s, source)
     try:
         await cache.ping()
     except StackError as error:
@@ -194,7 +233,7 @@ async def connect(
     return cache
 
 
-async def ping(url: str, timeout_s: float = CONNECT_TIMEOUT_S) -> str:
+async def ping(url: str | Source, timeout_s: float = CONNECT_TIMEOUT_S) -> str:
     """The server's version. StackError when it does not answer in time."""
     cache = await connect(url, timeout_s)
     try:
@@ -206,9 +245,9 @@ async def ping(url: str, timeout_s: float = CONNECT_TIMEOUT_S) -> str:
 class Scripts:
     """Lua scripts on one server. Nothing is repeated; the next call connects anew. StackError: no answer in time."""
 
-    def __init__(self, url: str, timeout_s: float) -> None:
+    def __init__(self, url: str, timeout_s: float, source: Source | None = None) -> None:
         self._server = server_of(url)
-        self._cache = Redis(connection_pool=_pool(url, timeout_s))
+        self._cache = Redis(connection_pool=_pool(url, timeout_s, source))
         self._cache.auto_close_connection_pool = True
         self._sent: dict[str, Any] = {}
 

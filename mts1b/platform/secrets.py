@@ -28,6 +28,7 @@ from mts1b.config_sections import Secrets as Section
 from mts1b.foundation import redaction
 from mts1b.foundation.clock import NS_PER_S, Clock, SystemClock
 from mts1b.foundation.errors import InputError, MtsError, StackError
+from mts1b.platform.rotation import Source
 
 if TYPE_CHECKING:
     from mts1b.platform.vault import VaultReader
@@ -93,6 +94,10 @@ class Secrets:
             self._held[reference].due_ns = 0
         return await self.get(secret)
 
+    def source(self, secret: SecretStr | str) -> Source:
+        """This one secret, for what connects by it and must be told when it is rotated."""
+        return _Held(self, secret)
+
     def close(self) -> None:
         """Let Vault's connection go."""
         if self._vault is not None:
@@ -139,6 +144,18 @@ class Secrets:
         value = self._at(reference) if reference.startswith(REFERENCES) else reference
         redaction.remember(value)
         return value
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    secrets: Secrets
+    secret: SecretStr | str
+
+    async def get(self) -> str:
+        return await self.secrets.get(self.secret)
+
+    async def renewed(self) -> str:
+        return await self.secrets.renewed(self.secret)
 
 
 class SecretValue:

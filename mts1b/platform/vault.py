@@ -21,6 +21,13 @@ NOT_USED = (
         )
     ),
     *(
+        f"hvac.api.system_backend.{name}"
+        for name in (
+            *("audit", "auth", "capabilities", "health", "init", "key", "leader", "lease", "mount", "namespace"),
+            *("policies", "policy", "quota", "raft", "seal", "wrapping"),
+        )
+    ),
+    *(
         f"hvac.api.secrets_engines.{name}"
         for name in (
             *("active_directory", "aws", "azure", "consul", "database", "gcp", "identity", "ldap", "pki", "rabbitmq"),
@@ -28,13 +35,13 @@ NOT_USED = (
         )
     ),
 )
-"""Logins and engines of hvac's that nobody here asks for."""
+"""Logins, engines and administration of hvac's that nobody here asks for."""
 
 if TYPE_CHECKING:
     import hvac
     from hvac.exceptions import Forbidden, InvalidPath, Unauthorized, VaultError
 else:
-    with catch_warnings(), without("charset_normalizer", "chardet"), left_out(*NOT_USED):
+    with catch_warnings(), without("charset_normalizer", "chardet"), left_out("idna", *NOT_USED):
         simplefilter("ignore")  # requests misses what it guesses encodings with; Vault answers in JSON
         import hvac
         from hvac.exceptions import Forbidden, InvalidPath, Unauthorized, VaultError

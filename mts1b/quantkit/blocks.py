@@ -69,7 +69,8 @@ def merge(rows: Floats, bars: NDArray[np.int64], chosen: Sequence[int]) -> dict[
     spread = np.sqrt(squares / max(count - 1, 1))
     spread = np.where(spread < SPREAD_MIN, 0.0, spread)
     mean = total / count
-    downside = np.sqrt(rows[2, list(chosen)].sum(axis=0) / count * BARS_PER_YEAR)
+    downside = np.sqrt(rows[2, list(chosen)].sum(axis=0) / count)
+    downside = np.where(downside < SPREAD_MIN, 0.0, downside) * np.sqrt(BARS_PER_YEAR)
     worth, deepest = _compounded(rows, chosen)
     grown = np.power(np.maximum(worth, 0.0), BARS_PER_YEAR / count) - 1.0
     return {
@@ -92,4 +93,4 @@ def _compounded(rows: Floats, chosen: Sequence[int]) -> tuple[Floats, Floats]:
         deepest = np.minimum(deepest, np.minimum(fall, worth * lowest / peak - 1.0))
         peak = np.maximum(peak, worth * highest)
         worth = worth * grown
-    return worth, np.maximum(deepest, -1.0)
+    return worth, np.where(deepest > -SPREAD_MIN, 0.0, np.maximum(deepest, -1.0))

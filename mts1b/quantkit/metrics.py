@@ -18,7 +18,7 @@ BARS_PER_YEAR = 252
 """Sessions of a US equity year."""
 
 SPREAD_MIN = 1e-12
-"""Standard deviations below this are rounding of a constant series, and count as 0."""
+"""Less than this is rounding, and counts as 0: a deviation a bar, standard or downside, and a fall from a high."""
 
 
 def equity(returns: Floats) -> Floats:
@@ -49,7 +49,7 @@ def sharpe(returns: Floats, bars_per_year: int = BARS_PER_YEAR) -> Floats:
 
 def downside_risk(returns: Floats, bars_per_year: int = BARS_PER_YEAR) -> Floats:
     """Root mean square of the negative returns over all bars, a year."""
-    return np.sqrt(_mean(np.minimum(returns, 0.0) ** 2) * bars_per_year)
+    return _floored(np.sqrt(_mean(np.minimum(returns, 0.0) ** 2))) * np.sqrt(bars_per_year)
 
 
 def sortino(returns: Floats, bars_per_year: int = BARS_PER_YEAR) -> Floats:
@@ -66,13 +66,14 @@ def drawdown(returns: Floats) -> Floats:
 
 def max_drawdown(returns: Floats) -> Floats:
     """The deepest drawdown, a negative fraction, or 0. Ruin (worth <= 0) is -1, whatever is owed beyond it."""
-    return np.maximum(np.min(drawdown(returns), axis=-1, initial=0.0), -1.0)
+    deepest = np.maximum(np.min(drawdown(returns), axis=-1, initial=0.0), -1.0)
+    return np.where(deepest > -SPREAD_MIN, 0.0, deepest)
 
 
 def max_drawdown_bars(returns: Floats) -> Floats:
     """Bars of the longest time below a high (the start, 1.0, included); one that lasts counts to the end."""
     worth = equity(returns)
-    under = worth < np.maximum(np.maximum.accumulate(worth, axis=-1), 1.0)
+    under = worth < np.maximum(np.maximum.accumulate(worth, axis=-1), 1.0) * (1.0 - SPREAD_MIN)
     counted = np.cumsum(under, axis=-1)
     before = np.maximum.accumulate(np.where(under, 0, counted), axis=-1)
     return np.max(counted - before, axis=-1, initial=0).astype(np.float64)

@@ -81,6 +81,7 @@ async def a_resend_changes_nothing(venue: Venue) -> None:
     assert await venue.broker.submit(order) == first
     state = await venue.broker.query(order.client_order_id)
     assert state is not None and state.filled_quantity == order.quantity and len(state.reports) == 2
+    assert (state.symbol, state.side) == (order.symbol, order.side)
 
 
 async def an_id_names_one_order(venue: Venue) -> None:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from mts1b.audit.chain import GENESIS, Head, Link
 from mts1b.foundation.clock import NS_PER_DAY, NS_PER_S, Clock
 from mts1b.foundation.errors import InvariantBroken, LeaseLost, MtsError, StackError
-from mts1b.foundation.events import NavMarked
+from mts1b.foundation.events import CashMoved, NavMarked
 from mts1b.foundation.fill import Fill
 from mts1b.foundation.ids import ClientOrderId, FillId, FundId, IdempotencyKey, OrderId, Symbol
 from mts1b.foundation.limits import DEDUP_WINDOW_S, LEASE_MARGIN_S, LEASE_RENEW_S, LEASE_S
@@ -46,6 +46,7 @@ class MemoryStore:
         self.marks: dict[tuple[FundId, Symbol], Decimal] = {}
         self.quoted: dict[tuple[FundId, Symbol], tuple[int, int]] = {}
         self.navs: dict[tuple[FundId, int], NavMarked] = {}
+        self.moves: dict[tuple[FundId, str], CashMoved] = {}
         self.outbox: dict[int, tuple[FundId, OutboxMessage]] = {}
         self.messages = 0
         self.keys: dict[IdempotencyKey, tuple[OrderId, int]] = {}
@@ -180,6 +181,9 @@ class MemoryJournal:
         found = [order for order in self.store.orders.values() if order.idempotency_key == key]
         return max(found, key=lambda order: order.created_ns, default=None)
 
+    async def cash_move(self, move_id: str) -> CashMoved | None:
+        return self.store.moves.get((self._fund_id, move_id))
+
     async def order_counts(self) -> dict[OrderStatus, int]:
         return dict(Counter(order.status for order in self.store.orders.values() if order.fund_id == self._fund_id))
 
@@ -268,6 +272,8 @@ class MemoryJournal:
             store.marks |= {(entry.fund_id, symbol): price for symbol, price in entry.marks}
             times = (entry.nav.ts_ns, entry.ts_ns)
             store.quoted |= {(entry.fund_id, symbol): times for symbol, _ in entry.marks}
+        if entry.move is not None:
+            store.moves[(entry.fund_id, entry.move.move_id)] = entry.move
         for message in entry.outbox:
             store.messages += 1
             store.outbox[store.messages] = (entry.fund_id, message)

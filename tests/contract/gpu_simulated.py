@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from mts1b.backtester import METRICS, Execution, cpu, evaluate, gpu, reference
+from mts1b.backtester import METRICS, Execution, evaluate, gpu, reference
 from mts1b.backtester.gpu_device import SimulatedDevice
 from mts1b.foundation.errors import InputError
 from mts1b.strategy import get_strategy
@@ -31,28 +31,27 @@ def some(subject, count: int = 4) -> dict[str, np.ndarray]:
     return subject.check_combos({name: values[chosen] for name, values in columns.items()})
 
 
-def assert_equal(got, wanted, blocks: bool = True):
+def assert_equal(got, wanted):
     np.testing.assert_allclose(got.returns, wanted.returns, rtol=1e-10, atol=1e-13)
     for metric in METRICS:
         scale = max(1.0, float(np.abs(wanted.metrics[metric]).max()))
         np.testing.assert_allclose(
             got.metrics[metric], wanted.metrics[metric], rtol=1e-10, atol=1e-10 * scale, err_msg=metric
         )
-    if blocks:
-        np.testing.assert_allclose(got.blocks, wanted.blocks, rtol=1e-9, atol=1e-12)
-        np.testing.assert_allclose(got.trades, wanted.trades, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(got.blocks, wanted.blocks, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(got.trades, wanted.trades, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", SUBJECTS)
 @settings(max_examples=3, deadline=None)
 @given(panel=rough_panels(bars_max=24))
-def test_reference_cpu_and_gpu_are_equal(name, panel):
+def test_the_gpu_equals_the_reference(name, panel):
+    """And so the cpu, which is compared in `tests/unit/backtester/test_kernels_equal_reference.py`."""
     subject, bars = SUBJECTS[name], len(panel.ts_ns)
     given_ = (subject, some(subject), panel, COSTS, [(0, bars), (bars // 2, bars)], True)
     edges = np.unique(np.array([0, bars // 3, bars]))
     got = gpu.evaluate(*given_, edges, True)
     assert_equal(got, reference.evaluate(*given_, edges, True))
-    assert_equal(got, cpu.evaluate(*given_), blocks=False)
 
 
 @pytest.mark.parametrize("name", SUBJECTS)

@@ -59,8 +59,8 @@ def test_primitives_stay_lean(primitive: str, work: str, most_mb: int) -> None:
 
 
 def test_actors_hold_what_they_use() -> None:
-    """Risk and the OMS are within the source's figures without the exchange's client, the lake and the kernels."""
-    heavy = ("aiohttp", "httpx", "polars", "numba")
+    """Within the source's figures: no exchange's client, lake and kernels, and Postgres's client in the OMS alone."""
+    heavy = ("aiohttp", "asyncpg", "httpx", "polars", "numba")
     script = f"import sys, ray, actors.wiring; print([name for name in {heavy} if name in sys.modules])"
     out = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True).stdout
     assert out == "[]\n"

@@ -15,7 +15,8 @@ from mts1b.cli.main import build_app
 from mts1b.foundation.errors import DataError, InputError, MtsError
 from mts1b.foundation.ids import FundId
 from mts1b.platform.db import Pool, migrate
-from mts1b.refdata import MIGRATIONS, LimitsStore, MasterStore
+from mts1b.refdata.master_store import MasterStore
+from mts1b.refdata.store import MIGRATIONS, LimitsStore
 from mts1b.testing.risk import wide_limits
 from tests.conftest import RunningStack
 from tests.contract.test_journal import on_postgres

@@ -21,6 +21,17 @@ from mts1b.foundation.clock import SystemClock
 from tests.conftest import RunningStack
 from tests.contract import stack_probe
 
+LOOK_ROUND = """
+import time
+from mts1b.config import load_settings
+from mts1b.deploy.ray_client import connect_ray
+ray, until_s = connect_ray(load_settings()), time.monotonic() + 30
+print("runs in", ray.get_runtime_context().namespace, load_settings().data_dir)
+while not ray.util.list_named_actors() and time.monotonic() < until_s:
+    time.sleep(0.1)
+print("actors", ray.util.list_named_actors())
+"""
+
 CLOCK = SystemClock()
 BIN = Path(sys.prefix) / "bin"
 
@@ -66,21 +77,18 @@ def test_env_is_what_a_shell_needs(own: RunningStack) -> None:
     assert set(shell.stdout.splitlines()) >= {f"{k}={v}" for k, v in ray_environment(own.endpoints).items()}
 
 
-def test_a_job_finds_the_stack_that_runs_it(own: RunningStack) -> None:
-    program = (
-        "from mts1b.config import load_settings as s; from mts1b.deploy.ray_client import connect_ray as c; "
-        "ray = c(s()); print('runs in', ray.get_runtime_context().namespace, s().data_dir)"
-    )
-    done = submit(own, "python", "-c", program)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"runs in mts1b {own.settings.data_dir}" in done.stdout
-
-
 def test_a_head_that_lost_its_raylet_comes_back_where_it_was(own: RunningStack) -> None:
     (raylet,) = (process for process in stack_probe.processes(own) if process.name() == "raylet")
     stack_probe.kill(raylet)
     stack_probe.wait_until_up(own, "ray", restarts=1)
     assert deployed.endpoints(own.settings).ray_address == own.endpoints.ray_address
+
+
+def test_a_job_finds_the_stack_that_runs_it_and_its_watchdog(own: RunningStack) -> None:
+    """The head is the one that was started again above: the supervisor has begun the watchdog anew."""
+    done = submit(own, "python", "-c", LOOK_ROUND)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"runs in mts1b {own.settings.data_dir}" in done.stdout and "actors ['watchdog']" in done.stdout
 
 
 def test_killed_whole_it_comes_up_and_down_leaves_nothing(own: RunningStack) -> None:

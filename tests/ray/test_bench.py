@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterator
-
 import pytest
 
 from mts1b.bench.ladder import ladder_million
 from mts1b.bench.session import Session
 from mts1b.bench.walkforward import walkforward
 from mts1b.foundation.clock import SystemClock
-
-
-@pytest.fixture
-def settings(ray_stack) -> Iterator[object]:
-    """The stack of the tests; this process is left connected or not as it was found."""
-    before = dict(os.environ)
-    connected = "ray" in sys.modules and sys.modules["ray"].is_initialized()
-    yield ray_stack.settings
-    if not connected:
-        sys.modules["ray"].shutdown()
-        os.environ.clear()
-        os.environ.update(before)
 
 
 def test_the_ladder_through_ray(settings) -> None:

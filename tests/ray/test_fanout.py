@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,17 +15,11 @@ from mts1b.foundation.errors import InputError
 
 
 @pytest.fixture(scope="module")
-def runner(ray_stack):
-    before = dict(os.environ)
-    connected = "ray" in sys.modules and sys.modules["ray"].is_initialized()
-    ray = connect_ray(ray_stack.settings)
+def runner(settings):
+    connect_ray(settings)
     from jobs.fanout import RayRunner
 
-    yield RayRunner(in_flight_max=3)
-    if not connected:  # leave this process as it was found
-        ray.shutdown()
-        os.environ.clear()
-        os.environ.update(before)
+    return RayRunner(in_flight_max=3)
 
 
 def scaled(shared: np.ndarray, item: int) -> float:

@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterator
-
-import pytest
-
 from mts1b.bench.footprint import LIBRARIES, PRIMITIVES, memory
 from mts1b.bench.footprint_task import gpu_host
 from mts1b.bench.session import Session
 from mts1b.config import Settings
 from mts1b.deploy.ray_client import connect_ray
 from mts1b.foundation.clock import SystemClock
-from tests.conftest import RunningStack
 
 SERVICES = ("marketdata", "oms", "riskengine", "research")
-
-
-@pytest.fixture
-def settings(ray_stack: RunningStack) -> Iterator[Settings]:
-    """The stack of the tests; this process is left connected or not as it was found."""
-    before = dict(os.environ)
-    connected = "ray" in sys.modules and sys.modules["ray"].is_initialized()
-    yield ray_stack.settings
-    if not connected:
-        sys.modules["ray"].shutdown()
-        os.environ.clear()
-        os.environ.update(before)
 
 
 def kernels_loaded() -> None:

@@ -2,30 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterator
-
-import pytest
-
 from actors.latency import HOT_PATH
 from mts1b.bench.hotpath import hotpath
 from mts1b.bench.session import Session
 from mts1b.config import Settings
 from mts1b.foundation.clock import SystemClock
-from tests.conftest import RunningStack
-
-
-@pytest.fixture
-def settings(ray_stack: RunningStack) -> Iterator[Settings]:
-    """The stack of the tests; this process is left connected or not as it was found."""
-    before = dict(os.environ)
-    connected = "ray" in sys.modules and sys.modules["ray"].is_initialized()
-    yield ray_stack.settings
-    if not connected:
-        sys.modules["ray"].shutdown()
-        os.environ.clear()
-        os.environ.update(before)
 
 
 def test_every_step_of_the_sources_table_is_measured(settings: Settings) -> None:

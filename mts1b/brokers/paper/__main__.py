@@ -17,6 +17,7 @@ from mts1b.brokers.paper.matching import Rules, SetRules
 from mts1b.brokers.paper.server import PaperServer, serve
 from mts1b.foundation.clock import SystemClock
 from mts1b.foundation.errors import MtsError, StackError
+from mts1b.platform.loaded import keep_loaded
 
 
 def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
@@ -45,6 +46,7 @@ async def run(options: argparse.Namespace, log: DurableLog, token: str, last_por
         runner, port = await serve(server, options.host, 0)  # somebody took the last run's port: any other will do
     endpoint = Endpoint(f"http://{options.host}:{port}", token, os.getpid())
     await asyncio.to_thread(write_endpoint, options.folder, endpoint)
+    keep_loaded()
     try:
         await until_told(server, options.end_with_parent)
     finally:

@@ -171,6 +171,8 @@ def state_json(state: VenueOrderState) -> Json:
         "filled_quantity": str(state.filled_quantity),
         "reason": state.reason,
         "reports": [report_json(report) for report in state.reports],
+        "symbol": state.symbol,
+        "side": state.side,
     }
 
 
@@ -183,6 +185,8 @@ def read_state(data: object) -> VenueOrderState:
         filled_quantity=read(data, "filled_quantity", decimal),
         reason=read(data, "reason", str),
         reports=tuple(read_report(report) for report in read(data, "reports", list)),
+        symbol=read_later(data, "symbol", lambda value: Symbol(text(value))),
+        side=read_later(data, "side", Side),
     )
 
 

@@ -318,6 +318,8 @@ class Exchange:
             status=VenueStatus.WORKING,
             quantity=order.quantity,
             filled_quantity=Decimal(0),
+            symbol=order.symbol,
+            side=order.side,
         )
         held = self.orders[order.client_order_id] = Held(order, state, first.ts_ns)
         self.working[order.client_order_id] = None

@@ -14,10 +14,19 @@ from typing import Any
 
 from mts1b.foundation.errors import StackError
 from mts1b.foundation.limits import DB_POOL_SIZE_DEFAULT
-from mts1b.platform.db.errors import Conflict, Contention, PoolTimeout, StatementTimeout, server_of, translated
+from mts1b.platform.db.errors import (
+    Conflict,
+    Contention,
+    DiskFull,
+    PoolTimeout,
+    StatementTimeout,
+    server_of,
+    translated,
+)
 from mts1b.platform.db.migrations import migrate, read_migrations
 from mts1b.platform.db.pool import Connection, Pool, PoolGauge, PoolHealth, make_pool
-from mts1b.platform.db.server import DsnSource, ensure_database, ping
+from mts1b.platform.db.server import ensure_database, ping
+from mts1b.platform.rotation import Source
 from mts1b.platform.telemetry import span
 from mts1b.platform.telemetry.gauges import Sample, gauge
 
@@ -25,7 +34,7 @@ __all__ = [
     "Conflict",
     "Connection",
     "Contention",
-    "DsnSource",
+    "DiskFull",
     "Pool",
     "PoolGauge",
     "PoolHealth",
@@ -49,7 +58,7 @@ _pools: dict[str, tuple[asyncio.AbstractEventLoop, Pool]] = {}
 
 
 async def open_pool(
-    name: str, dsn: str | DsnSource, pool_size: int = DB_POOL_SIZE_DEFAULT, max_overflow: int = 0, **timeouts: Any
+    name: str, dsn: str | Source, pool_size: int = DB_POOL_SIZE_DEFAULT, max_overflow: int = 0, **timeouts: Any
 ) -> Pool:
     """Open the pool `name`, or return it when it is open.
 

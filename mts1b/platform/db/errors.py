@@ -44,6 +44,10 @@ class StatementTimeout(StackError):
     """The server stopped a statement, or a transaction that stood still, because it took too long."""
 
 
+class DiskFull(StackError):
+    """The server cannot write: its disk is full, or fails. Nothing of the transaction was kept."""
+
+
 class PoolTimeout(StackError):
     """No connection of the pool came free in time: all of them are in use."""
 
@@ -57,6 +61,9 @@ def translation_of(what: str, error: BaseException) -> MtsError | None:
             return Contention(what, error.sqlstate, str(error), "repeat the transaction")
         case asyncpg.QueryCanceledError() | asyncpg.IdleInTransactionSessionTimeoutError():
             return StatementTimeout(what, error.sqlstate, str(error), "ask for less, or raise statement_timeout_s")
+        case asyncpg.DiskFullError() | asyncpg.PostgresIOError():
+            remedy = "nothing of this was kept; make room on the server's disk, and what waits goes on by itself"
+            return DiskFull(what, error.sqlstate, str(error), remedy)
     if isinstance(error, asyncpg.PostgresError) and error.sqlstate == LEASE_LOST:
         return LeaseLost(what, error.sqlstate, str(error), "stop: write and send nothing more")
     if isinstance(error, CLIENT_ERRORS) and isinstance(error, (*UNREACHABLE, *REFUSED)):
@@ -70,7 +77,7 @@ def unreachable(what: str, error: BaseException) -> StackError:
 
 @contextmanager
 def translated(what: str = "db") -> Iterator[None]:
-    """Turn asyncpg's exceptions into this project's: Conflict, Contention, StatementTimeout, LeaseLost, StackError."""
+    """Turn asyncpg's exceptions into this project's: Conflict, LeaseLost, or a StackError, as those named above."""
     try:
         yield
     except CLIENT_ERRORS as error:

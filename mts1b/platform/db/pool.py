@@ -18,7 +18,8 @@ import asyncpg
 from mts1b.foundation.errors import InputError, StackError
 from mts1b.foundation.limits import CONNECT_TIMEOUT_S, DB_POOL_SIZE_DEFAULT
 from mts1b.platform.db.errors import REFUSED, UNREACHABLE, PoolTimeout, server_of, translated, translation_of
-from mts1b.platform.db.server import DsnSource, connected, dsn_of
+from mts1b.platform.db.server import connected
+from mts1b.platform.rotation import Source, text_of
 from mts1b.platform.slots import Slots
 from mts1b.platform.telemetry import span
 
@@ -261,7 +262,7 @@ def _pid_of(connection: Connection) -> int | None:
 
 async def make_pool(
     name: str,
-    dsn: str | DsnSource,
+    dsn: str | Source,
     pool_size: int = DB_POOL_SIZE_DEFAULT,
     max_overflow: int = 0,
     acquire_timeout_s: float = ACQUIRE_TIMEOUT_S,
@@ -271,7 +272,7 @@ async def make_pool(
 
     Each connection is made with the DSN as it then is: a password that was rotated needs no restart.
     """
-    first = await dsn_of(dsn)
+    first = await text_of(dsn)
     milliseconds = str(int(statement_timeout_s * 1000))
 
     async def connect(_first: str, **options: Any) -> Any:

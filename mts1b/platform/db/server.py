@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import asyncpg
 
 from mts1b.foundation.errors import InputError, StackError
 from mts1b.foundation.limits import CONNECT_TIMEOUT_S
+from mts1b.platform import rotation
 from mts1b.platform.db.errors import REFUSED, UNREACHABLE, server_of, translated
+from mts1b.platform.rotation import Source, text_of
 
 
 async def ensure_database(admin_dsn: str, role: str, password: str, database: str) -> None:
@@ -29,31 +31,16 @@ async def ensure_database(admin_dsn: str, role: str, password: str, database: st
         await connection.close()
 
 
-class DsnSource(Protocol):
-    """A DSN that may change (as `mts1b.platform.secrets.SecretValue`): `renewed` when the one of `get` was refused."""
-
-    async def get(self) -> str: ...
-    async def renewed(self) -> str: ...
-
-
-async def dsn_of(dsn: str | DsnSource) -> str:
-    """The DSN now."""
-    return dsn if isinstance(dsn, str) else await dsn.get()
-
-
-async def connected(dsn: str | DsnSource, **options: Any) -> Any:
+async def connected(dsn: str | Source, **options: Any) -> Any:
     """A connection. Credentials that the server refuses are read anew, once: they may have been rotated."""
-    tried = await dsn_of(dsn)
-    try:
-        return await asyncpg.connect(tried, **options)
-    except asyncpg.InvalidAuthorizationSpecificationError:
-        fresh = tried if isinstance(dsn, str) else await dsn.renewed()
-        if fresh == tried:
-            raise
-        return await asyncpg.connect(fresh, **options)
+    return await rotation.connected(dsn, lambda text: asyncpg.connect(text, **options), _refused)
 
 
-async def ping(dsn: str | DsnSource, timeout_s: float = CONNECT_TIMEOUT_S) -> str:
+def _refused(error: BaseException) -> bool:
+    return isinstance(error, asyncpg.InvalidAuthorizationSpecificationError)
+
+
+async def ping(dsn: str | Source, timeout_s: float = CONNECT_TIMEOUT_S) -> str:
     """The server's version. StackError when it does not answer in time."""
     try:
         connection = await connected(dsn, timeout=timeout_s)
@@ -62,4 +49,4 @@ async def ping(dsn: str | DsnSource, timeout_s: float = CONNECT_TIMEOUT_S) -> st
         finally:
             await connection.close()
     except (*UNREACHABLE, *REFUSED) as error:
-        raise StackError("postgres", server_of(await dsn_of(dsn)), str(error) or "no answer", "run `mts up`") from None
+        raise StackError("postgres", server_of(await text_of(dsn)), str(error) or "no answer", "run `mts up`") from None

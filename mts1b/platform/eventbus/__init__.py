@@ -25,6 +25,7 @@ from mts1b.platform.eventbus.lag import ConsumerLag
 from mts1b.platform.eventbus.message import Message
 from mts1b.platform.eventbus.terms import ConsumerStatistics, Terms
 from mts1b.platform.events import Encoded, Event, Exact, Registered, decode, encode, event, registered
+from mts1b.platform.rotation import Source
 
 __all__ = [
     "ConsumerLag",
@@ -56,8 +57,11 @@ _buses: dict[str, tuple[asyncio.AbstractEventLoop, EventBus]] = {}
 """By name, with the event loop that the connection belongs to: it cannot be used from another."""
 
 
-async def open_bus(name: str, url: str) -> EventBus:
-    """Connect the bus `name`, or return it when it is connected. StackError when the server cannot be reached."""
+async def open_bus(name: str, url: str | Source) -> EventBus:
+    """Connect the bus `name`, or return it when it is connected. StackError when the server cannot be reached.
+
+    `url`: as text, or where it is kept, which is asked before each connection for its user and password.
+    """
     loop = asyncio.get_running_loop()
     if name in _buses and _buses[name][0] is loop and not _buses[name][1].is_closed:
         return _buses[name][1]

@@ -24,6 +24,7 @@ from mts1b.platform.eventbus.pull import Pull
 from mts1b.platform.eventbus.streams import DEAD_PREFIX, ensure_stream, home_of, stream_of
 from mts1b.platform.eventbus.terms import Terms, ensure_consumer
 from mts1b.platform.events import Event, encode, registered_model
+from mts1b.platform.rotation import Source, text_of
 from mts1b.platform.telemetry import outgoing, span
 
 E = TypeVar("E", bound=Event)
@@ -204,8 +205,8 @@ def _headers(subject: str, message_id: str) -> dict[str, str]:
     return {MESSAGE_ID: wire_id(subject, message_id), **outgoing()}
 
 
-async def connect(url: str, timeout_s: float = CONNECT_TIMEOUT_S, name: str = "mts1b") -> EventBus:
-    """Connect. StackError when the server does not answer within `timeout_s` or refuses the credentials."""
+async def connect(url: str | Source, timeout_s: float = CONNECT_TIMEOUT_S, name: str = "mts1b") -> EventBus:
+    """Connect, by a URL or by where it is kept. StackError: no answer within `timeout_s`, or credentials refused."""
     buses: list[EventBus] = []
 
     async def reconnected() -> None:
@@ -213,5 +214,5 @@ async def connect(url: str, timeout_s: float = CONNECT_TIMEOUT_S, name: str = "m
             await bus.reconnected()
 
     client = await lasting_client(url, timeout_s, name, reconnected)
-    buses.append(EventBus(client, server_of(url)))
+    buses.append(EventBus(client, server_of(await text_of(url))))
     return buses[0]

@@ -17,6 +17,7 @@ from nats.js.errors import BadRequestError, NotFoundError
 from mts1b.foundation.clock import iso
 from mts1b.foundation.limits import CONNECT_TIMEOUT_S
 from mts1b.platform.eventbus.client import lasting_client, server_of, translated
+from mts1b.platform.rotation import Source, text_of
 
 FETCH_MESSAGES = 500
 FETCH_WAIT_S = 1.0
@@ -89,12 +90,13 @@ class Line:
             await self._client.close()
 
 
-async def connect_line(url: str, kept: Kept, name: str, timeout_s: float = CONNECT_TIMEOUT_S) -> Line:
+async def connect_line(url: str | Source, kept: Kept, name: str, timeout_s: float = CONNECT_TIMEOUT_S) -> Line:
     """Connect, and make sure that the stream is there. StackError when the server does not answer or refuses."""
     client = await lasting_client(url, timeout_s, name, _nothing_to_do)
-    line = Line(client, server_of(url), kept)
+    server = server_of(await text_of(url))
+    line = Line(client, server, kept)
     try:
-        with translated(server_of(url), f"stream {kept.name}"):
+        with translated(server, f"stream {kept.name}"):
             await _ensure(client.jetstream(timeout=timeout_s), kept)
     except BaseException:
         await line.close()

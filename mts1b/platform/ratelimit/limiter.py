@@ -225,11 +225,12 @@ class RateLimiter:
             from mts1b.platform.cache import Scripts  # 25 MB: for those whose calls are limited
 
             given = self._settings.cache.url
-            url = self._settings.running("valkey_url") if given is None else await self._secrets.get(given)
+            source = None if given is None else self._secrets.source(given)
+            url = self._settings.running("valkey_url") if source is None else await source.get()
             if url is None:
                 remedy = "run `mts up`, set cache.url, or choose ratelimits.fallback: local"
                 raise StackError(f"ratelimit.{self.name}", "cache.url", "no Redis to share the limit through", remedy)
-            self._scripts = Scripts(url, ANSWER_TIMEOUT_S)
+            self._scripts = Scripts(url, ANSWER_TIMEOUT_S, source)
             self._shared = SharedLog(self.name, self.windows, self._scripts, self._clock, self._rules.allow_volatile)
         return self._shared
 

@@ -11,6 +11,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from mts1b.foundation.clock import NS_PER_MS
+from mts1b.platform.rotation import Source
 from mts1b.platform.telemetry.spans import COLLECTOR
 from mts1b.platform.telemetry.wire import ROLLUPS
 
@@ -27,11 +28,11 @@ KEPT_STREAM = "mts-telemetry"
 class Observation:
     """What the processes of a desk are told about being observed; it travels to each of them.
 
-    `nats_url` "": nobody is told. `targets`: the directory that Prometheus watches, two below one of a running stack;
-    None: no metrics are shown.
+    `bus`: its URL, or where that is kept; "": nobody is told. `targets`: the directory that Prometheus watches, two
+    below one of a running stack; None: no metrics are shown.
     """
 
-    nats_url: str = field(default="", repr=False)
+    bus: str | Source = field(default="", repr=False)
     targets: str | None = None
     slow_ms: float = 50.0
     retention_s: float = 48 * 3_600.0
@@ -44,7 +45,7 @@ class Observation:
         from mts1b.platform.eventbus.line import Kept, connect_line  # the client: not for every program that may ask
 
         kept = Kept(KEPT_STREAM, f"{ROLLUPS}.>", self.retention_s, self.retention_bytes_max)
-        return await connect_line(self.nats_url, kept, name)
+        return await connect_line(self.bus, kept, name)
 
 
 NOTHING = Observation()
@@ -120,7 +121,7 @@ def _started(service: str, plan: Observation, labels: dict[str, str]) -> Observe
         from mts1b.platform.telemetry.exposition import expose
 
         exposed = expose(Path(plan.targets), instance, labels)
-    if plan.nats_url:
+    if plan.bus:
         slow_ns = int(plan.slow_ms * NS_PER_MS)
         reporter = Reporter(lambda: plan.line(f"telemetry-{service}"), instance, slow_ns=slow_ns)
         reporter.start()

@@ -108,6 +108,36 @@ def test_a_failed_commit_is_recovered_from_without_a_report(failures: int, monke
     assert heard[0].lasts_s > 0
 
 
+def test_a_recovery_that_goes_on_failing_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[Finding] = []
+
+    class Alerts:
+        def tell(self, finding: Finding) -> None:
+            heard.append(finding)
+
+    async def case(office: Office) -> None:
+        open_, failed = office.journal.open, list[int]()
+
+        async def full() -> None:
+            failed.append(1)
+            if len(failed) < 20:
+                raise StackError("journal", "53100", "No space left on device", "make room")
+            await open_()
+
+        monkeypatch.setattr(office.journal, "open", full)
+        monkeypatch.setattr(worker_module, "RETRY_S", 0.001)
+        monkeypatch.setattr(worker_module, "RETRY_S_MAX", 0.004)
+        office.store.fail_next = True
+        with pytest.raises(StackError):
+            await office.worker.submit(office.command(1))
+        await office.again(office.command(1))
+
+    run(case, monkeypatch, alerts=Alerts())
+    told = [finding.alert for finding in heard]
+    assert told[0] == "oms_halted" and told[-1] == "oms_recovered" and told.count("oms_recovered") == 1
+    assert heard[0].severity is Severity.CRITICAL and "make room" in heard[0].summary
+
+
 @pytest.mark.parametrize("refusals", [2, 1000])
 def test_the_writer_lock_is_waited_for_and_then_given_up(refusals: int, monkeypatch: pytest.MonkeyPatch) -> None:
     given_up: list[BaseException] = []
@@ -233,3 +263,59 @@ def test_no_restart_loosens_the_mode_and_a_re_arm_outlives_it(by: str, monkeypat
         assert office.risk.state.peak_nav == office.oms.nav() == office.risk.state.day_start_nav
 
     run(case, monkeypatch)
+
+
+def test_it_begins_without_being_asked_however_often_that_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "RETRY_S", 0.01)
+
+    async def whole() -> None:
+        office, opened = Office(), []
+        worker, open_ = office.hire(), office.journal.open
+
+        async def flaky() -> None:
+            opened.append(1)
+            if len(opened) < 3:
+                raise StackError("journal", "down", "not there yet", "wait")
+            await open_()
+
+        reports, follow = asyncio.Event(), office.venue.reports
+
+        def followed(after: int = 0) -> object:
+            reports.set()
+            return follow(after)
+
+        monkeypatch.setattr(office.journal, "open", flaky)
+        monkeypatch.setattr(office.venue, "reports", followed)
+        worker.begin()
+        async with asyncio.timeout(5):
+            await reports.wait()  # it follows the venue
+        assert len(opened) == 3
+        await worker.close()
+
+    asyncio.run(whole())
+
+
+def test_closed_before_it_could_begin_it_does_not_go_on_trying(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "RETRY_S", 0.0)
+
+    async def whole() -> None:
+        office, opened, thrice = Office(), [], asyncio.Event()
+        worker = office.hire()
+
+        async def down() -> None:
+            opened.append(1)
+            if len(opened) == 3:
+                thrice.set()
+            raise StackError("journal", "down", "not there yet", "wait")
+
+        monkeypatch.setattr(office.journal, "open", down)
+        worker.begin()
+        async with asyncio.timeout(5):
+            await thrice.wait()
+        await worker.close()
+        tried = len(opened)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert len(opened) == tried
+
+    asyncio.run(whole())

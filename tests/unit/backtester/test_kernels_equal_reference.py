@@ -10,6 +10,10 @@ import pytest
 from hypothesis import given, settings
 
 from mts1b.backtester import METRICS, Execution, cpu, evaluate, reference
+from mts1b.backtester.collect import summary_filler
+from mts1b.backtester.evaluation import RETURN_METRICS
+from mts1b.backtester.summary import SPREAD_MIN, SUMMARY_ROWS
+from mts1b.quantkit import metrics as formulas
 from mts1b.strategy import Strategy, close, rank, sector
 from tests.unit.strategy.panels import made_panel, rough_panels
 from tests.unit.strategy.subjects import SUBJECTS, WINDOWS, as_strategy
@@ -48,6 +52,16 @@ def test_the_kernel_equals_the_reference(name, panel):
         np.testing.assert_allclose(
             got.metrics[metric], wanted.metrics[metric], rtol=1e-10, atol=1e-10 * scale, err_msg=metric
         )
+
+
+def test_the_kernel_of_metrics_takes_rounding_for_no_loss():
+    returns = np.array([[1e-3, 0.0], [-1.1e-16, -1e-9], [2e-3, 1e-3]])
+    found = np.empty((SUMMARY_ROWS, 2))
+    summary_filler()(returns, 0, 3, 252.0, SPREAD_MIN, found)
+    for row in (4, 5, 6, 7):  # Sortino, Calmar, drawdown and its bars
+        metric = getattr(formulas, RETURN_METRICS[row])
+        assert found[row].tolist() == pytest.approx([0.0, float(metric(returns[:, 1]))])
+        assert found[row, 1] != 0.0
 
 
 def test_groups_are_compared_over_all_names():

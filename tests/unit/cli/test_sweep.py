@@ -131,7 +131,8 @@ def test_the_execution_asked_for_is_in_the_manifest(command, data_dir: Path, mon
 @pytest.mark.parametrize("sampling", ["random", "sobol"])
 def test_a_sample_of_a_grid_is_swept(data_dir: Path, sampling, monkeypatch, capsys) -> None:
     grid = ("--grid", "fast=5:100:log30", "--grid", "slow=20:100:1", "--where", "fast < slow")
-    words = ("sweep", "--strategy", "sma_cross", *grid, "--local", "--data-dir", str(data_dir), "--json", "-")
+    where = ("--local", "--backend", "reference", "--data-dir", str(data_dir))
+    words = ("sweep", "--strategy", "sma_cross", *grid, *where, "--json", "-")
     assert run(monkeypatch, *words, "--sample", "40", "--sampling", sampling, "--seed", "5") == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["trials"] == 40 and facts["grid"].endswith(f"sampled 40 {sampling} seed 5")

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mts1b.datalake import open_lake
-from mts1b.datalake.layout import Layout, Stays
+from mts1b.datalake.layout import STEADY_MAX, Layout, Stays, Times
 from mts1b.datalake.schema import BARS
 from mts1b.datalake.workers import shared
 
@@ -43,6 +43,17 @@ def test_unbroken_runs_are_told_among_the_times_of_a_name_that_has_them_all() ->
     found = layout_of({"AAA": [1, 2, 4], "BBB": [1, 2, 3, 4], "CCC": [3, 4]})
     assert found.stays == Stays(1, (0, 0, 1, 2), (0, 3, 0, 2), (2, 1, 4, 2))
     assert layout_of({"AAA": [1, 2], "BBB": [1, 2]}).all_stays() == Stays(0, (0, 1), (0, 0), (2, 2))
+
+
+@given(st.lists(st.integers(1, 3), max_size=20))
+def test_times_are_told_as_steady_stretches(steps: list[int]) -> None:
+    times = np.cumsum([7, *steps])
+    assert Times.of(times).all().tolist() == times.tolist()
+
+
+def test_times_without_a_rhythm_are_not_told() -> None:
+    assert Times.of(np.array([1, 2, 3, 10, 11, 12, 20])) == Times((1, 10, 20), (1, 1, 0), (3, 3, 1))
+    assert Times.of(np.arange(3 * STEADY_MAX) ** 2) is None
 
 
 @pytest.mark.parametrize(

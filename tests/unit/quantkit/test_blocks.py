@@ -37,6 +37,12 @@ def test_many_series_at_once() -> None:
     np.testing.assert_allclose(found["sharpe"], metrics.sharpe(joined(returns, [0, 30, 70, 100], [0, 2])))
 
 
+def test_rounding_is_no_loss_over_blocks() -> None:
+    returns = np.array([1e-3, -1.1e-16, 2e-3, 1e-3])
+    found = merge(block_rows(returns, [0, 2, 4]), np.array([2, 2]), [0, 1])
+    assert [float(found[name]) for name in ("sortino", "calmar", "max_drawdown")] == [0.0] * 3
+
+
 def test_ruin_stays_ruin_over_blocks() -> None:
     returns = np.array([0.5, -1.5, 0.1, 0.2, 3.0, -0.1])
     found = merge(block_rows(returns, [0, 2, 4, 6]), np.array([2, 2, 2]), [0, 1, 2])

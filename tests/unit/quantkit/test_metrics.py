@@ -62,6 +62,14 @@ def test_a_series_without_spread_has_ratio_0(returns) -> None:
         assert float(metric(returns)) == 0.0
 
 
+def test_rounding_is_no_loss() -> None:
+    """A loss of one unit in the last place would make a Sortino or Calmar ratio of anything."""
+    returns = np.array([0.0, 1e-3, -1.1e-16, 1e-3])
+    none = (metrics.downside_risk, metrics.sortino, metrics.max_drawdown, metrics.max_drawdown_bars, metrics.calmar)
+    assert [float(metric(returns)) for metric in none] == [0.0] * 5
+    assert float(metrics.sortino(np.array([0.0, 1e-3, -1e-9, 1e-3]))) > 1e6
+
+
 def test_ruin_is_minus_one() -> None:
     assert float(metrics.cagr(np.array([-1.5, 0.1]))) == -1.0 == float(metrics.max_drawdown(np.array([-1.5, 0.1])))
 
