@@ -75,20 +75,28 @@ class LiveDesk:
         self.progress = Progress(os.getpid(), rows=len(self._times))
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Until it is cancelled. Also between sessions the OMS is up: it recovers, and tells the bus what it has to."""
         while True:
-            if (self._folder / HOLD_FILE).exists():
-                self._note("held")
-                await asyncio.sleep(HELD_POLL_S)
-                continue
             try:
-                if not await self._next():
+                if (self._folder / HOLD_FILE).exists():
+                    await self._held()
+                elif not await self._next():
                     self._note("ended")
+                    await self._desk.oms.start()
                     await asyncio.sleep(1.0)
             except MtsError as error:
                 LOG.warning("a session is repeated", row=self._done + 1, problem=str(error))
                 self._note("waiting", str(error))
                 await asyncio.sleep(RETRY_S)
+
+    async def _held(self) -> None:
+        """A second at most of holding no session, with an OMS that works."""
+        await self._desk.oms.start()
+        for _ in range(int(1.0 / HELD_POLL_S)):
+            self._note("held")
+            await asyncio.sleep(HELD_POLL_S)
+            if not (self._folder / HOLD_FILE).exists():
+                return
 
     async def _next(self) -> bool:
         """One session, or what is left of it. False when the panel has no more."""

@@ -174,8 +174,8 @@ class OmsWorker:
 
     async def statistics(self) -> dict[str, Any]:
         """As the OMS, and the version of the limits that risk goes by: 0 when they were handed in."""
-        version = 0 if self._referring is None else self._referring.reference.limits_version
-        return {**(await self._running()).statistics(), "limits_version": version}
+        told = (await self._running()).statistics()
+        return {**told, "limits_version": 0 if self._referring is None else self._referring.reference.limits_version}
 
     async def order_counts(self) -> dict[str, int]:
         """Every order of the fund by its status, from the journal."""

@@ -29,6 +29,7 @@ from mts1b.foundation.ids import FundId, Symbol
 from mts1b.foundation.limits import DEDUP_WINDOW_S
 from mts1b.foundation.order import OrderStatus
 from mts1b.oms.fills import fund_fills
+from mts1b.oms.fund_status import fund_status
 from mts1b.platform import db
 from mts1b.platform.telemetry import Recorder
 from mts1b.riskengine.limits import RiskLimits
@@ -256,17 +257,30 @@ def run_paper(
     from actors.wiring import ray_desk  # after the connection, which sets the environment Ray reads on import
 
     async def run() -> PaperResult:
+        pool = await db.open_pool("paper", postgres_source(settings, stack), pool_size=1)
+        await require_fresh(pool, plan.fund_id)
         venue = await ExchangeProcess.start(settings.data_dir / "paper" / plan.fund_id, rules, clock)
         try:
             watched = observation(settings, stack)
             async with ray_desk(plan, stack, venue.endpoint, settings, observation=watched) as desk:
-                pool = await db.open_pool("paper", postgres_source(settings, stack), pool_size=1)
                 return await trade(desk, plan, extent, lambda: fund_fills(pool, plan.fund_id), clock, progress)
         finally:
-            await db.close_pools()
             await venue.stop()
 
-    return asyncio.run(run())
+    async def closed() -> PaperResult:
+        try:
+            return await run()
+        finally:
+            await db.close_pools()
+
+    return asyncio.run(closed())
+
+
+async def require_fresh(pool: db.Pool, fund_id: FundId) -> None:
+    """InputError for a fund that was opened before: a session is one of its own, with an exchange of its own."""
+    await db.migrate(pool)
+    if await fund_status(pool, fund_id):
+        raise InputError("fund", fund_id, "has traded already", "name one that has not; `mts live up` goes on with one")
 
 
 def fresh_fund(clock: Clock) -> FundId:

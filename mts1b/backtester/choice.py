@@ -22,7 +22,8 @@ and on an RTX 4090 (60 on an H100). An assumption, about other code than ours, o
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A sweep: names S, bars T over `years`, interval of the bars, combinations, folds of a cross-validation."""
+    """A sweep: names S, bars T over `years`, interval of the bars, combinations, folds of a cross-validation; and
+    `beyond_gpu`: the options of its execution that the GPU's kernels do not know."""
 
     names: int
     bars: int
@@ -30,6 +31,7 @@ class Workload:
     interval: str
     combinations: int
     folds: int = 0
+    beyond_gpu: tuple[str, ...] = ()
 
     @property
     def bar_steps(self) -> int:
@@ -90,7 +92,7 @@ def choose(work: Workload, machine: Machine, rates: Rates) -> Choice:
     """The backend for this work. Without a usable GPU always cpu."""
     findings = apply_rule(work, machine)
     estimates = {"cpu": work.bar_steps / (rates.cpu_per_s * max(machine.cpus, 1))}
-    if machine.gpus:
+    if machine.gpus and not work.beyond_gpu:
         estimates["gpu"] = work.bar_steps / (rates.gpu_per_s * machine.gpus)
     backend, reason = _decide(findings, machine, estimates)
     return Choice(backend, reason, findings, rates, estimates)
@@ -103,11 +105,13 @@ def apply_rule(work: Workload, machine: Machine) -> tuple[Finding, ...]:
     folds = f"{work.folds:,} folds"
     daily = work.interval == DAILY
     has = f"{machine.gpus} GPUs, {machine.cpus} CPUs"
+    asks = ", ".join(work.beyond_gpu) or "none"
     return (
         Finding("cpu", f"universe under {NAMES_FEW} symbols", names, work.names < NAMES_FEW),
         Finding("cpu", f"period under {YEARS_FEW:g} years daily", period, daily and work.years < YEARS_FEW),
         Finding("cpu", "one-off run (no sweep)", combinations, work.combinations == 1 and not work.folds),
         Finding("cpu", "development without CUDA", has, not machine.gpus),
+        Finding("cpu", "options the GPU's kernels do not know", asks, bool(work.beyond_gpu)),
         Finding("gpu", f"universe over {NAMES_MANY} symbols", names, work.names > NAMES_MANY),
         Finding("gpu", f"checklist: universe over {NAMES_CHECKLIST}", names, work.names > NAMES_CHECKLIST),
         Finding("gpu", "intraday bars", f"{work.interval} bars", not daily),
@@ -122,6 +126,8 @@ def _decide(findings: tuple[Finding, ...], machine: Machine, estimates: Mapping[
     """Backend and reason."""
     if not machine.gpus:
         return "cpu", "there is no GPU to use"
+    if "gpu" not in estimates:
+        return "cpu", "its execution is more than the GPU's kernels know"
     reasons = [finding.rule for finding in findings if finding.backend == "gpu" and finding.holds]
     if not reasons:
         return "cpu", "none of the source's reasons for a GPU holds"

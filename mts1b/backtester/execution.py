@@ -133,9 +133,15 @@ class Execution:
         return (self.commission_bps + self.half_spread_bps) * BASIS_POINT
 
     @property
+    def beyond_plain(self) -> tuple[str, ...]:
+        """Options that make it more than costs in basis points, as they are given."""
+        others = (f for f in fields(self) if f.name not in _WITHOUT_EFFECT)
+        return tuple(f"{f.name}={getattr(self, f.name)!r}" for f in others if getattr(self, f.name) != f.default)
+
+    @property
     def is_plain(self) -> bool:
         """The costs in basis points and nothing else: first order, one multiply-add in the kernel."""
-        return all(getattr(self, f.name) == f.default for f in fields(self) if f.name not in _WITHOUT_EFFECT)
+        return not self.beyond_plain
 
     @property
     def is_proportional(self) -> bool:

@@ -8,7 +8,7 @@ made from is summed up on the device; the last divisions are done here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from mts1b.backtester.evaluation import METRICS, RETURN_METRICS, Evaluation, check_finite
 from mts1b.backtester.execution import Execution, Moves, moves
+from mts1b.backtester.gpu_detect import check_execution
 from mts1b.backtester.gpu_device import Copies, Device, current_device
 from mts1b.backtester.gpu_kernels import Kernels, kernels_of
 from mts1b.backtester.gpu_plan import GROUP_NAMES, Fill, Key, Read, Sizes, Slab, plan_slabs
 from mts1b.backtester.gpu_source import PRICES
 from mts1b.backtester.summary import BARS_PER_YEAR, SPREAD_MIN, SUMMARY_ROWS
-from mts1b.foundation.errors import InputError
 from mts1b.foundation.limits import GPU_MEMORY_SHARE_MAX
 from mts1b.quantkit.blocks import BLOCK_ROWS
 from mts1b.quantkit.trades import TRADE_SUMS, merge_trades
@@ -32,9 +32,6 @@ from mts1b.strategy.program import program_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-MODELLED = ("commission_bps", "half_spread_bps")
-"""Options of `Execution` that the kernels know."""
 
 
 @dataclass(frozen=True)
@@ -82,14 +79,6 @@ def evaluate(
     found = [_results(arrays, asked, names) for arrays in run.slabs(slabs, together)]
     check_finite(strategy.name, combos, np.concatenate([one.finite for one in found]))
     return _joined([one.evaluation for one in found])
-
-
-def check_execution(execution: Execution) -> None:
-    """InputError for an option that the kernels do not know, unless it is left at its default."""
-    for field in fields(execution):
-        value = getattr(execution, field.name)
-        if field.name not in MODELLED and (field.default is MISSING or value != field.default):
-            raise InputError(field.name, value, "the gpu backend does not know it yet", "use --backend cpu")
 
 
 class _Run:

@@ -6,7 +6,8 @@ from importlib.util import find_spec
 
 import numba.core.config
 
-from mts1b.foundation.errors import StackError
+from mts1b.backtester.execution import Execution
+from mts1b.foundation.errors import InputError, StackError
 
 NEEDED = ("cupy", "numba_cuda")
 """Packages of the extra `gpu`."""
@@ -41,3 +42,10 @@ def check_gpu() -> None:
     problem = f"{' and '.join(missing)} not installed" if missing else "no CUDA device can be used here"
     remedy = "install the extra `gpu` on a machine with an NVIDIA driver and device, or use --backend cpu"
     raise StackError("backend", "gpu", problem, remedy)
+
+
+def check_execution(execution: Execution) -> None:
+    """InputError for what the kernels do not know: they trade at the next open and pay costs in basis points."""
+    if not execution.is_plain:
+        asked = ", ".join(execution.beyond_plain)
+        raise InputError("execution", asked, "the gpu backend does not know it yet", "use --backend cpu")

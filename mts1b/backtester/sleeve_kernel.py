@@ -104,6 +104,7 @@ def sleeve_kernel(form: Form) -> Any:
     asked{i} float64 [S, T * J] (bool for one without lanes): what each job asks; then
 
       opened, close  float64 [S, T]; fee of an order, as a fraction of its value; bars_per_year, spread_min
+      work           float64 [`work_size`], with anything in it
       found          float64 [S, J, lanes, 4], filled
     """
     step = digest("step", Path(block_step.__file__).read_text())
@@ -118,24 +119,31 @@ def sleeve_kernel(form: Form) -> Any:
     return load(f"{header}{chr(10).join(compared)}  # {step}\n\n\n{text}\n\n{ENTRY}{_source(form)}").run
 
 
+def work_size(bars: int, jobs: int, lanes: int) -> int:
+    """Floats that a kernel works in: 21 for each bar, 4 for each account, and the notes of a chunk of bars."""
+    chunk = max(min(CHUNK, NOTES_MAX // (jobs * lanes)), 1)
+    return 21 * bars + 4 * jobs * lanes + (chunk * jobs * lanes + VECTOR + 1) // 2
+
+
 def _source(form: Form) -> str:
     conditions = list(enumerate(form.conditions))
     keyed = [f"{name}{i}" for i, _ in conditions for name in ("own", "asked")]
     addresses = [f"    own_at{i} = own{i}.ctypes.data" for i, asked in conditions if asked.predicate]
     kept = [f"own{i}.size + asked{i}.size" for i, _ in conditions]
     lines = [
-        f"def run({', '.join(keyed)}, opened, close, fee, bars_per_year, spread_min, found):",
+        f"def run({', '.join(keyed)}, opened, close, fee, bars_per_year, spread_min, work, found):",
         f"    lanes, jobs = {form.lanes}, found.shape[1]",
         "    names, bars = opened.shape",
         *addresses,
-        "    table, prices = np.empty((bars, 2, 8)), np.empty((5, bars))",
+        "    table, prices = work[: 16 * bars].reshape(bars, 2, 8), work[16 * bars : 21 * bars].reshape(5, bars)",
         "    table[:], table[:, :, 4] = 1.0, 0.0",
-        "    held, accounts = np.empty(jobs, dtype=np.int64), np.empty((jobs, lanes, 4))",
+        "    accounts = work[21 * bars : 21 * bars + 4 * jobs * lanes].reshape(jobs, lanes, 4)",
+        "    held = np.empty(jobs, dtype=np.int64)",
         "    shift = 0  # above the number of an account: its bar in the chunk, and whether it buys",
         "    while jobs * lanes >> shift:",
         "        shift += 1",
         f"    chunk = max(min({CHUNK}, {NOTES_MAX} // (jobs * lanes), 1 << max(29 - shift, 0)), 1)",
-        f"    notes = np.empty(chunk * jobs * lanes + {VECTOR}, dtype=np.int32)",
+        "    notes = work[21 * bars + 4 * jobs * lanes :].view(np.int32)",
         "    table_at, accounts_at, notes_at = table.ctypes.data, accounts.ctypes.data, notes.ctypes.data",
         "    mask, buys = (1 << shift) - 1, np.int32(1 << shift)",
         "    for s in range(names):",

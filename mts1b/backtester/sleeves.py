@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -16,7 +17,7 @@ from mts1b.backtester.backends import evaluate
 from mts1b.backtester.evaluation import NAME_METRICS
 from mts1b.backtester.execution import Execution, check_prices
 from mts1b.backtester.layout import ways
-from mts1b.backtester.sleeve_kernel import LANES_MAX, Asked, Form, sleeve_kernel
+from mts1b.backtester.sleeve_kernel import LANES_MAX, Asked, Form, sleeve_kernel, work_size
 from mts1b.backtester.switch import Condition, Switch, switch_of
 from mts1b.backtester.switch_tables import Memory, Sources, used_lanes
 from mts1b.backtester.switched import Switched
@@ -34,6 +35,12 @@ Floats = NDArray[np.float64]
 
 GROUP_NAMES = 10
 """Names worked on together: their tables are small enough for memory that was used before, no page touched first."""
+
+SPARE_BYTES_MAX = 32 << 20
+"""Tables of one thread, at most, that stay for the next call."""
+
+SPARE: deque[Memory] = deque(maxlen=8)
+"""Tables of threads that have finished: the system takes as long to hand out fresh pages as a kernel to fill them."""
 
 ALL_IN = Execution(capital_by="sleeve", band=np.inf)
 """A sleeve for each name, all in or all out: nothing is there to restore. Costs in basis points may differ."""
@@ -75,14 +82,13 @@ def _bits(
         return None
     crossed = {} if not _compares(program) else program.fields(panel)
     found = np.empty((len(NAME_METRICS), len(next(iter(columns.values()))), names))
-    memories = threading.local()
 
     def judged(group: slice) -> None:
-        memory = vars(memories).setdefault("memory", Memory())
-        bars = _Bars(panel, program, group, crossed, memory)
-        for batch in batches:
-            table = batch.judged(bars, execution.cost, memory)
-            found[:, batch.columns, group] = table[:, batch.job, batch.lane].transpose(2, 1, 0)
+        with _memory() as memory:
+            bars = _Bars(panel, program, group, crossed, memory)
+            for batch in batches:
+                table = batch.judged(bars, execution.cost, memory)
+                found[:, batch.columns, group] = table[:, batch.job, batch.lane].transpose(2, 1, 0)
 
     groups = _groups(names, threads)
     if threads == 1:
@@ -92,6 +98,18 @@ def _bits(
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(judged, groups))
     return found
+
+
+@contextmanager
+def _memory() -> Iterator[Memory]:
+    """Tables that nobody else works in meanwhile; kept for the next who asks, unless they are large."""
+    try:
+        memory = SPARE.pop()
+    except IndexError:
+        memory = Memory()
+    yield memory
+    if memory.nbytes <= SPARE_BYTES_MAX:
+        SPARE.append(memory)
 
 
 def _groups(names: int, threads: int) -> list[slice]:
@@ -168,8 +186,10 @@ class _Batch:
         work = self.work
         sources = Sources(work.program, bars.fields, work.names, work.fixed(self.batch.start), self.inner)
         given = [arg for i in range(len(self.shared)) for arg in self._read(i, sources, bars.group, memory)]
-        found = np.empty((len(bars.open), self.batch.stop - self.batch.start, self.used, len(NAME_METRICS)))
-        self.kernel(*given, bars.open, bars.close, fee, float(BARS_PER_YEAR), SPREAD_MIN, found)
+        jobs, lanes = self.batch.stop - self.batch.start, self.used
+        found = memory.table("found", 0, np.float64, (len(bars.open), jobs, lanes, len(NAME_METRICS)))
+        spare = memory.table("work", 0, np.float64, (work_size(sources.bars, jobs, lanes),))
+        self.kernel(*given, bars.open, bars.close, fee, float(BARS_PER_YEAR), SPREAD_MIN, spare, found)
         return found
 
     def _read(self, number: int, sources: Sources, group: slice, memory: Memory) -> list[Any]:

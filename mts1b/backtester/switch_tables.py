@@ -40,6 +40,10 @@ class Memory:
             found = self._flat[name, number] = np.empty(size, dtype=dtype)
         return found[:size].reshape(shape)
 
+    @property
+    def nbytes(self) -> int:
+        return sum(table.nbytes for table in self._flat.values())
+
     def taken(self, name: str, number: int) -> Take:
         """Gives float64 memory of any shape under this name."""
         return lambda shape: self.table(name, number, np.float64, shape)

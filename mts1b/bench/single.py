@@ -62,6 +62,9 @@ def minute_figures(session: Session, names: int) -> dict[str, float]:
     found = minute_rows(session.clock, names, session.size(MONTHS, 2), told)
     prefix = f"minute_{names}"
     figures = {f"kernel_{prefix}_wall_s": found["wall_s"], f"{prefix}_bars_per_s": found["bars_per_s"]}
+    figures |= {
+        name.replace("speed_up", f"{prefix}_speed_up"): value for name, value in found.items() if "speed_up" in name
+    }
     figures |= {f"{prefix}_bars": found["bars"], f"{prefix}_peak_memory_gb": found["peak_memory_mb"] / MB_PER_GB}
     return figures | {f"{prefix}_made_s": found["made_s"], f"{prefix}_stored_gb": found["stored_bytes"] / GB}
 

@@ -32,7 +32,7 @@ Floats = NDArray[np.float64]
 NAMES, BARS = 100, 2_520
 FAST, SLOW = np.arange(5.0, 15.0), np.arange(20.0, 30.0)
 PEER = Path(__file__).with_name("peer_vectorbt.py")
-PEER_RUNS, RUNS = 3, 10
+PEER_RUNS, RUNS = 3, 30
 TIMEOUT_S = 900
 
 RETURN_TOLERANCE = 1e-9

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from jobs.screen import screen
 from mts1b.cli.options import AsJson, DataDir
-from mts1b.cli.paper import amount, first_row, values
+from mts1b.cli.paper import amount, first_row, say_what_is_assumed, values
 from mts1b.config import Settings, load_settings
 from mts1b.foundation.clock import SystemClock, iso
 from mts1b.foundation.errors import MtsError, StackError
@@ -72,6 +72,7 @@ def up(
     with Console(stderr=True).status(f"starting {fund_id}"):
         begin(settings, plan, costs, interval_s, SystemClock())
         have_watched(settings, SystemClock())
+    say_what_is_assumed(settings, plan)
     _show(found_funds(settings, fund_id), as_json)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from bisect import bisect_left
 from datetime import UTC, datetime
@@ -15,12 +16,15 @@ from rich.progress import MofNCompleteColumn, Progress
 from jobs.screen import screen
 from mts1b.cli.options import AsJson, DataDir
 from mts1b.cli.tables import latency_table, refusals_line
+from mts1b.cli.trading import with_pool
 from mts1b.config import load_settings
 from mts1b.foundation.clock import SystemClock, to_ns
 from mts1b.foundation.errors import InputError
 
 if TYPE_CHECKING:
+    from actors.desk import DeskPlan
     from actors.paper_session import PaperResult
+    from mts1b.config import Settings
     from mts1b.strategy.panel import Panel
 
 
@@ -47,6 +51,9 @@ def run(
     fee_bps: Annotated[str, typer.Option(help="The exchange's fee on the traded value.")] = "1",
     slippage_bps: Annotated[str, typer.Option(help="How far market orders move the price.")] = "2",
     in_flight: Annotated[int | None, typer.Option(help="Orders handed over at a time; default 1.")] = None,
+    fund: Annotated[
+        str | None, typer.Option(help="A fund that has not traded, so that its limits can be set before; default: new.")
+    ] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -55,6 +62,7 @@ def run(
     from actors.paper_session import OPENING_CASH, Extent, fresh_fund, paper_limits, run_paper
     from mts1b.brokers.paper.matching import Rules
     from mts1b.datalake import open_lake
+    from mts1b.deploy.live import checked_fund
     from mts1b.foundation.ids import Symbol
     from mts1b.marketdata.replay import on_tick
     from mts1b.strategy.files import find_strategy
@@ -68,7 +76,7 @@ def run(
     first = first_row(panel, start, settings.marketdata.history_sessions)
     limits = paper_limits([Symbol(name) for name in panel.symbols], opening_cash)
     plan = DeskPlan(
-        fresh_fund(clock),
+        fresh_fund(clock) if fund is None else checked_fund(fund),
         chosen,
         values(param or []),
         panel,
@@ -89,10 +97,22 @@ def run(
             clock,
             lambda done, wanted: bar.update(task, completed=done, total=max(done, wanted)),
         )
+    say_what_is_assumed(settings, plan)
     if as_json:
         print(json.dumps(result.to_json()))
     else:
         _show(result)
+
+
+def say_what_is_assumed(settings: Settings, plan: DeskPlan) -> None:
+    """On standard error, what stands in for master data that nobody has loaded."""
+    from actors.assumed import assumption
+    from mts1b.refdata.master_store import MasterStore
+    from mts1b.refdata.rows import INSTRUMENTS
+
+    stored = asyncio.run(with_pool(settings, lambda pool: MasterStore(pool).newest(INSTRUMENTS)))
+    if stored is None and plan.assumed:
+        typer.echo(assumption(plan.assumed), err=True)
 
 
 def amount(field: str, text: str) -> Decimal:

@@ -43,6 +43,7 @@ def with_chosen_backend(spec: SweepSpec, panel: Panel, interval: str, machine: M
         interval=interval,
         combinations=spec.grid.size(),
         folds=len(spec.folds),
+        beyond_gpu=spec.execution.beyond_plain,
     )
     choice = choose(work, machine, measured_rates(spec, panel, clock))
     return replace(spec, backend=choice.backend, choice=choice)

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from mts1b.backtester.backends import BACKENDS, PRECISIONS
+from mts1b.backtester.gpu_detect import check_execution
 from mts1b.foundation.clock import NS_PER_S, Clock
 from mts1b.foundation.errors import InputError, unknown_name
 from mts1b.foundation.limits import TOP_K_MAX
@@ -94,6 +95,8 @@ def check_spec(spec: SweepSpec, panel: Panel) -> None:
         raise InputError("top", spec.top_k, "out of range", f"ask for 1 to {TOP_K_MAX}")
     if spec.backend not in BACKENDS:
         raise unknown_name("backend", spec.backend, BACKENDS)
+    if spec.backend == "gpu":
+        check_execution(spec.execution)
     if spec.precision not in PRECISIONS:
         raise unknown_name("precision", spec.precision, PRECISIONS)
     if spec.metrics not in METRIC_SETS:

@@ -38,6 +38,8 @@ def test_a_side_that_fails_is_named(tmp_path: Path) -> None:
 def test_minute_bars_from_files_to_metrics() -> None:
     found = single_minute(Session(SystemClock(), quick=True)).figures
     assert found["minute_3_bars"] == 3 * 2 * 21 * 390 and found["kernel_minute_3_wall_s"] > 0
+    h100_bars_per_s = 1_000 * 120 * 21 * 390 / 14
+    assert found["minute_3_speed_up_over_h100"] == pytest.approx(found["minute_3_bars_per_s"] / h100_bars_per_s)
 
 
 class Forgetful(BareBus):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mts1b.backtester import Execution, evaluate
+from mts1b.backtester import METRICS, Execution, evaluate
 from mts1b.datalake import open_lake, sample_path
 from mts1b.strategy import get_strategy
 
@@ -23,7 +23,7 @@ from dataclasses import replace
 from mts1b.backtester import Account, Execution
 from mts1b.research.single import RunRequest, run_one_param_set
 
-account = Account.matching(Execution())
+account = Account.matching(Execution(delist_after_bars=20))
 base = RunRequest("sma_cross", lake_root=sys.argv[1], symbols=tuple(sys.argv[2].split(",")), account=account)
 param_grid = [replace(base, values={"fast": fast, "slow": slow}) for fast, slow in json.loads(sys.argv[3])]
 
@@ -45,9 +45,10 @@ TOLERANCES = {
     "costs": {"rel": 0.15},
     "trades": {"rel": 0.0, "abs": 0.0},
 }
-"""Ten years of real bars: the ladder adds within a bar where the books multiply (`test_event_properties` bounds each
-bar), and pays for restoring a name's drift as if the rest of the portfolio had stood still, which errs on the careful
-side. Skewness and kurtosis follow the largest bars and are left to that bound."""
+"""Of the plain sweep, which is the books' first order. Ten years of real bars: the ladder adds within a bar where the
+books multiply (`test_event_properties` bounds each bar), and pays for restoring a name's drift as if the rest of the
+portfolio had stood still, which errs on the careful side. Skewness and kurtosis follow the largest bars and are left to
+that bound."""
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +65,13 @@ def test_the_example_as_written_gives_the_rows_of_the_ladder(lake_root: Path) ->
     rows = json.loads(done.stdout)
     fast, slow = np.array(PAIRS, dtype=float).T
     panel = open_lake(lake_root).equities.bars.panel(list(SYMBOLS))
-    ladder = evaluate(get_strategy("sma_cross"), {"fast": fast, "slow": slow}, panel, Execution()).metrics
+    books, ladder = (
+        evaluate(get_strategy("sma_cross"), {"fast": fast, "slow": slow}, panel, execution).metrics
+        for execution in (Execution(delist_after_bars=20), Execution())
+    )
     assert [(row["fast"], row["slow"]) for row in rows] == PAIRS
+    for name in METRICS:  # a sweep that keeps books keeps the same ones
+        assert [row[name] for row in rows] == pytest.approx(books[name].tolist(), rel=1e-9, abs=1e-12), name
     for name, tolerance in TOLERANCES.items():
         assert [row[name] for row in rows] == pytest.approx(ladder[name].tolist(), **tolerance), name
     assert all(row["costs"] <= paid for row, paid in zip(rows, ladder["costs"], strict=True))

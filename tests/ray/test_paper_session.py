@@ -27,9 +27,12 @@ from mts1b.brokers.paper.log import recover
 from mts1b.brokers.paper.matching import Rules
 from mts1b.deploy.ray_client import NAMESPACE, connect_ray
 from mts1b.foundation.clock import SystemClock
+from mts1b.foundation.errors import InputError
 from mts1b.foundation.fill import Fill
+from mts1b.foundation.ids import FundId
 from mts1b.oms.published import FillCreated
 from mts1b.platform import eventbus
+from mts1b.refdata import document
 from mts1b.testing.bus import MemoryBus
 from mts1b.testing.journal import MemoryJournal, MemoryStore
 from mts1b.testing.venue import MemoryVenue
@@ -187,6 +190,17 @@ def risk_command(stack: RunningStack, *words: str) -> Any:
         [*program, "--json", "--data-dir", str(stack.settings.data_dir)], capture_output=True, check=True
     )
     return json.loads(told.stdout)
+
+
+def test_limits_may_be_set_before_a_fund_trades_and_it_trades_once(ray_stack: RunningStack, tmp_path: Path) -> None:
+    fund, file = FundId(f"named-{os.getpid()}"), tmp_path / "limits.json"
+    file.write_text(json.dumps(document(small_plan(fund).limits)))
+    assert risk_command(ray_stack, "limits", "set", fund, "quantity_max=1", "--file", str(file))["version"] == 1
+    result = run(ray_stack, fund_id=fund)
+    assert result.fund_id == fund and not result.fills
+    assert set(result.refusal_reasons) == {"3:quantity"}
+    with pytest.raises(InputError, match="has traded already"):
+        run(ray_stack, fund_id=fund)
 
 
 def test_limits_and_the_kill_switch_reach_a_running_session(ray_stack: RunningStack) -> None:

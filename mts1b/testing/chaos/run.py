@@ -34,7 +34,7 @@ FUND_TRIALS = 20
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What became of one fault. `recovery_s`: from its end to the end of the first session with orders after it."""
+    """What became of one fault. `recovery_s`: from its end to the end of the first session that began after it."""
 
     number: int
     fault: str
@@ -85,8 +85,9 @@ class Arena:
 
     async def trial(self, number: int, fault: Fault, trade_s: float, chain: Chain) -> Trial:
         """One trial; the desk is held before and after it."""
+        resumed_ns = self.clock.now_ns()
         self.field.hold(False)
-        await self._within(RECOVER_S_MAX, lambda: self._traded_after(self.clock.now_ns() - NS_PER_S))
+        await self._within(RECOVER_S_MAX, lambda: self._traded_after(resumed_ns))
         began_ns, before = self.clock.monotonic_ns(), len((await self.log.follow()).orders)
         await asyncio.sleep(trade_s)
         healthy = len((await self.log.follow()).orders) - before
@@ -104,9 +105,10 @@ class Arena:
         return Trial(number, fault.name, fault.victim, recovery_s, orders, rate, tuple(problems))
 
     def _traded_after(self, ts_ns: int) -> bool:
-        """Whether a session has ended since, all actors answering."""
+        """Whether a session has begun and ended since, all actors answering: one that was under way may have ended
+        without who was struck."""
         now = self.field.progress()
-        return now.get("state") in ("trading", "held") and int(now.get("ended_ns", 0)) > ts_ns
+        return now.get("state") in ("trading", "held") and int(now.get("began_ns", 0)) > ts_ns
 
     async def _within(self, wait_s: float, condition: Callable[[], bool]) -> bool:
         async def met() -> bool:

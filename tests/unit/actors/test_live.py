@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import pickle
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
-from actors.live import Progress, progress_of, session
+from actors.live import LiveDesk, Progress, progress_of, session
 from actors.live_files import LivePlan, kept_panel
 from actors.local import local_desk
+from mts1b.brokers.paper.client import PaperMarket
+from mts1b.deploy.live import HOLD_FILE
 from mts1b.foundation.clock import SystemClock
 from mts1b.testing.bus import MemoryBus
 from mts1b.testing.journal import MemoryJournal, MemoryStore
@@ -48,3 +51,32 @@ def test_a_session_held_twice_trades_once() -> None:
 
     counts, at_venue = asyncio.run(run())
     assert counts[0] == counts[1] > 0 and counts[2] == counts[3] == at_venue
+
+
+def test_a_desk_that_is_held_has_an_oms_that_tells_what_it_has_to(tmp_path: Path) -> None:
+    """What a lost OMS had journalled and not published must not wait for the next session."""
+
+    async def run() -> tuple[int, MemoryBus, Progress]:
+        plan, store, venue, bus = small_plan("held"), MemoryStore(), MemoryVenue(CLOCK), MemoryBus()
+        bus.is_down = True
+        before = local_desk(plan, MemoryJournal(store, plan.fund_id), bus, venue, venue, CLOCK)
+        for row in (FIRST, FIRST + 1):
+            await session(before, row, opened=False)
+        await before.oms.close()
+        waiting = len(store.outbox)
+        (tmp_path / HOLD_FILE).touch()
+        bus.is_down = False
+        after = local_desk(plan, MemoryJournal(store, plan.fund_id), bus, venue, venue, CLOCK)
+        live = LiveDesk(LivePlan(plan), after, cast(PaperMarket, venue), tmp_path, CLOCK)
+        running = asyncio.create_task(live.run())
+        async with asyncio.timeout(10):
+            while store.outbox:  # noqa: ASYNC110 nothing tells of it
+                await asyncio.sleep(0.01)
+        running.cancel()
+        await asyncio.wait([running])
+        await after.oms.close()
+        return waiting, bus, live.progress
+
+    waiting, bus, progress = asyncio.run(run())
+    assert waiting > 0 and len(bus.published) == waiting
+    assert (progress.state, progress.sessions) == ("held", 0)

@@ -108,6 +108,36 @@ def test_a_failed_commit_is_recovered_from_without_a_report(failures: int, monke
     assert heard[0].lasts_s > 0
 
 
+def test_a_recovery_that_goes_on_failing_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[Finding] = []
+
+    class Alerts:
+        def tell(self, finding: Finding) -> None:
+            heard.append(finding)
+
+    async def case(office: Office) -> None:
+        open_, failed = office.journal.open, list[int]()
+
+        async def full() -> None:
+            failed.append(1)
+            if len(failed) < 20:
+                raise StackError("journal", "53100", "No space left on device", "make room")
+            await open_()
+
+        monkeypatch.setattr(office.journal, "open", full)
+        monkeypatch.setattr(worker_module, "RETRY_S", 0.001)
+        monkeypatch.setattr(worker_module, "RETRY_S_MAX", 0.004)
+        office.store.fail_next = True
+        with pytest.raises(StackError):
+            await office.worker.submit(office.command(1))
+        await office.again(office.command(1))
+
+    run(case, monkeypatch, alerts=Alerts())
+    told = [finding.alert for finding in heard]
+    assert told[0] == "oms_halted" and told[-1] == "oms_recovered" and told.count("oms_recovered") == 1
+    assert heard[0].severity is Severity.CRITICAL and "make room" in heard[0].summary
+
+
 @pytest.mark.parametrize("refusals", [2, 1000])
 def test_the_writer_lock_is_waited_for_and_then_given_up(refusals: int, monkeypatch: pytest.MonkeyPatch) -> None:
     given_up: list[BaseException] = []

@@ -26,6 +26,7 @@ def with_(**changed) -> Workload:
         (LARGE, LAPTOP, "cpu", "no GPU to use"),
         (SMALL, DESK, "cpu", "none of the source's reasons"),
         (LARGE, DESK, "gpu", "universe over 200 symbols"),
+        (dataclasses.replace(LARGE, beyond_gpu=("band=0.1",)), DESK, "cpu", "more than the GPU's kernels know"),
         (LARGE, FARM, "cpu", "400 cores are estimated to be as fast as 1 GPUs"),
         (with_(names=100), DESK, "cpu", "none"),
         (with_(names=101), DESK, "gpu", "checklist: universe over 100"),

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mts1b.backtester import Execution, evaluate, gpu_detect
-from mts1b.backtester.gpu import check_execution
 from mts1b.backtester.gpu_cross import ONE_NAME
+from mts1b.backtester.gpu_detect import check_execution
 from mts1b.backtester.gpu_jit import exact
 from mts1b.backtester.gpu_kernels import kernels_of
 from mts1b.backtester.gpu_plan import GROUP_NAMES, Sizes, plan_slab, plan_slabs, slab_bytes
@@ -53,13 +51,9 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_execution_model_that_the_kernels_do_not_know_is_refused() -> None:
-    @dataclass(frozen=True)
-    class Richer(Execution):
-        fill: str = "open"
-
-    check_execution(Richer(commission_bps=3.0))
-    with pytest.raises(InputError, match="fill='vwap'.*--backend cpu"):
-        check_execution(Richer(fill="vwap"))
+    check_execution(Execution(commission_bps=3.0))
+    with pytest.raises(InputError, match="fill='vwap', band=0.1.*--backend cpu"):
+        check_execution(Execution(fill="vwap", band=0.1))
 
 
 def test_compiling_exactly_leaves_the_compiler_as_it_was() -> None:

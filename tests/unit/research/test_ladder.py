@@ -163,6 +163,13 @@ def test_a_window_longer_than_history_is_refused_before_anything_is_written(tmp_
     assert not list(tmp_path.iterdir())
 
 
+def test_an_execution_that_no_gpu_kernel_knows_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    spec = dataclasses.replace(SPEC, backend="gpu", execution=Execution(band=0.1))
+    with pytest.raises(InputError, match=r"band=0\.1.*--backend cpu"):
+        sweep(tmp_path, spec)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("top_k", [0, 1_001])
 def test_top_out_of_range(tmp_path: Path, top_k: int) -> None:
     with pytest.raises(InputError, match="top="):

@@ -210,6 +210,19 @@ def test_a_panel_says_what_it_lacks_and_what_does_not_fit():
             replace(panel, **wrong)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("ts_ns", [2, 1, 3], "times must strictly increase"),
+        ("ts_ns", [1, 1, 2], "times must strictly increase"),
+        ("symbols", ("A", "A"), "each name may appear once"),
+    ],
+)
+def test_a_panel_s_times_increase_and_its_names_differ(field, value, says):
+    with pytest.raises(InputError, match=says):
+        replace(made_panel(3, 2), **{field: np.array(value) if field == "ts_ns" else value})
+
+
 @pytest.mark.parametrize("name", names())
 def test_a_strategy_is_plain_data(name):
     found = get_strategy(name)
