@@ -22,7 +22,7 @@ quickstart: .venv/run.stamp ## from nothing to a result: sweep, walk-forward, pa
 	$(BIN)/mts quickstart $(ARGS)
 
 test: .venv/dev.stamp ## every test, with the real servers
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: .venv/dev.stamp ## lint, types, tidy
 	$(BIN)/ruff check .

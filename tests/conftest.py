@@ -20,6 +20,9 @@ from mts1b.foundation.clock import SystemClock
 os.environ["RAY_AUTH_MODE"] = "token"  # Ray reads it once, when it is first imported, by whichever test that is
 
 FOLDERS = ("unit", "contract", "cases", "sim", "ray", "e2e")
+LONGEST_FIRST = ("test_docs.py", "contract/test_gpu_simulator.py", "e2e", "ray", "contract", "unit/backtester", "")
+"""What takes longest begins first, so that no worker is left alone with it at the end."""
+
 TESTS = Path(__file__).parent
 
 
@@ -36,11 +39,24 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{folder}: the tests under tests/{folder}")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: tests of services wait for much of their time."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: _place(item.path))
     for item in items:
         folder = item.path.relative_to(TESTS).parts[0] if item.path.is_relative_to(TESTS) else ""
         if folder in FOLDERS:
             item.add_marker(folder)
+
+
+def _place(path: Path) -> int:
+    """Of a file in the order of LONGEST_FIRST."""
+    below = path.relative_to(TESTS).as_posix() if path.is_relative_to(TESTS) else ""
+    return next(place for place, start in enumerate(LONGEST_FIRST) if below.startswith(start))
 
 
 @pytest.fixture(autouse=True)

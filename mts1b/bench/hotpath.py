@@ -23,6 +23,8 @@ from mts1b.bench.own_stack import OwnStack, own_stack
 from mts1b.bench.result import BenchResult
 from mts1b.bench.session import Session
 from mts1b.bench.venue_truth import Truth, venue_truth
+from mts1b.bench.veto import TARGETS as VETO_TARGETS
+from mts1b.bench.veto import veto_figures
 from mts1b.brokers.paper.matching import Rules
 from mts1b.brokers.paper.process import ExchangeProcess
 from mts1b.config import Settings
@@ -68,17 +70,19 @@ def hotpath(session: Session, settings: Settings | None = None) -> BenchResult:
     `signal_to_venue`: from a sized order in the strategy actor to its arrival in the venue's own log, by the machine's
     clock. `order_total` goes on until the strategy has the answer, `rebalance` is a whole bar. `floor_ratio`: the p99
     of `signal_to_venue` over that of the floor. First, in each run, the venue's log is the judge: InvariantBroken
-    unless each order is there once and its fills are those booked. `settings`: a stack that is up already.
+    unless each order is there once and its fills are those booked. Last, gate 7 (`mts1b.bench.veto`). `settings`: a
+    stack that is up already.
     """
     with own_stack(session, ("postgres", "nats", "ray"), settings) as up:
         ray = connect_ray(up.settings)
         try:
             apart = asyncio.run(_run(session, up, session.size(ORDERS, 40), False))
             inside = asyncio.run(_run(session, up, session.size(INSIDE_ORDERS, 20), True))
+            asked = asyncio.run(veto_figures(session, up))
         finally:
             if settings is None:
                 ray.shutdown()
-    figures = {**_figures(apart), **{f"risk_inside_{name}": value for name, value in _totals(inside).items()}}
+    figures = {**_figures(apart), **{f"risk_inside_{name}": value for name, value in _totals(inside).items()}, **asked}
     return BenchResult("hotpath", figures, _judged(figures))
 
 
@@ -224,7 +228,7 @@ def _totals(measured: Measured) -> dict[str, float]:
 def _judged(figures: Mapping[str, float]) -> dict[str, float]:
     """Each target, and whether it was met."""
     targets = {f"{budget.step}_p99_ms": budget.target_ms for budget in HOT_PATH if budget.target_ms is not None}
-    targets |= {"signal_to_venue_p99_ms": SIGNAL_TO_VENUE_P99_MS_MAX, "floor_ratio": FLOOR_RATIO_MAX}
+    targets |= {"signal_to_venue_p99_ms": SIGNAL_TO_VENUE_P99_MS_MAX, "floor_ratio": FLOOR_RATIO_MAX, **VETO_TARGETS}
     judged = {f"{name}_within": float(figures[name] <= target) for name, target in targets.items()}
     return {f"target_{name}": target for name, target in targets.items()} | judged
 

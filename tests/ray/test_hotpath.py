@@ -7,6 +7,7 @@ from mts1b.bench.hotpath import hotpath
 from mts1b.bench.session import Session
 from mts1b.config import Settings
 from mts1b.foundation.clock import SystemClock
+from mts1b.foundation.limits import VETO_TIMEOUT_S
 
 
 def test_every_step_of_the_sources_table_is_measured(settings: Settings) -> None:
@@ -17,4 +18,5 @@ def test_every_step_of_the_sources_table_is_measured(settings: Settings) -> None
         assert 0 < figures[f"{step}_p50_ms"] <= figures[f"{step}_p99_ms"] <= figures[f"{step}_p999_ms"]
     assert figures["floor_ratio"] == figures["signal_to_venue_p99_ms"] / figures["floor_sum_p99_ms"]
     judged = {name: kept for name, kept in found.versus.items() if name.endswith("_within")}
-    assert len(judged) == len(HOT_PATH) + 2 and set(judged.values()) <= {0.0, 1.0}
+    assert figures["veto_slow_p99_ms"] >= 50 and figures["veto_hung_ms"] >= 1e3 * VETO_TIMEOUT_S
+    assert len(judged) == len(HOT_PATH) + 2 + 3 and set(judged.values()) <= {0.0, 1.0}
