@@ -90,13 +90,21 @@ def _bits(
                 table = batch.judged(bars, execution.cost, memory)
                 found[:, batch.columns, group] = table[:, batch.job, batch.lane].transpose(2, 1, 0)
 
-    groups = _groups(names, threads)
-    if threads == 1:
-        for group in groups:
+    waiting = deque(_groups(names, threads))
+
+    def work_on() -> None:
+        while waiting:
+            try:
+                group = waiting.popleft()
+            except IndexError:  # another thread took the last one
+                return
             judged(group)
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(judged, groups))
+
+    with ThreadPoolExecutor(max(threads - 1, 1)) as pool:
+        others = [pool.submit(work_on) for _ in range(threads - 1)]
+        work_on()
+        for other in others:
+            other.result()
     return found
 
 
@@ -113,9 +121,14 @@ def _memory() -> Iterator[Memory]:
 
 
 def _groups(names: int, threads: int) -> list[slice]:
-    """Names worked on together, as many groups for each thread."""
+    """Names worked on together, as many groups for each thread; the last of several threads' in halves, so that none
+    waits long for another."""
     parts = min(-(-names // (GROUP_NAMES * threads)) * threads, names)
-    return [slice(names * part // parts, names * (part + 1) // parts) for part in range(parts)]
+    edges = [names * part / parts for part in range(parts + 1)]
+    if threads > 1:
+        edges += [(edges[i] + edges[i + 1]) / 2 for i in range(max(parts - threads, 0), parts)]
+    cuts = sorted({int(edge) for edge in edges})
+    return [slice(start, stop) for start, stop in zip(cuts[:-1], cuts[1:], strict=True)]
 
 
 def _compares(program: Program) -> bool:

@@ -26,6 +26,10 @@ NOWHERE = np.iinfo(np.int16)
 """Its least is a threshold that no key is below, its greatest a key below no threshold."""
 
 
+BYTES_LEAST = 1 << 22
+"""Of a table: from here on numpy asks for huge pages, which lie side by side in the caches too."""
+
+
 class Memory:
     """Tables that one group of names after the other is worked out in: first touching memory costs as much again."""
 
@@ -37,7 +41,8 @@ class Memory:
         size = math.prod(shape)
         found = self._flat.get((name, number))
         if found is None or found.size < size:
-            found = self._flat[name, number] = np.empty(size, dtype=dtype)
+            least = BYTES_LEAST // np.dtype(dtype).itemsize
+            found = self._flat[name, number] = np.empty(max(size, least), dtype=dtype)
         return found[:size].reshape(shape)
 
     @property

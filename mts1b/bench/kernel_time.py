@@ -8,6 +8,7 @@ return. Rows of a sweep do not change and hold no times.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, TypeVar
 
 from mts1b.foundation.clock import NS_PER_S, SystemClock
@@ -64,16 +65,15 @@ class TimedRunner:
     def run(
         self, function: Callable[[Shared, Item], Result], shared: Shared, items: Iterable[Item]
     ) -> Iterator[tuple[Item, Result]]:
-        for item, (result, busy_ns, kernel_ns) in self.inner.run(timed_task, (function, shared), items):
+        for item, (result, busy_ns, kernel_ns) in self.inner.run(partial(timed_task, function), shared, items):
             self.tasks += 1
             self.busy_s += busy_ns / NS_PER_S
             self.kernel_s += kernel_ns / NS_PER_S
             yield item, result
 
 
-def timed_task(work: tuple[Callable[[Any, Any], Any], Any], item: Any) -> tuple[Any, int, int]:
+def timed_task(function: Callable[[Any, Any], Any], shared: Any, item: Any) -> tuple[Any, int, int]:
     """One task: its result, nanoseconds it took, and of those inside compiled code."""
-    function, shared = work
     watch, clock = stopwatch(), SystemClock()
     began_ns, before_ns = clock.monotonic_ns(), watch.spent_ns
     result = function(shared, item)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -30,7 +30,6 @@ from mts1b.research.plan import SweepPlan, SweepSpec
 from mts1b.research.reduction import Moments, Row
 from mts1b.research.runner import Runner
 from mts1b.research.store import SweepStore
-from mts1b.strategy.panel import Panel
 
 Floats = NDArray[np.float64]
 
@@ -38,7 +37,7 @@ TRIALS_SAMPLED = 64
 """Combinations, evenly spread over the grid, whose returns say how many trials are independent."""
 
 SAMPLED_TOGETHER = 16
-"""Of them, evaluated as one task, or fewer to keep every worker busy."""
+"""Combinations evaluated as one task, about, for their returns; fewer to keep every worker busy."""
 
 SUBSET_MAX = 500
 """Combinations of a declared subset: the bootstrap holds the returns of all of them."""
@@ -68,13 +67,15 @@ class Accounting:
 
 
 def account(
-    spec: SweepSpec, panel: Panel, plan: SweepPlan, store: SweepStore, runner: Runner, best: Row, trials: Moments
+    work: SweepWork, store: SweepStore, runner: Runner, best: Row, trials: Moments, sample: Callable[[], Floats]
 ) -> Accounting:
-    """Account for all `trials` of a sweep whose table is complete; `best` is its best row."""
+    """Account for all `trials` of a sweep whose table is complete; `best` is its best row, `sample` gives the returns
+    [C, T] of `sampled_numbers`, asked for only once a sweep."""
+    spec, panel = work.spec, work.panel
     bars = len(panel.ts_ns)
     per_bar = best["sharpe"] / math.sqrt(BARS_PER_YEAR)
     shape = (best["skew"], best["kurtosis"])
-    counted = store.remembered("trials.json", lambda: _counted(spec, panel, plan, runner, trials.count))
+    counted = store.remembered("trials.json", lambda: _counted(sample(), trials.count))
     independent = counted["independent_trials"]
     needed = minimum_track_record(per_bar, 0.0, *shape)
     return Accounting(
@@ -85,12 +86,11 @@ def account(
         deflated_sharpe=deflated_sharpe(per_bar, independent, trials.variance / BARS_PER_YEAR, bars, *shape),
         track_record_bars=needed if math.isfinite(needed) else None,
         overfitting=_overfitting(store, spec.cscv_edges(bars)),
-        superiority=_superiority(spec, panel, store, runner),
+        superiority=_superiority(work, store, runner),
     )
 
 
-def _counted(spec: SweepSpec, panel: Panel, plan: SweepPlan, runner: Runner, trials: int) -> dict[str, Any]:
-    sample = returns_by_tasks(SweepWork(spec, panel), runner, sampled_numbers(plan, spec.grid))
+def _counted(sample: Floats, trials: int) -> dict[str, Any]:
     return {"independent_trials": independent_trials(sample, trials), "trials_sampled": len(sample)}
 
 
@@ -106,17 +106,30 @@ def sampled_numbers(plan: SweepPlan, grid: Grid, count: int = TRIALS_SAMPLED) ->
     return np.concatenate(found)
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Combinations, by their numbers in the grid, whose returns one task finds."""
+
+    numbers: tuple[int, ...]
+
+
+def samples(numbers: NDArray[np.int64], workers: int) -> list[Sample]:
+    """Tasks for the returns of these combinations, as many for each worker."""
+    rounds = max(1, round(len(numbers) / (SAMPLED_TOGETHER * max(workers, 1))))
+    together = max(1, -(-len(numbers) // (rounds * max(workers, 1))))
+    return [Sample(tuple(numbers[i : i + together].tolist())) for i in range(0, len(numbers), together)]
+
+
 def returns_by_tasks(work: SweepWork, runner: Runner, numbers: NDArray[np.int64]) -> Floats:
     """Net returns a bar, [C, T], of the combinations with these `numbers` of the sweep's grid."""
-    together = max(1, min(SAMPLED_TOGETHER, -(-len(numbers) // max(runner.workers, 1))))
-    parts = [tuple(numbers[i : i + together].tolist()) for i in range(0, len(numbers), together)]
-    found = dict(runner.run(numbered_returns, work, parts))
+    parts = samples(numbers, runner.workers)
+    found = dict(runner.run(sampled_returns, work, parts))
     return np.concatenate([found[part] for part in parts])
 
 
-def numbered_returns(work: SweepWork, numbers: tuple[int, ...]) -> Floats:
-    """One task of `returns_by_tasks`."""
-    spec, panel = work.spec, work.panel
+def sampled_returns(work: SweepWork, sample: Sample) -> Floats:
+    """Net returns a bar, [C, T]."""
+    spec, panel, numbers = work.spec, work.panel, sample.numbers
     combos = spec.grid.combinations(np.array(numbers, dtype=np.int64))
     found = evaluate(spec.strategy, combos, panel, spec.execution, backend=spec.backend, keep_returns=True)
     assert found.returns is not None  # asked for
@@ -154,14 +167,14 @@ def check_subset(subset: Grid | None) -> None:
         raise InputError("spa", subset.text, f"has {subset.size():,} combinations", f"declare at most {SUBSET_MAX}")
 
 
-def _superiority(spec: SweepSpec, panel: Panel, store: SweepStore, runner: Runner) -> Superiority | None:
-    subset = spec.subset
+def _superiority(work: SweepWork, store: SweepStore, runner: Runner) -> Superiority | None:
+    spec, panel, subset = work.spec, work.panel, work.spec.subset
     if subset is None:
         return None
 
     def compute() -> dict[str, Any]:
-        work = SweepWork(SweepSpec(spec.strategy, subset, spec.execution, spec.backend), panel)
-        models = returns_by_tasks(work, runner, subset.numbers(0, subset.places))
+        declared = SweepWork(SweepSpec(spec.strategy, subset, spec.execution, spec.backend), panel)
+        models = returns_by_tasks(declared, runner, subset.numbers(0, subset.places))
         return asdict(superior_predictive_ability(buy_and_hold_returns(panel), models))
 
     return Superiority(**store.remembered(f"superiority-{digest(subset.text)}.json", compute))

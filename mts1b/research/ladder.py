@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -17,9 +18,18 @@ from mts1b.foundation.errors import InputError, unknown_name
 from mts1b.foundation.limits import TOP_K_MAX
 from mts1b.quantkit.metrics import BARS_PER_YEAR, equity
 from mts1b.quantkit.overfitting import deflated_sharpe, expected_maximum_sharpe
-from mts1b.research.accounting import account, check_subset, returns_by_tasks
+from mts1b.research.accounting import (
+    Floats,
+    Sample,
+    account,
+    check_subset,
+    returns_by_tasks,
+    sampled_numbers,
+    sampled_returns,
+    samples,
+)
 from mts1b.research.chunks import SweepWork, evaluate_chunks
-from mts1b.research.plan import METRIC_SETS, SweepPlan, SweepSpec, plan_sweep, tasks
+from mts1b.research.plan import METRIC_SETS, Chunk, SweepPlan, SweepSpec, plan_sweep, tasks
 from mts1b.research.reduction import Reduction, Row
 from mts1b.research.runner import Runner
 from mts1b.research.store import SweepStore
@@ -76,17 +86,30 @@ def run_sweep(
     tell()
     missing = [chunk for chunk in plan.chunks if chunk not in finished]
     bars, names = panel.close.shape
-    work = tasks(missing, bars, names, runner.workers)
-    for chunks, computed in runner.run(evaluate_chunks, SweepWork(spec, panel), work):
-        for chunk, rows in zip(chunks, computed, strict=True):
+    work = SweepWork(spec, panel)
+    # What trials are counted by comes last, for workers that have nothing else to do while others finish.
+    sample = samples(sampled_numbers(plan, spec.grid), runner.workers) if missing else []
+    returns: dict[Sample, Floats] = {}
+    parts: list[tuple[Chunk, ...] | Sample] = [*tasks(missing, bars, names, runner.workers), *sample]
+    for part, computed in runner.run(sweep_task, work, parts):
+        if isinstance(part, Sample):
+            returns[part] = computed
+            continue
+        for chunk, rows in zip(part, computed, strict=True):
             store.write(chunk, rows)
             reduction.add(chunk, rows)
             done += 1
             tell()
-    summary = _sum_up(spec, panel, plan, store, reduction, runner, len(finished))
+    sampled = np.concatenate([returns[part] for part in sample]) if sample else None
+    summary = _sum_up(work, plan, store, reduction, runner, len(finished), sampled)
     summary = replace(summary, seconds=(clock.monotonic_ns() - started) / NS_PER_S)
     store.write_json("summary.json", summary.to_dict())
     return summary
+
+
+def sweep_task(work: SweepWork, part: tuple[Chunk, ...] | Sample) -> Any:
+    """One task of a sweep: the rows of each chunk, or the returns of a sample."""
+    return sampled_returns(work, part) if isinstance(part, Sample) else evaluate_chunks(work, part)
 
 
 def check_spec(spec: SweepSpec, panel: Panel) -> None:
@@ -112,14 +135,16 @@ def check_spec(spec: SweepSpec, panel: Panel) -> None:
 
 
 def _sum_up(
-    spec: SweepSpec,
-    panel: Panel,
+    work: SweepWork,
     plan: SweepPlan,
     store: SweepStore,
     reduction: Reduction,
     runner: Runner,
     skipped: int,
+    sampled: Floats | None,
 ) -> SweepSummary:
+    """`sampled`: the returns that trials are counted by, where they are at hand."""
+    spec, panel = work.spec, work.panel
     bars, names = panel.close.shape
     top = reduction.top()
     if not top:
@@ -127,7 +152,11 @@ def _sum_up(
     best = top[0]
     trials = reduction.sharpe_moments()
     per_bar = trials.variance / BARS_PER_YEAR
-    _store_curves(spec, panel, store, runner, top)
+    _store_curves(work, store, runner, top)
+
+    def sample() -> Floats:
+        return returns_by_tasks(work, runner, sampled_numbers(plan, spec.grid)) if sampled is None else sampled
+
     return SweepSummary(
         key=plan.key,
         strategy=spec.strategy.name,
@@ -151,21 +180,21 @@ def _sum_up(
         folder=str(store.folder),
         data_version=panel.data_version,
         code_version=plan.manifest["code"],
-        accounting=account(spec, panel, plan, store, runner, best, trials),
+        accounting=account(work, store, runner, best, trials, sample),
         warnings=spec.warnings,
         backend=spec.backend,
         walk_forward=judge_folds(spec, panel, reduction.choices()) if spec.folds else None,
     )
 
 
-def _store_curves(spec: SweepSpec, panel: Panel, store: SweepStore, runner: Runner, top: Sequence[Row]) -> None:
+def _store_curves(work: SweepWork, store: SweepStore, runner: Runner, top: Sequence[Row]) -> None:
     """Worth of 1.0 after each bar for each of the best rows, beside the table: columns `rank1`, `rank2`, ..."""
     ranks = [f"rank{place}" for place in range(1, len(top) + 1)]
     if store.has_columns(TOP_CURVES, ["ts_ns", *ranks]):
         return  # the table is whole, so the best of it are still the same
     numbers = np.array([row["combination"] for row in top], dtype=np.int64)
-    curves = equity(returns_by_tasks(SweepWork(spec, panel), runner, numbers))
-    store.write_table(TOP_CURVES, pl.DataFrame({"ts_ns": panel.ts_ns, **dict(zip(ranks, curves, strict=True))}))
+    curves = equity(returns_by_tasks(work, runner, numbers))
+    store.write_table(TOP_CURVES, pl.DataFrame({"ts_ns": work.panel.ts_ns, **dict(zip(ranks, curves, strict=True))}))
 
 
 def _shown(row: Row) -> Row:

@@ -212,7 +212,11 @@ def _rectangles(grid: Grid, size: int) -> Iterator[tuple[int, int, int, int]]:
     blocks = -(-inner // CHUNK_COLUMNS_MAX)
     columns = min(inner, -(-inner // (blocks * LANES_STEP)) * LANES_STEP)
     rows = places // inner
-    stretch = -(-rows // -(-rows // (size // columns))) * inner  # evenly cut
+    cuts = -(-rows // (size // columns))
+    cuts += (
+        cuts % 2 if cuts > 1 else 0
+    )  # two workers then have the same of each columns, which differ in what they take
+    stretch = -(-rows // cuts) * inner  # evenly cut
     for first in range(0, inner, columns):
         for start in range(0, places, stretch):
             yield first, min(first + columns, inner), start, min(start + stretch, places)

@@ -16,10 +16,10 @@ from mts1b.foundation.clock import SystemClock
 from mts1b.foundation.errors import DataError, InputError, StackError, UnknownNameError
 from mts1b.quantkit.overfitting import deflated_sharpe
 from mts1b.research import plan as plan_module
-from mts1b.research.chunks import evaluate_chunks
+from mts1b.research.accounting import Sample
 from mts1b.research.folds import rolling_folds
 from mts1b.research.grid import Grid
-from mts1b.research.ladder import Progress, run_sweep
+from mts1b.research.ladder import Progress, run_sweep, sweep_task
 from mts1b.research.plan import SweepSpec
 from mts1b.research.runner import LocalRunner
 from mts1b.research.store import heat_map, read_table
@@ -50,7 +50,7 @@ class CountingRunner(LocalRunner):
         for item, result in super().run(function, shared, items):
             if self.ran == self._dies_after:
                 raise KeyboardInterrupt
-            self.ran += function is evaluate_chunks
+            self.ran += function is sweep_task and not isinstance(item, Sample)
             yield item, result
 
 

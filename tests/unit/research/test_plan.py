@@ -88,7 +88,7 @@ def test_tasks_are_neighbours_and_leave_each_worker_its_share() -> None:
         for group in grouped:
             assert len({chunk.first for chunk in group}) == 1
             assert sum(chunk.combinations for chunk in group) <= most
-    assert [len(group) for group in tasks(chunks, 2_520, 1_000, 2)] == [3, 2, 3, 2]
+    assert [len(group) for group in tasks(chunks, 2_520, 1_000, 2)] == [3, 3, 3, 3]
 
 
 def test_small_sweeps_are_not_grouped() -> None:
