@@ -103,7 +103,8 @@ def test_every_command_is_in_the_changelog_or_readme() -> None:
     from mts1b.cli.main import COMMAND_MODULES
 
     told = README + (ROOT / "CHANGELOG.md").read_text()
-    commands = {"stack": "mts up"} | {name: f"mts {name}" for name in COMMAND_MODULES if name != "stack"}
+    named = {"stack": "mts up", "backup": "mts journal backup"}  # modules whose commands are called otherwise
+    commands = {name: f"mts {name}" for name in COMMAND_MODULES} | named
     assert [command for command in commands.values() if command not in told] == []
 
 
