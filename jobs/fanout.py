@@ -42,7 +42,6 @@ class RayRunner:
         self._in_flight_max = in_flight_max
         self._gpus = gpus
         self._observation, self._service = observation, service
-        self._put: tuple[object, object, ray.ObjectRef] | None = None
 
     @property
     def workers(self) -> int:
@@ -55,7 +54,7 @@ class RayRunner:
         task = ray.remote(**task_options(self._gpus))(
             observed_task(function, self._observation, self._service, traceparent())
         )
-        shared_ref = self._stored(shared)
+        shared_ref = ray.put(shared)
         limit = self._in_flight_max or in_flight_limit(self._gpus)
         waiting: dict[ray.ObjectRef, Item] = {}
         try:
@@ -70,14 +69,6 @@ class RayRunner:
         finally:
             for reference in waiting:  # the run failed or its reader stopped: nobody wants these any more
                 ray.cancel(reference, force=False)
-
-    def _stored(self, shared: object) -> ray.ObjectRef:
-        """Where workers find it: what was shared last is not copied again. It stays as long as the runner does."""
-        job = ray.get_runtime_context().get_job_id()
-        if self._put is None or self._put[0] is not shared or self._put[1] != job:
-            self._put = None  # what was shared before may go
-            self._put = shared, job, ray.put(shared)
-        return self._put[2]
 
 
 def observed_task(
