@@ -36,7 +36,7 @@ Floats = NDArray[np.float64]
 GROUP_NAMES = 10
 """Names worked on together: their tables are small enough for memory that was used before, no page touched first."""
 
-SPARE_BYTES_MAX = 32 << 20
+SPARE_BYTES_MAX = 64 << 20
 """Tables of one thread, at most, that stay for the next call."""
 
 SPARE: deque[Memory] = deque(maxlen=8)

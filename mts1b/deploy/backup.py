@@ -115,13 +115,16 @@ def _run(program: str, dsn: str, *arguments: str) -> None:
     where = {"PGHOST": at.hostname or "localhost", "PGPORT": str(at.port or 5432), "PGUSER": unquote(at.username or "")}
     where |= {"PGPASSWORD": unquote(at.password or ""), "PGDATABASE": at.path.removeprefix("/")}
     aimed = ("--dbname", where["PGDATABASE"]) if program == "pg_restore" else ()
-    done = subprocess.run(
-        [str(programs() / program), "--no-password", *aimed, *arguments],
-        env=child_environment(LC_ALL="C", **where),
-        capture_output=True,
-        text=True,
-        timeout=PROGRAM_S,
-    )
-    if done.returncode:
-        last = (done.stderr.strip() or "no message").splitlines()[-1]
+    try:
+        done = subprocess.run(
+            [str(programs() / program), "--no-password", *aimed, *arguments],
+            env=child_environment(LC_ALL="C", **where),
+            capture_output=True,
+            text=True,
+            timeout=PROGRAM_S,
+        )
+        last = (done.stderr.strip() or "no message").splitlines()[-1] if done.returncode else ""
+    except subprocess.TimeoutExpired:
+        last = f"has not ended within {PROGRAM_S:g} s"
+    if last:
         raise StackError(program, f"{where['PGHOST']}:{where['PGPORT']}", last, "nothing was changed; see `mts status`")

@@ -37,8 +37,8 @@ class Book:
         """The book after one fill."""
         if fill.fund_id != self.fund_id:
             raise InvariantBroken("fill", fill.fill_id, f"belongs to {fill.fund_id}, not to {self.fund_id}")
-        changed = fill_position(self.position(fill.symbol), fill)
-        return Book(self.fund_id, self.cash + fill.cash_change, {**self.positions, fill.symbol: changed})
+        position = fill_position(self.position(fill.symbol), fill)
+        return Book(self.fund_id, self.cash + fill.cash_change, {**self.positions, fill.symbol: position})
 
     def moved(self, move: CashMoved) -> Book:
         """The book after money came or went without a trade."""

@@ -191,6 +191,21 @@ def fill_row(fill: Fill) -> dict[str, Any]:
     return found
 
 
+def fill_from(record: Mapping[str, Any]) -> Fill:
+    return Fill(
+        FillId(record["fill_id"]),
+        OrderId(record["order_id"]),
+        FundId(record["fund_id"]),
+        StrategyId(record["strategy_id"]),
+        Symbol(record["symbol"]),
+        Side(record["side"]),
+        record["quantity"],
+        record["price"],
+        record["fee"],
+        record["timestamp"],
+    )
+
+
 def move_row(move: CashMoved) -> dict[str, Any]:
     """The columns of `cash_moves`, but for the sequence of its link."""
     found = row(move)

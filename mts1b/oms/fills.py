@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mts1b.foundation.fill import Fill
-from mts1b.foundation.ids import FillId, FundId, OrderId, StrategyId, Symbol
-from mts1b.foundation.order import Side
+from mts1b.foundation.ids import FundId
+from mts1b.oms.encode import fill_from
 from mts1b.platform.db import Pool, translated
 
 FILLS = """SELECT fill_id, order_id, fund_id, strategy_id, symbol, side, quantity, price, fee, "timestamp"
@@ -15,18 +15,4 @@ async def fund_fills(pool: Pool, fund_id: FundId) -> list[Fill]:
     """Every fill of the fund, oldest first."""
     with translated("journal"):
         records = await pool.fetch(FILLS, fund_id)
-    return [
-        Fill(
-            fill_id=FillId(record["fill_id"]),
-            order_id=OrderId(record["order_id"]),
-            fund_id=FundId(record["fund_id"]),
-            strategy_id=StrategyId(record["strategy_id"]),
-            symbol=Symbol(record["symbol"]),
-            side=Side(record["side"]),
-            quantity=record["quantity"],
-            price=record["price"],
-            fee=record["fee"],
-            ts_ns=record["timestamp"],
-        )
-        for record in records
-    ]
+    return [fill_from(dict(record)) for record in records]

@@ -10,10 +10,8 @@ from typing import Any
 
 from mts1b.foundation.clock import NS_PER_DAY, from_ns
 from mts1b.foundation.errors import InputError, unknown_name
-from mts1b.foundation.fill import Fill
-from mts1b.foundation.ids import FillId, FundId, OrderId, StrategyId, Symbol
-from mts1b.foundation.order import Side
-from mts1b.oms.encode import move_from
+from mts1b.foundation.ids import FundId, Symbol
+from mts1b.oms.encode import fill_from, move_from
 from mts1b.oms.statement import Happened, Ledger, Valued
 from mts1b.platform.db import Connection, Pool, transaction
 
@@ -59,7 +57,7 @@ async def _ledger(connection: Connection, fund: Mapping[str, Any], day: date) ->
     closing = await _valued(connection, fund_id, begins_ns, begins_ns + NS_PER_DAY)
     if closing is None:
         return None
-    fills = [Happened(row["sequence"], _fill(dict(row))) for row in await connection.fetch(FILLS, fund_id)]
+    fills = [Happened(row["sequence"], fill_from(dict(row))) for row in await connection.fetch(FILLS, fund_id)]
     moves = [Happened(row["sequence"], move_from(dict(row))) for row in await connection.fetch(MOVES, fund_id)]
     return Ledger(
         fund_id,
@@ -82,18 +80,3 @@ async def _valued(connection: Connection, fund_id: FundId, first_ns: int, end_ns
     nav, cash, gross = (Decimal(told[name]) for name in ("nav", "cash", "gross"))
     prices = await connection.fetch(PRICES, fund_id, (from_ns(told["ts_ns"]).date() - EPOCH).days)
     return Valued(row["sequence"], told["ts_ns"], nav, cash, gross, {Symbol(p["symbol"]): p["price"] for p in prices})
-
-
-def _fill(record: Mapping[str, Any]) -> Fill:
-    return Fill(
-        FillId(record["fill_id"]),
-        OrderId(record["order_id"]),
-        FundId(record["fund_id"]),
-        StrategyId(record["strategy_id"]),
-        Symbol(record["symbol"]),
-        Side(record["side"]),
-        record["quantity"],
-        record["price"],
-        record["fee"],
-        record["timestamp"],
-    )

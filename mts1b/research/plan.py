@@ -213,9 +213,8 @@ def _rectangles(grid: Grid, size: int) -> Iterator[tuple[int, int, int, int]]:
     columns = min(inner, -(-inner // (blocks * LANES_STEP)) * LANES_STEP)
     rows = places // inner
     cuts = -(-rows // (size // columns))
-    cuts += (
-        cuts % 2 if cuts > 1 else 0
-    )  # two workers then have the same of each columns, which differ in what they take
+    if cuts > 1:  # columns differ in what they take: of an even number of cuts, two workers have the same of each
+        cuts += cuts % 2
     stretch = -(-rows // cuts) * inner  # evenly cut
     for first in range(0, inner, columns):
         for start in range(0, places, stretch):

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Protocol
 
 from mts1b.foundation.errors import DataError
 from mts1b.foundation.limits import QUEUE_DEPTH_MAX
 from mts1b.platform.telemetry.rollup import MINUTE_NS, Rollup, unpacked
 from mts1b.platform.telemetry.spans import Operation
-from mts1b.platform.telemetry.wire import LISTENERS, OPERATIONS, Line, listener_message, read_operations
+from mts1b.platform.telemetry.wire import LISTENERS, NEWCOMERS, OPERATIONS, Line, listener_message, read_operations
 
 ANNOUNCE_S = 2.0
-"""How often listeners repeat their wish; it counts for twice as long and a little."""
+"""How often listeners repeat their wish, if no process is new; it counts for twice as long and a little."""
 
 
 class Archive(Protocol):
@@ -41,12 +42,14 @@ class Listening:
         self._line, self._threshold_ns = line, threshold_ns
         self._name = f"{os.getpid()}-{os.urandom(3).hex()}"
         self._heard: asyncio.Queue[Operation] = asyncio.Queue(QUEUE_DEPTH_MAX)
+        self._newcomer = asyncio.Event()
         self.missed = 0
         self.unreadable = 0
 
     async def start(self) -> None:
         """From now on every operation is heard. StackError when the bus does not answer."""
         await self._line.hear(f"{OPERATIONS}.>", self._take)
+        await self._line.hear(NEWCOMERS, lambda _process: self._newcomer.set())
         await self._announce()
 
     async def operations(self) -> AsyncIterator[Operation]:
@@ -71,7 +74,9 @@ class Listening:
 
     async def _announce_again(self) -> None:
         while True:
-            await asyncio.sleep(ANNOUNCE_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._newcomer.wait(), ANNOUNCE_S)
+            self._newcomer.clear()
             await self._announce()
 
     def _take(self, message: bytes) -> None:

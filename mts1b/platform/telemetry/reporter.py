@@ -18,6 +18,7 @@ from mts1b.platform.telemetry.rollup import MINUTE_NS, Rollup, packed
 from mts1b.platform.telemetry.spans import COLLECTOR, Collector, Operation, Totals
 from mts1b.platform.telemetry.wire import (
     LISTENERS,
+    NEWCOMERS,
     OPERATIONS,
     OPERATIONS_PER_MESSAGE,
     Connect,
@@ -101,6 +102,7 @@ class Reporter:
     async def _serve(self, line: Line) -> None:
         """Until the process ends; StackError when the line is lost."""
         await line.hear(LISTENERS, self._heard)
+        await line.tell(NEWCOMERS, self.instance.encode())
         due_ns = 0
         while True:
             ending = self._ending

@@ -2,6 +2,7 @@
 
 - `mts.telemetry.operations.<service>`: every process, of operations slow enough or listened for; not stored
 - `mts.telemetry.listeners`: `mts mts1b-platform tail`, from which duration on it wants to hear, again every two seconds
+- `mts.telemetry.newcomers`: a process that has just connected, so that listeners say it again at once
 - `mts.telemetry.rollups.<service>.<instance>.<minute>.<part>`: every process, of the durations of a minute; stored
 """
 
@@ -20,6 +21,7 @@ from mts1b.platform.telemetry.spans import Operation
 
 OPERATIONS = "mts.telemetry.operations"
 LISTENERS = "mts.telemetry.listeners"
+NEWCOMERS = "mts.telemetry.newcomers"
 ROLLUPS = "mts.telemetry.rollups"
 
 OPERATIONS_PER_MESSAGE = 100

@@ -61,12 +61,13 @@ def test_the_kernel_equals_the_books(name, panel, execution):
     assert_equal(*both(subject, subject.check_combos(few(subject)), panel, execution))
 
 
-def test_pieces_of_a_wide_grid_are_the_whole(monkeypatch):
+@pytest.mark.parametrize("option", ["band", "sleeve"])
+def test_pieces_of_a_wide_grid_are_the_whole(option, monkeypatch):
     """More values than a block of lanes, tables that do not fit at once, a filtered grid."""
     subject, panel = get_strategy("sma_cross"), with_vwap(made_panel(100, 9, 0.05))
     pairs = np.array([(f, s) for f in (5, 9, 60) for s in range(20, 70) if f < s], dtype=float)
     columns = {"fast": pairs[:, 0], "slow": pairs[:, 1]}
-    execution = Execution(**OPTIONS["sleeve"])
+    execution = Execution(**OPTIONS[option])
     whole, wanted = both(subject, columns, panel, execution)
     assert_equal(whole, wanted)
     monkeypatch.setattr("mts1b.backtester.cpu.BLOCK_BYTES_MAX", 8 * 900 * 2 * 50)

@@ -15,12 +15,14 @@ from mts1b.foundation.clock import NS_PER_MS, SystemClock
 from mts1b.foundation.errors import DataError, StackError, UnknownNameError
 from mts1b.foundation.redaction import remember
 from mts1b.platform.telemetry import Collector, Operation, Recorder
+from mts1b.platform.telemetry import listening as listening_module
 from mts1b.platform.telemetry import reporter as module
 from mts1b.platform.telemetry.listening import Listening, rollups_since
 from mts1b.platform.telemetry.reporter import Reporter
 from mts1b.platform.telemetry.rollup import MINUTE_NS, Rollup, packed, ranked, unpacked
 from mts1b.platform.telemetry.spans import Totals
 from mts1b.platform.telemetry.wire import (
+    NEWCOMERS,
     listener_message,
     operations_message,
     read_listener,
@@ -39,6 +41,7 @@ class Bus:
         self.up.set()
         self.kept: dict[str, bytes] = {}
         self.said: list[tuple[str, bytes]] = []
+        self.newcomers: list[tuple[str, bytes]] = []
         self.hearers: list[tuple[str, Callable[[bytes], None]]] = []
         self.changed = threading.Condition()
 
@@ -49,7 +52,7 @@ class Bus:
     async def tell(self, subject: str, payload: bytes) -> None:
         self._check()
         with self.changed:
-            self.said.append((subject, payload))
+            (self.newcomers if subject == NEWCOMERS else self.said).append((subject, payload))
             self.changed.notify_all()
         for wanted, heard in list(self.hearers):
             if subject.startswith(wanted.removesuffix(">")):
@@ -195,6 +198,26 @@ def test_a_listener_lowers_the_threshold_while_it_listens(quick: None) -> None:
     hear(listener_message("gone", 0, 0.0))
     reporter.close()
     assert {one.duration_ns // NS_PER_MS for one in bus.operations()} == {3}
+
+
+def test_a_new_process_hears_at_once_who_listens(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening_module, "ANNOUNCE_S", WAIT_S)  # nobody repeats anything unasked
+    bus, collector = Bus(), Collector(service="oms")
+    reporter = Reporter(bus.connect, "p1", collector)
+
+    async def listen() -> int:
+        listening = Listening(bus, 2 * NS_PER_MS)
+        await listening.start()
+        heard = asyncio.create_task(anext(listening.operations()))
+        reporter.start()
+        while not heard.done():
+            end(collector, 3)
+            await asyncio.sleep(0.005)
+        return heard.result().duration_ns // NS_PER_MS
+
+    assert asyncio.run(asyncio.wait_for(listen(), WAIT_S / 2)) == 3
+    assert bus.newcomers == [(NEWCOMERS, b"p1")]
+    reporter.close()
 
 
 names = st.sampled_from(["submit", "commit", "gate 1", "fünf"])
